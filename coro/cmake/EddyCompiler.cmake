@@ -1,0 +1,43 @@
+# How eddy's own code is compiled. Nothing here reaches the users of the library.
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES AND PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
+endif()
+
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  find_program(EDDY_CCACHE ccache)
+  if(EDDY_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${EDDY_CCACHE}")
+  endif()
+endif()
+
+# Language level of every target below this directory; the libraries also ask their users for C++20 (cxx_std_20).
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12)
+  message(FATAL_ERROR "eddy: g++ ${CMAKE_CXX_COMPILER_VERSION} is too old for C++20 coroutines; use g++ 12 or newer")
+endif()
+
+# Linked privately, by $<BUILD_INTERFACE:eddy_warnings>, into our libraries, tests and samples; never exported.
+add_library(eddy_warnings INTERFACE)
+if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+  target_compile_options(eddy_warnings INTERFACE
+    -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>  # g++ 12 imagines it in coroutine frames
+    $<$<BOOL:${EDDY_WERROR}>:-Werror>)
+endif()
+
+if(EDDY_SANITIZE)
+  add_compile_options(-fsanitize=${EDDY_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${EDDY_SANITIZE})
+  if(EDDY_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+    if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+      add_compile_options(-fno-sanitize=null)  # clang writes to a legally destroyed coroutine frame with it
+    endif()
+  endif()
+endif()

@@ -1,0 +1,100 @@
+# The kinds of tests that tests/CMakeLists.txt puts together.
+
+# eddy_add_suite(NAME LIBRARIES lib... [LABELS label...] [PROGRAMS])
+# makes eddy_NAME_tests out of NAME/*_test.cpp. Left out while there are no such files or a library is not built. PROGRAMS:
+# the tests start the programs in EDDY_SAMPLES_DIR, so these are built first, and run alone.
+function(eddy_add_suite name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "PROGRAMS" "" "LIBRARIES;LABELS")
+  file(GLOB sources CONFIGURE_DEPENDS ${name}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  foreach(library IN LISTS arg_LIBRARIES)
+    if(NOT TARGET ${library})
+      message(STATUS "eddy: the tests in tests/${name} are left out, for want of ${library}")
+      return()
+    endif()
+  endforeach()
+  if(TARGET eddy::http AND NOT name MATCHES "^(coro|runtime|io)$")
+    list(APPEND arg_LIBRARIES eddy::http)
+  endif()
+  list(REMOVE_DUPLICATES arg_LIBRARIES)
+
+  set(program eddy_${name}_tests)
+  add_executable(${program} ${sources})
+  target_include_directories(${program} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
+  target_link_libraries(${program} PRIVATE ${arg_LIBRARIES} eddy_test_flags eddy_test_main)
+  add_test(NAME ${name} COMMAND ${program} WORKING_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "suite;${arg_LABELS}" RUN_SERIAL ${arg_PROGRAMS})
+  if(arg_PROGRAMS AND TARGET samples)
+    add_dependencies(${program} samples)
+  endif()
+endfunction()
+
+# Every public header, included first and twice in a file of its own, compiles without a warning. A build failure is the
+# test's failure: the objects are part of `all`.
+function(eddy_add_header_test)
+  get_property(layers GLOBAL PROPERTY EDDY_LAYERS)
+  foreach(layer IN LISTS layers)
+    get_target_property(headers eddy_${layer} EDDY_HEADERS)
+    set(sources "")
+    foreach(header IN LISTS headers)
+      if(header MATCHES "/detail/")
+        continue()
+      endif()
+      string(MAKE_C_IDENTIFIER "${header}" stem)
+      set(source "${CMAKE_CURRENT_BINARY_DIR}/headers/${layer}/${stem}.cpp")
+      file(CONFIGURE OUTPUT "${source}" CONTENT "#include <@header@>\n#include <@header@>\n" @ONLY)
+      list(APPEND sources "${source}")
+    endforeach()
+    if(sources)
+      add_library(eddy_headers_${layer} OBJECT ${sources})
+      target_link_libraries(eddy_headers_${layer} PRIVATE eddy::${layer} eddy_warnings)
+      if(layer STREQUAL "runtime")
+        target_link_libraries(eddy_headers_${layer} PRIVATE eddy_asio)  # <eddy/asio.hpp>
+      endif()
+    endif()
+  endforeach()
+endfunction()
+
+# What must not compile, and its counterparts that must: one entry of ctest for each */no_compile/*.cpp. What the file says
+# about itself is described in CheckCompile.cmake.
+function(eddy_add_compile_tests)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "LIBRARIES")
+  file(GLOB sources CONFIGURE_DEPENDS */no_compile/*.cpp)
+  set(includes "")
+  foreach(library IN LISTS arg_LIBRARIES)
+    if(TARGET ${library})
+      list(APPEND includes "$<TARGET_PROPERTY:${library},INTERFACE_INCLUDE_DIRECTORIES>")
+    endif()
+  endforeach()
+  foreach(source IN LISTS sources)
+    cmake_path(GET source STEM stem)
+    add_test(NAME no_compile.${stem} COMMAND "${CMAKE_COMMAND}"
+      "-DCOMPILER=${CMAKE_CXX_COMPILER}"
+      "-DCOMPILER_ID=${CMAKE_CXX_COMPILER_ID}"
+      "-DCOMPILER_VERSION=${CMAKE_CXX_COMPILER_VERSION}"
+      "-DINCLUDES=$<JOIN:$<REMOVE_DUPLICATES:${includes}>,|>"
+      "-DSOURCE=${source}"
+      -P "${PROJECT_SOURCE_DIR}/coro/cmake/CheckCompile.cmake")
+    set_tests_properties(no_compile.${stem} PROPERTIES TIMEOUT 120 LABELS compile)
+  endforeach()
+endfunction()
+
+# Installs the build into a folder of its own and builds and runs the project tests/install there, three ways: by
+# find_package, by pkg-config, and with eddy as a subdirectory.
+function(eddy_add_install_test)
+  if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/install/check.sh")
+    return()
+  endif()
+  set(components "")
+  foreach(component http testing)
+    if(TARGET eddy_${component})
+      string(APPEND components " ${component}")
+    endif()
+  endforeach()
+  add_test(NAME install COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/install/check.sh"
+    "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}" "${CMAKE_CURRENT_BINARY_DIR}/install")
+  set_tests_properties(install PROPERTIES TIMEOUT 600 LABELS install RUN_SERIAL ON
+    ENVIRONMENT "CMAKE=${CMAKE_COMMAND};CXX=${CMAKE_CXX_COMPILER};CMAKE_GENERATOR=${CMAKE_GENERATOR};BUILD_TYPE=${CMAKE_BUILD_TYPE};COMPONENTS=${components}")
+endfunction()

@@ -1,0 +1,189 @@
+// The task: the unit that is spawned, named, cancelled and listed. Coroutines run inside a task.
+#pragma once
+
+#include <coroutine>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <string_view>
+
+#include <eddy/detail/frame.hpp>
+#include <eddy/detail/operation.hpp>
+#include <eddy/detail/scheduler.hpp>
+#include <eddy/detail/scope.hpp>
+
+namespace eddy::detail {
+
+class join_operation_base;
+
+/// Who a task reports to when it ends: a group. Free tasks have none.
+class task_owner {
+public:
+    /// Loop thread; the task's frame is gone, its result is in place, its scope still attached.
+    virtual void child_finished(task_context& child) noexcept = 0;
+    [[nodiscard]] virtual std::string_view kind() const noexcept = 0;
+
+protected:
+    ~task_owner() = default;
+};
+
+/// Checks that a ready leaf may finish without suspending, before the task lets the loop run (R12).
+inline constexpr int budget_per_step = 128;
+/// Coroutines of one task resumed inside each other before the task's trampoline takes over (trap T2).
+inline constexpr int nesting_bound = 64;
+
+class task_context : public ready_node, public in_frame_memory {
+public:
+    virtual ~task_context();
+
+    // --- life cycle
+    /// Registers the task with the loop and puts it at the end of the ready list. Cannot fail.
+    void launch(scheduler& loop, task_owner* owner, scope_node& parent) noexcept;
+    void retain() noexcept { ++references_; }
+    void release() noexcept;
+    /// Runs the first step here and now instead (eager tasks); the caller's task is current again afterwards.
+    void start_now() noexcept;
+
+    [[nodiscard]] bool done() const noexcept { return done_; }
+    [[nodiscard]] bool was_cancelled() const noexcept { return cancelled_; }
+    /// The error it ended with; null while it runs and if it did not fail. Does not count as "seen".
+    [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
+    /// Somebody received the error (or nobody has to): no report when the last handle goes (R10).
+    void mark_seen() noexcept { seen_ = true; }
+    bool cancel(std::string_view reason) {
+        if (done_) return false;
+        root_.cancel_scope_now(reason);
+        return true;
+    }
+
+    // --- used by promises and operations of this task, on the loop thread
+    /// A checkpoint: false if the operation must first take a trip through the ready list.
+    [[nodiscard]] bool spend() noexcept { return !cancel_pending_ && --budget_ >= 0; }
+    void suspend(operation& op, promise_base& p, std::coroutine_handle<> h) noexcept {
+        wait_ = &op;
+        leaf_ = &p;
+        next_ = h;
+        op.state_ = operation::state::waiting;
+    }
+    void unsuspend(operation& op) noexcept {
+        wait_ = nullptr;
+        next_ = nullptr;
+        op.state_ = operation::state::done;
+    }
+    void defer(operation& op) noexcept;
+    /// The coroutine that the trampoline resumes next, within this step.
+    void continue_with(std::coroutine_handle<> h) noexcept { next_ = h; }
+    void root_finished() noexcept { root_finished_ = true; }
+    void deliver_cancellation() noexcept;
+    void make_ready() noexcept { loop_->make_ready(*this); }
+    [[noreturn]] void throw_cancelled(std::size_t partial = 0);
+    [[noreturn]] void rethrow_deferred_error();
+    /// The same as a value.
+    [[nodiscard]] std::shared_ptr<const std::string> note_cancelled() noexcept;
+
+    [[nodiscard]] scheduler& loop() const noexcept { return *loop_; }
+    [[nodiscard]] scope_node& scope() const noexcept { return *scope_; }
+    [[nodiscard]] scope_node& root_scope() noexcept { return root_; }
+    [[nodiscard]] bool cancel_pending() const noexcept { return cancel_pending_; }
+    /// Cancellation has reached it: an operation was aborted or a checkpoint threw.
+    [[nodiscard]] bool interrupted() const noexcept { return interrupted_; }
+
+    // --- seeing
+    [[nodiscard]] std::string name() const;
+    void set_name(std::string_view n);
+    [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+    [[nodiscard]] std::source_location spawn_site() const noexcept { return spawn_site_; }
+    void set_spawn_site(std::source_location s) noexcept { spawn_site_ = s; }
+    /// The innermost await site outside this library; the spawn site before the first.
+    [[nodiscard]] std::source_location where() const noexcept;
+    [[nodiscard]] const promise_base* leaf() const noexcept { return leaf_; }
+    [[nodiscard]] const operation* wait() const noexcept { return wait_; }
+    [[nodiscard]] task_owner* owner() const noexcept { return owner_; }
+    [[nodiscard]] bool running() const noexcept { return running_; }
+    [[nodiscard]] bool started() const noexcept { return started_; }
+    [[nodiscard]] task_context* next_task() const noexcept { return next_task_; }
+    [[nodiscard]] std::size_t handles() const noexcept { return references_ - (done_ ? 0u : 1u); }
+
+    void add_joiner(join_operation_base& j) noexcept;
+    void remove_joiner(join_operation_base& j) noexcept;
+
+    int depth = 0; // how many of our coroutines are on the machine stack
+    task_context* next_failed = nullptr; // in the list of its group's failures
+
+protected:
+    task_context() noexcept;
+    /// Takes the result out of the finished root coroutine, destroys its frame, then the callable it was made from.
+    virtual void collect() noexcept = 0;
+    virtual void destroy_frame() noexcept = 0;
+    std::coroutine_handle<> next_;
+    std::exception_ptr error_;
+    bool cancelled_ = false;
+
+private:
+    friend class scope_node;
+    friend class operation;
+    template <class Op>
+    friend class leaf_awaiter;
+    static void run_step(ready_node& n);
+    static void run_deferred(ready_node& n);
+    void step() noexcept;
+    void complete() noexcept;
+
+    scheduler* loop_ = nullptr;
+    scope_node* scope_ = nullptr;
+    operation* wait_ = nullptr;
+    promise_base* leaf_ = nullptr;
+    task_owner* owner_ = nullptr;
+    std::size_t references_ = 1; // the loop's own, until the task is done
+    int budget_ = budget_per_step;
+    bool cancel_pending_ = false;
+    bool interrupted_ = false;
+    bool root_finished_ = false;
+    bool done_ = false;
+    bool seen_ = false;
+    bool started_ = false;
+    bool running_ = false;
+
+    root_scope_node root_;
+    join_operation_base* joiners_ = nullptr;
+    join_operation_base* last_joiner_ = nullptr;
+    std::exception_ptr deferred_error_;
+    std::unique_ptr<std::string> name_;
+    std::uint64_t id_ = 0;
+    std::source_location spawn_site_;
+    task_context* prev_task_ = nullptr;
+    task_context* next_task_ = nullptr;
+};
+
+/// Waiting for a task to end. The result is taken by the typed operations of `task_handle`.
+class join_operation_base : public operation {
+public:
+    bool begin() final { return try_now() || start(); }
+    bool abort() noexcept final {
+        target_->remove_joiner(*this);
+        return true;
+    }
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "task"; }
+    bool try_now();
+    bool start() {
+        target_->add_joiner(*this);
+        return false;
+    }
+
+protected:
+    explicit join_operation_base(task_context& t) noexcept : target_(&t) { t.retain(); }
+    join_operation_base(join_operation_base&& o) noexcept : operation(std::move(o)), target_(std::exchange(o.target_, nullptr)) {}
+    ~join_operation_base() {
+        if (target_) target_->release();
+    }
+    task_context* target_;
+
+private:
+    friend class task_context;
+    join_operation_base* prev_joiner_ = nullptr;
+    join_operation_base* next_joiner_ = nullptr;
+};
+
+} // namespace eddy::detail

@@ -1,0 +1,105 @@
+// semaphore: a number of permits that tasks of one loop share.
+//
+//     auto permit = co_await s.acquire();      // given back when the permit goes
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <eddy/detail/wait_queue.hpp>
+#include <eddy/errors.hpp>
+
+namespace eddy {
+
+class semaphore;
+
+/// One permit. Gives itself back at the end of its life. Move-only.
+class [[nodiscard("the permit is given back when this object goes: keep it in a variable")]] semaphore_permit {
+public:
+    semaphore_permit() noexcept = default;
+    semaphore_permit(semaphore_permit&& o) noexcept : semaphore_(std::exchange(o.semaphore_, nullptr)) {}
+    semaphore_permit& operator=(semaphore_permit&& o) noexcept {
+        std::swap(semaphore_, o.semaphore_);
+        return *this;
+    }
+    ~semaphore_permit() { release(); }
+    /// Gives the permit back now.
+    void release() noexcept;
+    /// Hands the permit over: somebody else will call `semaphore::release()` for it.
+    void detach() noexcept { semaphore_ = nullptr; }
+    [[nodiscard]] explicit operator bool() const noexcept { return semaphore_ != nullptr; }
+
+    explicit semaphore_permit(semaphore& s) noexcept : semaphore_(&s) {} // for the library
+
+private:
+    semaphore* semaphore_ = nullptr;
+};
+
+namespace detail {
+class semaphore_acquire;
+}
+
+/// A released permit goes to the first waiter directly (R8). Loop thread only; must outlive permits and waiters.
+class semaphore {
+public:
+    /// Throws `std::invalid_argument` for a negative number. `bound`: the number that `release` may not exceed.
+    explicit semaphore(std::ptrdiff_t permits, std::optional<std::ptrdiff_t> bound = std::nullopt);
+    semaphore(const semaphore&) = delete;
+    semaphore& operator=(const semaphore&) = delete;
+    ~semaphore() = default;
+
+    /// Awaitable: a permit. Checkpoint; cancelled, none was taken; a waiter that was granted one gets it even if it is
+    /// cancelled in that tick (R2). Does not suspend if a permit is free, within the budget.
+    [[nodiscard]] detail::semaphore_acquire acquire() noexcept;
+    [[nodiscard]] std::optional<semaphore_permit> try_acquire() noexcept;
+    /// Adds one permit. Throws `std::logic_error` above the bound.
+    void release();
+    /// True if the next `acquire` would wait.
+    [[nodiscard]] bool locked() const noexcept { return free_ == 0; }
+    [[nodiscard]] std::ptrdiff_t available() const noexcept { return free_; }
+
+private:
+    friend class detail::semaphore_acquire;
+    friend class semaphore_permit;
+    void give_back() noexcept {
+        if (detail::queued_operation* next = waiters_.pop_front())
+            next->grant();
+        else
+            ++free_;
+    }
+    detail::wait_queue waiters_;
+    std::ptrdiff_t free_;
+    std::ptrdiff_t bound_;
+};
+
+// --- implementation
+
+namespace detail {
+
+class semaphore_acquire final : public queued<semaphore_acquire> {
+public:
+    explicit semaphore_acquire(semaphore& s) noexcept : queued(s.waiters_), semaphore_(&s) {}
+    [[nodiscard]] bool try_now() noexcept {
+        if (semaphore_->free_ == 0) return false;
+        --semaphore_->free_;
+        return true;
+    }
+    [[nodiscard]] semaphore_permit take() noexcept { return semaphore_permit(*semaphore_); }
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "semaphore"; }
+
+private:
+    semaphore* semaphore_;
+};
+
+} // namespace detail
+
+inline detail::semaphore_acquire semaphore::acquire() noexcept {
+    return detail::semaphore_acquire(*this);
+}
+inline void semaphore_permit::release() noexcept {
+    if (semaphore* s = std::exchange(semaphore_, nullptr)) s->give_back();
+}
+
+} // namespace eddy

@@ -1,0 +1,75 @@
+#include <eddy/cancel_scope.hpp>
+
+#include <eddy/this_task.hpp>
+
+namespace eddy {
+
+cancel_scope::cancel_scope() noexcept : timer_(&deadline_passed, *this), stop_node_(&stop_due, *this) {}
+cancel_scope::cancel_scope(std::optional<time_point> deadline) noexcept : cancel_scope() {
+    deadline_ = deadline;
+}
+cancel_scope::~cancel_scope() = default; // closed by the verb that opened it
+
+bool cancel_scope::cancel(std::string_view reason) {
+    return phase_ != phase::closed && cancel_scope_now(reason);
+}
+
+void cancel_scope::open(detail::task_context& host, bool shield) {
+    if (phase_ != phase::fresh) detail::throw_logic_error("a cancel_scope is entered once; make a new one");
+    shield_ = shield;
+    if (deadline_) host.loop().arm(timer_, *deadline_);
+    phase_ = phase::open;
+    enter(host);
+}
+
+void cancel_scope::close() noexcept {
+    host()->loop().disarm(timer_);
+    stop_node_.unlink();
+    if (effective() && stop_) stop_->request_stop();
+    leave();
+    phase_ = phase::closed;
+}
+
+void cancel_scope::reschedule(std::optional<time_point> deadline) {
+    if (phase_ == phase::fresh) detail::throw_logic_error("reschedule: the scope has not been entered yet");
+    if (phase_ == phase::closed) detail::throw_logic_error("reschedule: the scope is over");
+    if (expired_) detail::throw_logic_error("reschedule: the deadline has passed already");
+    detail::scheduler& loop = host()->loop();
+    loop.disarm(timer_);
+    deadline_ = deadline;
+    if (deadline_) loop.arm(timer_, *deadline_);
+}
+
+std::stop_token cancel_scope::stop_token() {
+    if (!stop_) {
+        stop_.emplace();
+        if (effective()) stop_->request_stop();
+    }
+    return stop_->get_token();
+}
+
+void cancel_scope::deadline_passed(detail::ready_node& n) {
+    cancel_scope& s = static_cast<owned_timer&>(n).scope;
+    s.expired_ = true;
+    s.cancel_scope_now("deadline passed");
+}
+
+// Stop callbacks are users' code: they run from the ready list, not while the tree of scopes is being walked.
+void cancel_scope::on_effective() noexcept {
+    if (stop_ && host()) host()->loop().make_ready(stop_node_);
+}
+
+void cancel_scope::stop_due(detail::ready_node& n) {
+    static_cast<owned_node&>(n).scope.stop_->request_stop();
+}
+
+namespace detail {
+
+void throw_scope_cancelled(const cancel_scope& s) {
+    std::string text = "the scope was cancelled before its body had a value";
+    if (const auto reason = s.effective_reason()) text += ": " + *reason;
+    throw child_cancelled(text);
+}
+
+} // namespace detail
+} // namespace eddy

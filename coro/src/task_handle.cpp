@@ -1,0 +1,71 @@
+#include <eddy/task_handle.hpp>
+
+#include <eddy/this_task.hpp>
+#include <eddy/cancel_scope.hpp>
+
+namespace eddy {
+
+std::exception_ptr any_task::exception() const {
+    detail::task_context& t = state();
+    if (!t.done()) throw invalid_state("exception(): task '" + t.name() + "' has not ended yet; co_await it or its join()");
+    if (t.was_cancelled()) return nullptr;
+    t.mark_seen();
+    return t.error();
+}
+
+bool any_task::cancel(std::string_view reason) const {
+    return state().cancel(reason);
+}
+
+namespace detail {
+
+void throw_child_cancelled(const task_context& t) {
+    std::string text = "task '" + t.name() + "' was cancelled";
+    try {
+        std::rethrow_exception(t.error());
+    } catch (const operation_cancelled& c) {
+        if (!c.reason().empty()) text += ": " + std::string(c.reason());
+    }
+    throw child_cancelled(text);
+}
+
+void cancel_join_operation::take() const {
+    if (!target_->error() || target_->was_cancelled()) return;
+    target_->mark_seen();
+    const std::string name = target_->name();
+    target_->loop().report({.message = "task failed while it was cancelled and joined",
+                            .exception = target_->error(),
+                            .task_name = name,
+                            .where = target_->where()});
+}
+
+bool yield_operation::start() noexcept {
+    task().make_ready();
+    return false;
+}
+
+} // namespace detail
+
+namespace this_task {
+
+any_task handle() noexcept {
+    return any_task(detail::current().task);
+}
+
+std::string name() {
+    const detail::task_context* t = detail::current().task;
+    return t ? t->name() : std::string();
+}
+
+bool cancel_requested() noexcept {
+    const detail::task_context* t = detail::current().task;
+    return t && t->cancel_pending();
+}
+
+std::optional<loop_clock::time_point> effective_deadline() noexcept {
+    const detail::task_context* t = detail::current().task;
+    return t ? t->scope().effective_deadline() : std::nullopt;
+}
+
+} // namespace this_task
+} // namespace eddy

@@ -1,0 +1,79 @@
+// The seam between the loop and the kernel. See docs/design/engines.md.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace eddy {
+
+/// What drives a loop's I/O. `automatic`: the environment's EDDY_ENGINE, else the best one for the platform.
+enum class engine_kind : std::uint8_t { automatic, asio, native, simulated };
+
+namespace detail {
+
+class scheduler;
+
+enum class io_opcode : std::uint8_t { read, write, accept, connect, wait_read, wait_write, receive_message, send_message };
+
+/// Does the operation use the descriptor's outgoing side? One operation at a time is in progress on each side.
+[[nodiscard]] constexpr bool is_outgoing(io_opcode o) noexcept {
+    return o == io_opcode::write || o == io_opcode::connect || o == io_opcode::wait_write || o == io_opcode::send_message;
+}
+
+/// One kernel operation. Lives in the awaiter, untouched by the engine before `start` and after `complete`.
+struct io_operation {
+    io_opcode opcode = io_opcode::read;
+    void* buffer = nullptr;     // bytes; sockaddr for accept and connect; msghdr for messages
+    std::size_t length = 0;     // bytes; for connect the size of the address
+    std::ptrdiff_t result = 0;  // bytes moved, or the accepted descriptor
+    int error = 0;              // errno, 0 if it succeeded
+    bool is_socket = false;
+    void (*complete)(io_operation&) noexcept = nullptr; // on the loop thread, from poll
+};
+
+/// A descriptor as the engine sees it; engines derive their own. Non-blocking.
+class io_descriptor {
+public:
+    [[nodiscard]] int fd() const noexcept { return fd_; }
+
+protected:
+    explicit io_descriptor(int fd) noexcept : fd_(fd) {}
+    ~io_descriptor() = default;
+    int fd_;
+};
+
+class engine {
+public:
+    engine() noexcept = default;
+    engine(const engine&) = delete;
+    engine& operator=(const engine&) = delete;
+    virtual ~engine() = default;
+
+    [[nodiscard]] virtual engine_kind kind() const noexcept = 0;
+    /// Registers a non-blocking descriptor; the caller keeps ownership of the number. Throws `std::system_error`.
+    [[nodiscard]] virtual io_descriptor& adopt(int fd) = 0;
+    /// Forgets it. No operation may be in progress. The caller closes the number afterwards.
+    virtual void release(io_descriptor& d) noexcept = 0;
+    /// True if the operation finished at once: `result` and `error` are set and `complete` will not be called.
+    [[nodiscard]] virtual bool start(io_descriptor& d, io_operation& op) = 0;
+    /// True if the operation is detached and nothing happened; false if `complete` will still be called.
+    [[nodiscard]] virtual bool cancel(io_descriptor& d, io_operation& op) noexcept = 0;
+    /// Completes what is ready. Waits for it at most `timeout`; nullopt: without limit.
+    virtual void poll(std::optional<std::chrono::nanoseconds> timeout) = 0;
+    /// Operations in progress.
+    [[nodiscard]] virtual std::size_t pending() const noexcept = 0;
+    /// A descriptor that becomes readable when `poll` has something to do, for foreign loops; -1 if there is none.
+    [[nodiscard]] virtual int native_handle() const noexcept = 0;
+};
+
+/// The engine of the loop behind `s`.
+[[nodiscard]] engine& engine_of(scheduler& s) noexcept;
+
+/// Tries the operation on the descriptor once, without blocking. True if it finished, with success or an error.
+/// `ready`: the kernel has just reported readiness.
+[[nodiscard]] bool perform(int fd, io_operation& op, bool ready) noexcept;
+
+} // namespace detail
+} // namespace eddy

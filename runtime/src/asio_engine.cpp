@@ -1,0 +1,218 @@
+#include "asio_engine.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstddef>
+#include <new>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/posix/basic_stream_descriptor.hpp>
+
+namespace eddy::detail {
+namespace {
+
+using executor = asio::io_context::executor_type;
+
+/// Room for one of Asio's wait operations, reused for every wait of one side of a descriptor.
+class operation_memory {
+public:
+    operation_memory() noexcept = default;
+    operation_memory(const operation_memory&) = delete;
+    operation_memory& operator=(const operation_memory&) = delete;
+
+    [[nodiscard]] void* take(std::size_t n) {
+        if (used_ || n > sizeof storage_) return ::operator new(n);
+        used_ = true;
+        return storage_.data();
+    }
+    void give(void* p) noexcept {
+        if (p == storage_.data())
+            used_ = false;
+        else
+            ::operator delete(p);
+    }
+
+private:
+    alignas(std::max_align_t) std::array<std::byte, 192> storage_;
+    bool used_ = false;
+};
+
+template <class T>
+class memory_allocator {
+public:
+    using value_type = T;
+    explicit memory_allocator(operation_memory& m) noexcept : memory(&m) {}
+    template <class U>
+    memory_allocator(const memory_allocator<U>& o) noexcept : memory(o.memory) {}
+    [[nodiscard]] T* allocate(std::size_t n) { return static_cast<T*>(memory->take(n * sizeof(T))); }
+    void deallocate(T* p, std::size_t) noexcept { memory->give(p); }
+    friend bool operator==(const memory_allocator& a, const memory_allocator& b) noexcept { return a.memory == b.memory; }
+    operation_memory* memory;
+};
+
+class asio_engine;
+
+// Lives until it is released and no wait of it is left in Asio. An operation that is cancelled leaves its wait behind:
+// the system call is ours, so nothing happens to the operation; the next operation on that side inherits the wait.
+class asio_descriptor final : public io_descriptor {
+public:
+    struct side {
+        io_operation* op = nullptr;
+        bool waiting = false; // a wait is queued in Asio
+        operation_memory memory;
+    };
+    asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(e), handle(io, number) {}
+
+    asio_engine& engine;
+    asio::posix::basic_stream_descriptor<executor> handle;
+    side in;
+    side out;
+    bool released = false;
+    asio_descriptor* prev = nullptr;
+    asio_descriptor* next = nullptr;
+};
+
+struct ready_handler {
+    using allocator_type = memory_allocator<void>;
+    asio_descriptor* descriptor;
+    bool outgoing;
+    [[nodiscard]] allocator_type get_allocator() const noexcept {
+        return allocator_type(outgoing ? descriptor->out.memory : descriptor->in.memory);
+    }
+    void operator()(const asio::error_code& ec) const noexcept;
+};
+
+class asio_engine final : public engine {
+public:
+    explicit asio_engine(int wake_fd) : io_(1), work_(io_.get_executor()), wake_(io_, wake_fd) { watch_wake(); }
+    ~asio_engine() override {
+        wake_.release();
+        stopping_ = true;
+        for (asio_descriptor* d = all_; d; d = d->next) d->handle.release();
+        work_.reset();
+        io_.restart();
+        io_.poll(); // the aborted waits
+        while (asio_descriptor* d = all_) {
+            unlink(*d);
+            delete d;
+        }
+    }
+
+    [[nodiscard]] engine_kind kind() const noexcept override { return engine_kind::asio; }
+
+    [[nodiscard]] io_descriptor& adopt(int fd) override {
+        auto* d = new asio_descriptor(*this, io_, fd);
+        d->next = all_;
+        if (all_) all_->prev = d;
+        all_ = d;
+        return *d;
+    }
+    void release(io_descriptor& base) noexcept override {
+        auto& d = static_cast<asio_descriptor&>(base);
+        d.released = true;
+        d.handle.release(); // aborts what waits
+        dispose(d);
+    }
+    [[nodiscard]] bool start(io_descriptor& base, io_operation& op) override {
+        auto& d = static_cast<asio_descriptor&>(base);
+        if (perform(d.fd(), op, false)) return true;
+        auto& s = is_outgoing(op.opcode) ? d.out : d.in;
+        s.op = &op;
+        ++pending_;
+        wait(d, is_outgoing(op.opcode));
+        return false;
+    }
+    [[nodiscard]] bool cancel(io_descriptor& base, io_operation& op) noexcept override {
+        auto& d = static_cast<asio_descriptor&>(base);
+        auto& s = is_outgoing(op.opcode) ? d.out : d.in;
+        if (s.op == &op) {
+            s.op = nullptr;
+            --pending_;
+        }
+        return true;
+    }
+    void poll(std::optional<std::chrono::nanoseconds> timeout) override {
+        if (timeout && timeout->count() <= 0) {
+            io_.poll();
+            return;
+        }
+        if (timeout)
+            io_.run_one_for(*timeout);
+        else
+            io_.run_one();
+        io_.poll();
+    }
+    [[nodiscard]] std::size_t pending() const noexcept override { return pending_; }
+    [[nodiscard]] int native_handle() const noexcept override { return -1; }
+
+    void ready(asio_descriptor& d, bool outgoing, const asio::error_code& ec) noexcept {
+        auto& s = outgoing ? d.out : d.in;
+        s.waiting = false;
+        if (d.released || stopping_) {
+            if (!stopping_) dispose(d);
+            return;
+        }
+        io_operation* op = s.op;
+        if (!op) return; // cancelled meanwhile
+        if (ec) {
+            op->result = -1;
+            op->error = ec.value();
+        } else if (!perform(d.fd(), *op, true)) {
+            wait(d, outgoing);
+            return;
+        }
+        s.op = nullptr;
+        --pending_;
+        op->complete(*op);
+    }
+
+private:
+    void wait(asio_descriptor& d, bool outgoing) {
+        auto& s = outgoing ? d.out : d.in;
+        if (s.waiting) return;
+        s.waiting = true;
+        using base = asio::posix::descriptor_base;
+        d.handle.async_wait(outgoing ? base::wait_write : base::wait_read, ready_handler{&d, outgoing});
+    }
+    void watch_wake() {
+        wake_.async_wait(asio::posix::descriptor_base::wait_read, [this](const asio::error_code& ec) {
+            if (ec || stopping_) return;
+            std::uint64_t count = 0;
+            while (::read(wake_.native_handle(), &count, sizeof count) > 0) {}
+            watch_wake();
+        });
+    }
+    void unlink(asio_descriptor& d) noexcept {
+        (d.prev ? d.prev->next : all_) = d.next;
+        if (d.next) d.next->prev = d.prev;
+    }
+    void dispose(asio_descriptor& d) noexcept {
+        if (d.in.waiting || d.out.waiting) return;
+        unlink(d);
+        delete &d;
+    }
+
+    asio::io_context io_;
+    asio::executor_work_guard<executor> work_;
+    asio::posix::basic_stream_descriptor<executor> wake_;
+    asio_descriptor* all_ = nullptr;
+    std::size_t pending_ = 0;
+    bool stopping_ = false;
+};
+
+void ready_handler::operator()(const asio::error_code& ec) const noexcept {
+    descriptor->engine.ready(*descriptor, outgoing, ec);
+}
+
+} // namespace
+
+std::unique_ptr<engine> make_asio_engine(int wake_fd) {
+    return std::make_unique<asio_engine>(wake_fd);
+}
+
+} // namespace eddy::detail

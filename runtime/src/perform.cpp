@@ -1,0 +1,78 @@
+// The system calls behind io_operation, shared by the engines that work on readiness.
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <eddy/detail/engine.hpp>
+
+namespace eddy::detail {
+namespace {
+
+bool is_ready(int fd, short events) noexcept {
+    pollfd p{fd, events, 0};
+    return ::poll(&p, 1, 0) > 0;
+}
+
+int accept_one(int fd, io_operation& op) noexcept {
+    auto* address = static_cast<sockaddr*>(op.buffer);
+    auto size = static_cast<socklen_t>(op.length);
+    const int got = ::accept4(fd, address, address ? &size : nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (got >= 0) op.length = size;
+    return got;
+}
+
+// Started by `connect`, finished when the socket is writable.
+int connect_step(int fd, const io_operation& op, bool ready) noexcept {
+    if (!ready) return ::connect(fd, static_cast<const sockaddr*>(op.buffer), static_cast<socklen_t>(op.length));
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return -1;
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+std::ptrdiff_t attempt(int fd, io_operation& op, bool ready) noexcept {
+    switch (op.opcode) {
+    case io_opcode::read: return op.is_socket ? ::recv(fd, op.buffer, op.length, 0) : ::read(fd, op.buffer, op.length);
+    case io_opcode::write:
+        return op.is_socket ? ::send(fd, op.buffer, op.length, MSG_NOSIGNAL) : ::write(fd, op.buffer, op.length);
+    case io_opcode::accept: return accept_one(fd, op);
+    case io_opcode::connect: return connect_step(fd, op, ready);
+    case io_opcode::receive_message: return ::recvmsg(fd, static_cast<msghdr*>(op.buffer), MSG_CMSG_CLOEXEC);
+    case io_opcode::send_message: return ::sendmsg(fd, static_cast<const msghdr*>(op.buffer), MSG_NOSIGNAL);
+    case io_opcode::wait_read:
+    case io_opcode::wait_write:
+        if (ready || is_ready(fd, op.opcode == io_opcode::wait_read ? POLLIN : POLLOUT)) return 0;
+        errno = EAGAIN;
+        return -1;
+    }
+    errno = EINVAL;
+    return -1;
+}
+
+bool would_block(int error, io_opcode o) noexcept {
+    return error == EAGAIN || error == EWOULDBLOCK || (o == io_opcode::connect && error == EINPROGRESS);
+}
+
+} // namespace
+
+bool perform(int fd, io_operation& op, bool ready) noexcept {
+    for (;;) {
+        const std::ptrdiff_t r = attempt(fd, op, ready);
+        const int error = r < 0 ? errno : 0;
+        if (error == EINTR) {
+            if (op.opcode == io_opcode::connect) return false; // goes on in the kernel
+            continue;
+        }
+        // A connection that was reset before it was accepted is no failure of the listener (POSIX accept, ECONNABORTED).
+        if (op.opcode == io_opcode::accept && error == ECONNABORTED) continue;
+        if (would_block(error, op.opcode)) return false;
+        op.result = r;
+        op.error = error;
+        return true;
+    }
+}
+
+} // namespace eddy::detail
