@@ -17,9 +17,14 @@ bool cancel_scope::cancel(std::string_view reason) {
 void cancel_scope::open(detail::task_context& host, bool shield) {
     if (phase_ != phase::fresh) detail::throw_logic_error("a cancel_scope is entered once; make a new one");
     shield_ = shield;
-    if (deadline_) host.loop().arm(timer_, *deadline_);
-    phase_ = phase::open;
     enter(host);
+    phase_ = phase::open;
+    try {
+        arm();
+    } catch (...) {
+        close();
+        throw;
+    }
 }
 
 void cancel_scope::close() noexcept {
@@ -34,10 +39,20 @@ void cancel_scope::reschedule(std::optional<time_point> deadline) {
     if (phase_ == phase::fresh) detail::throw_logic_error("reschedule: the scope has not been entered yet");
     if (phase_ == phase::closed) detail::throw_logic_error("reschedule: the scope is over");
     if (expired_) detail::throw_logic_error("reschedule: the deadline has passed already");
-    detail::scheduler& loop = host()->loop();
-    loop.disarm(timer_);
+    host()->loop().disarm(timer_);
     deadline_ = deadline;
-    if (deadline_) loop.arm(timer_, *deadline_);
+    arm();
+}
+
+// A deadline that has passed already takes its place in the ready list at once, so that it is there before whatever the
+// body waits for; nothing is noticed before the loop gets its turn.
+void cancel_scope::arm() {
+    if (!deadline_ || *deadline_ == time_point::max()) return;
+    detail::scheduler& loop = host()->loop();
+    if (*deadline_ <= loop.now())
+        loop.make_ready(timer_);
+    else
+        loop.arm(timer_, *deadline_);
 }
 
 std::stop_token cancel_scope::stop_token() {

@@ -58,6 +58,7 @@ public:
     [[nodiscard]] bool catch_cancellation() noexcept { return caught_ = catches(); }
 
 private:
+    void arm();
     static void deadline_passed(detail::ready_node& n);
     static void stop_due(detail::ready_node& n);
     void on_effective() noexcept override;

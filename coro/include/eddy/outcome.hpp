@@ -188,14 +188,10 @@ private:
     std::exception_ptr error_;
 };
 
-/// Removes the const that a handle's `const T&` result carries.
-template <class T>
-using owned_result_t = std::conditional_t<std::is_lvalue_reference_v<T> && std::is_const_v<std::remove_reference_t<T>>, std::remove_cvref_t<T>, T>;
-
 template <class A> // an object type, or an lvalue reference
 class result_awaitable {
 public:
-    using value = owned_result_t<detail::await_result_t<A>>;
+    using value = owned_await_t<A>;
     explicit result_awaitable(A&& a) : awaited_(std::forward<A>(a)) {}
     [[nodiscard]] outcome_awaiter<awaiter_of<A>, value> make_awaiter(promise_base& p) {
         return outcome_awaiter<awaiter_of<A>, value>(static_cast<A&&>(awaited_), p);

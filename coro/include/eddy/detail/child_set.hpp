@@ -77,15 +77,4 @@ private:
     bool interrupted_ = false;
 };
 
-/// `co_await entry_check{}`: throws if the current scope is cancelled; otherwise costs nothing, not even budget.
-class entry_check final : public leaf<entry_check> {
-public:
-    entry_check() noexcept = default;
-    [[nodiscard]] bool try_now() const noexcept { return true; }
-    bool start() const noexcept { return true; }
-    bool abort() noexcept override { return true; }
-    void take() const noexcept {}
-    [[nodiscard]] std::string_view waits_for() const noexcept override { return "a checkpoint"; }
-};
-
 } // namespace eddy::detail

@@ -124,6 +124,17 @@ private:
     task_context& task_;
 };
 
+/// `co_await entry_check()`: throws if the current scope is cancelled; otherwise costs nothing, not even budget.
+class entry_check final : public leaf<entry_check> {
+public:
+    entry_check() noexcept = default;
+    [[nodiscard]] bool try_now() const noexcept { return true; }
+    bool start() const noexcept { return true; }
+    bool abort() noexcept override { return true; }
+    void take() const noexcept {}
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "a checkpoint"; }
+};
+
 /// Runs a `task<T>` inline in the current task; defined below.
 template <class T>
 class task_awaiter;
@@ -347,6 +358,9 @@ template <class A>
 using awaiter_of = decltype(make_awaiter(std::declval<A>(), std::declval<promise_base&>()));
 template <class A>
 using await_result_t = decltype(std::declval<awaiter_of<A>&>().await_resume());
+/// The same as a type of its own: the `const T&` of an observed handle becomes a T.
+template <class A, class T = await_result_t<A>>
+using owned_await_t = std::conditional_t<std::is_lvalue_reference_v<T> && std::is_const_v<std::remove_reference_t<T>>, std::remove_cvref_t<T>, T>;
 
 } // namespace detail
 } // namespace eddy

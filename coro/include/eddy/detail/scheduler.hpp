@@ -16,9 +16,9 @@ namespace eddy {
 /// What reaches the loop's exception handler: an error that nobody can receive (rule R10).
 /// The texts are valid during the call only.
 struct error_context {
-    std::string_view message;
-    std::exception_ptr exception; // may be null: a report without an exception
-    std::string_view task_name;   // empty if no task is involved
+    std::string_view message = {};
+    std::exception_ptr exception = {}; // may be null: a report without an exception
+    std::string_view task_name = {};   // empty if no task is involved
     std::source_location where{};
 };
 

@@ -58,6 +58,11 @@ public:
         return true;
     }
 
+    /// The task behind a node of the ready list, or null.
+    [[nodiscard]] static task_context* of(ready_node& n) noexcept {
+        return n.run == &run_step || n.run == &run_deferred ? static_cast<task_context*>(&n) : nullptr;
+    }
+
     // --- used by promises and operations of this task, on the loop thread
     /// A checkpoint: false if the operation must first take a trip through the ready list.
     [[nodiscard]] bool spend() noexcept { return !cancel_pending_ && --budget_ >= 0; }

@@ -1,0 +1,8 @@
+// HTTP: client and server. The component `http`: find_package(eddy COMPONENTS http), target eddy::http.
+#pragma once
+
+#include <eddy/http/client.hpp>
+#include <eddy/http/error.hpp>
+#include <eddy/http/headers.hpp>
+#include <eddy/http/message.hpp>
+#include <eddy/http/server.hpp>

@@ -1,0 +1,109 @@
+// request and response: HTTP messages with their bodies in memory. A server's handler gets a request and returns a
+// response; the client returns the same response type.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <eddy/http/headers.hpp>
+#include <eddy/tcp.hpp>
+
+namespace eddy::http {
+
+/// A request that a server received.
+class request {
+public:
+    request() = default;
+
+    std::string method; // as sent: "GET"
+    std::string target; // as sent: "/search?q=eddy"
+    int minor_version = 1;
+    header_list headers;
+    std::string body; // without transfer coding
+    ip_endpoint remote;
+
+    /// The target without query; "/" for an absolute URL without path. Not decoded.
+    [[nodiscard]] std::string_view path() const noexcept;
+    /// What follows the "?"; empty if there is none. Not decoded.
+    [[nodiscard]] std::string_view query() const noexcept;
+    /// The decoded value of the query parameter `name`; nullopt if there is none.
+    [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
+    /// The first header of that name; an empty string if there is none.
+    [[nodiscard]] const std::string& header(std::string_view name) const noexcept { return headers.get(name); }
+};
+
+/// How long the parts of a transfer took, each from the start of the request; redirects included. 0: did not happen.
+class timings {
+public:
+    timings() = default;
+    std::chrono::microseconds resolve{0};    // name known
+    std::chrono::microseconds connect{0};    // connected; 0 on a reused connection
+    std::chrono::microseconds tls{0};        // handshake done
+    std::chrono::microseconds first_byte{0}; // first byte of the answer
+    std::chrono::microseconds total{0};      // body complete
+};
+
+class response {
+public:
+    response() = default;
+    explicit response(int status_code, std::string content = {}) : status(status_code), body(std::move(content)) {}
+    response(int status_code, std::string content, std::string_view content_type)
+        : status(status_code), body(std::move(content)) {
+        headers.set("Content-Type", content_type);
+    }
+    /// A server sends exactly these bytes instead of a response, then closes the connection. For tests of clients.
+    [[nodiscard]] static response raw(std::string bytes);
+
+    int status = 200;
+    std::string body; // without transfer and content coding
+    header_list headers;
+
+    /// The first header of that name; an empty string if there is none.
+    [[nodiscard]] const std::string& header(std::string_view name) const noexcept { return headers.get(name); }
+    /// Is the status 2xx?
+    [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
+
+    /// These three change headers and return the response, to be chained. Throw as `header_list::add` does.
+    response& set(std::string_view name, std::string_view value) &;
+    response&& set(std::string_view name, std::string_view value) &&;
+    response& add(std::string_view name, std::string_view value) &;
+    response&& add(std::string_view name, std::string_view value) &&;
+    response& content_type(std::string_view type) &;
+    response&& content_type(std::string_view type) &&;
+
+    // --- what a client learns
+    std::string url;             // where the answer came from, after redirects
+    int redirects = 0;           // how many were followed
+    http::timings timings;
+    std::uint64_t bytes = 0;     // of the body, as received: before decompression
+    bool connection_reused = false;
+
+    // --- how a server sends it
+    /// Closes the connection after this response.
+    response& close_connection() & noexcept;
+    response&& close_connection() && noexcept;
+    /// Announces the whole body, sends `size` bytes of it and closes the connection: a truncated response, for tests.
+    response& truncate_after(std::size_t size) & noexcept;
+    response&& truncate_after(std::size_t size) && noexcept;
+
+    [[nodiscard]] bool closes_connection() const noexcept { return close_; }
+    [[nodiscard]] std::optional<std::size_t> truncated_after() const noexcept { return truncate_; }
+    [[nodiscard]] bool is_raw() const noexcept { return raw_; }
+
+private:
+    std::optional<std::size_t> truncate_;
+    bool close_ = false;
+    bool raw_ = false;
+};
+
+/// The standard phrase of a status ("Not Found"); empty for unknown ones.
+[[nodiscard]] std::string_view reason_phrase(int status) noexcept;
+/// Decodes %XX, and "+" as a space; broken escapes stay as they are.
+[[nodiscard]] std::string decode_query(std::string_view text);
+
+} // namespace eddy::http

@@ -1,0 +1,253 @@
+#include "client_core.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <utility>
+
+#include "curl_socket.hpp"
+#include "descriptor_flags.hpp"
+#include "transfer.hpp"
+
+namespace eddy::http::detail {
+namespace {
+
+constexpr std::size_t max_idle_easies = 32;
+constexpr long longest_timer = 1000L * 60 * 60 * 24; // ms; what is later is libcurl's "never"
+
+void start_libcurl() {
+    static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT); // once; libcurl stays until the process ends
+    if (code != CURLE_OK) throw std::runtime_error(std::string("libcurl cannot start: ") + curl_easy_strerror(code));
+}
+
+} // namespace
+
+client_core::client_core(const client_options& options)
+    : options_(options), user_agent_(options.user_agent), ca_file_(options.ca_file), proxy_(options.proxy) {
+    options_.user_agent = user_agent_;
+    options_.ca_file = ca_file_;
+    options_.proxy = proxy_;
+    start_libcurl();
+    const coming_pair wakeup = coming_pair::guess();
+    multi_ = curl_multi_init();
+    if (!multi_) throw std::bad_alloc();
+    wakeup.mark();
+    curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &client_core::socket_callback);
+    curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
+    curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &client_core::timer_callback);
+    curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
+    const auto number = [](std::size_t n) { return static_cast<long>(std::min<std::size_t>(n, INT_MAX)); };
+    curl_multi_setopt(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS, number(options.max_connections));
+    curl_multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS, number(options.max_connections_per_host));
+    curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, number(std::max<std::size_t>(options.max_idle_connections, 1)));
+}
+
+client_core::~client_core() {
+    close();
+}
+
+void client_core::close() noexcept {
+    CURLM* const multi = std::exchange(multi_, nullptr);
+    if (!multi) return;
+    timer_.cancel();
+    const std::exception_ptr reason = std::make_exception_ptr(closed_resource("the http client was closed"));
+    for (transfer* t : std::exchange(transfers_, {})) {
+        curl_multi_remove_handle(multi, t->easy());
+        t->slot = transfer::not_active;
+        t->end(reason);
+    }
+    curl_multi_cleanup(multi); // closes the connections, see close_socket
+    for (auto& [fd, watch] : std::exchange(watches_, {})) watch->stop();
+    for (CURL* easy : std::exchange(idle_easies_, {})) curl_easy_cleanup(easy);
+}
+
+// --- transfers
+
+void client_core::add(transfer& t) {
+    transfers_.reserve(transfers_.size() + 1);
+    const CURLMcode code = curl_multi_add_handle(multi_, t.easy());
+    if (code == CURLM_OUT_OF_MEMORY) throw std::bad_alloc();
+    if (code != CURLM_OK) throw std::runtime_error(std::string("libcurl refuses a transfer: ") + curl_multi_strerror(code));
+    t.slot = transfers_.size();
+    transfers_.push_back(&t);
+}
+
+void client_core::remove(transfer& t) noexcept {
+    if (t.slot == transfer::not_active) return;
+    curl_multi_remove_handle(multi_, t.easy());
+    transfers_.back()->slot = t.slot;
+    transfers_[t.slot] = transfers_.back();
+    transfers_.pop_back();
+    t.slot = transfer::not_active;
+    if (!transfers_.empty()) return;
+    for (auto& [fd, watch] : watches_) watch->requests_over();
+}
+
+void client_core::fail_all(const std::exception_ptr& e) noexcept {
+    while (!transfers_.empty()) {
+        transfer& t = *transfers_.back();
+        remove(t);
+        t.end(e);
+    }
+}
+
+void client_core::socket_ready(curl_socket_t fd, int events) {
+    int running = 0;
+    collect(curl_multi_socket_action(multi_, fd, events, &running));
+}
+
+void client_core::time_passed() {
+    int running = 0;
+    collect(curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running));
+}
+
+void client_core::collect(CURLMcode code) {
+    if (code != CURLM_OK)
+        return fail_all(std::make_exception_ptr(std::runtime_error(std::string("libcurl failed: ") + curl_multi_strerror(code))));
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+        if (message->msg != CURLMSG_DONE) continue;
+        const CURLcode result = message->data.result; // the message goes with the handle
+        transfer* t = nullptr;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
+        remove(*t);
+        t->finished(result);
+    }
+}
+
+// --- easy handles
+
+CURL* client_core::take_easy() {
+    if (!idle_easies_.empty()) {
+        CURL* const easy = idle_easies_.back();
+        idle_easies_.pop_back();
+        return easy;
+    }
+    CURL* const easy = curl_easy_init();
+    if (!easy) throw std::bad_alloc();
+    return easy;
+}
+
+void client_core::give_easy(CURL* easy) noexcept {
+    if (closed() || idle_easies_.size() >= max_idle_easies) return curl_easy_cleanup(easy);
+    curl_easy_reset(easy);
+    try {
+        idle_easies_.push_back(easy);
+    } catch (const std::bad_alloc&) {
+        curl_easy_cleanup(easy);
+    }
+}
+
+void client_core::set_common_options(CURL* easy) const {
+    const auto set = [easy](CURLoption option, auto value, const char* name) {
+        check_option(curl_easy_setopt(easy, option, value), name);
+    };
+    set(CURLOPT_NOSIGNAL, 1L, "NOSIGNAL");
+#if LIBCURL_VERSION_NUM >= 0x075500
+    set(CURLOPT_PROTOCOLS_STR, "http,https", "PROTOCOLS_STR");
+    set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https", "REDIR_PROTOCOLS_STR");
+#else
+    set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS), "PROTOCOLS");
+    set(CURLOPT_REDIR_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS), "REDIR_PROTOCOLS");
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+    set(CURLOPT_QUICK_EXIT, 1L, "QUICK_EXIT"); // a cancelled request does not wait for its name look-up
+#endif
+    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(INT_MAX), "CONNECTTIMEOUT_MS"); // ours runs on the loop's clock
+    set(CURLOPT_CLOSESOCKETFUNCTION, &client_core::close_socket, "CLOSESOCKETFUNCTION");
+    set(CURLOPT_CLOSESOCKETDATA, const_cast<client_core*>(this), "CLOSESOCKETDATA");
+    if (options_.compression) set(CURLOPT_ACCEPT_ENCODING, "", "ACCEPT_ENCODING");
+    if (!user_agent_.empty()) set(CURLOPT_USERAGENT, user_agent_.c_str(), "USERAGENT");
+    set(CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L, "SSL_VERIFYPEER");
+    set(CURLOPT_SSL_VERIFYHOST, options_.verify_tls ? 2L : 0L, "SSL_VERIFYHOST");
+    if (!ca_file_.empty()) set(CURLOPT_CAINFO, ca_file_.c_str(), "CAINFO");
+    if (!proxy_.empty() || !options_.proxy_from_environment) set(CURLOPT_PROXY, proxy_.c_str(), "PROXY");
+}
+
+// --- what libcurl asks for, from inside its calls
+
+int client_core::socket_callback(CURL* easy, curl_socket_t fd, int what, void* core, void*) noexcept {
+    auto& self = *static_cast<client_core*>(core);
+    try {
+        if (what != CURL_POLL_REMOVE && !self.watches_.contains(fd)) {
+            transfer* t = nullptr;
+            if (easy && curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) == CURLE_OK && t) t->saw_foreign_socket(fd);
+        }
+        self.watch_socket(fd, what);
+        return 0;
+    } catch (...) {
+        return -1; // libcurl's call returns an error, which fails the transfers
+    }
+}
+
+void client_core::watch_socket(curl_socket_t fd, int what) {
+    auto found = watches_.find(fd);
+    if (what == CURL_POLL_REMOVE) {
+        if (found == watches_.end()) return;
+        if (found->second->is_duplicate())
+            forget_socket(fd);
+        else
+            found->second->want(false, false); // an idle connection, or close_socket follows
+        return;
+    }
+    if (found == watches_.end()) {
+        const int ours = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (ours < 0) throw std::system_error(errno, std::system_category(), "duplicating a descriptor of libcurl");
+        found = watches_.emplace(fd, std::make_shared<socket_watch>(*this, fd, ours)).first;
+    }
+    found->second->want((what & CURL_POLL_IN) != 0, (what & CURL_POLL_OUT) != 0);
+}
+
+curl_socket_t client_core::open_socket(const curl_sockaddr& address, int& error) {
+    const int fd = ::socket(address.family, address.socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address.protocol);
+    error = fd < 0 ? errno : 0;
+    if (fd < 0) return CURL_SOCKET_BAD;
+    try {
+        watches_.emplace(fd, std::make_shared<socket_watch>(*this, fd, fd));
+    } catch (...) {
+        ::close(fd);
+        throw;
+    }
+    return fd;
+}
+
+int client_core::close_socket(void* core, curl_socket_t fd) noexcept {
+    static_cast<client_core*>(core)->forget_socket(fd);
+    return 0;
+}
+
+void client_core::forget_socket(curl_socket_t fd) noexcept {
+    const auto found = watches_.find(fd);
+    if (found == watches_.end()) return;
+    const std::shared_ptr<socket_watch> watch = std::move(found->second);
+    watches_.erase(found);
+    watch->stop(); // closes the descriptor when its pumps are gone
+}
+
+int client_core::timer_callback(CURLM*, long milliseconds, void* core) noexcept {
+    try {
+        static_cast<client_core*>(core)->set_timer(milliseconds);
+        return 0;
+    } catch (...) {
+        return -1;
+    }
+}
+
+void client_core::set_timer(long milliseconds) {
+    timer_.cancel();
+    if (closed() || milliseconds < 0 || milliseconds > longest_timer) return;
+    timer_ = this_loop().call_later(std::chrono::milliseconds(milliseconds), [this] { time_passed(); });
+}
+
+std::size_t client_core::connections() const noexcept {
+    return static_cast<std::size_t>(std::count_if(watches_.begin(), watches_.end(), [](const auto& w) { return !w.second->is_duplicate(); }));
+}
+
+} // namespace eddy::http::detail

@@ -1,0 +1,81 @@
+// What the requests of one client share: libcurl's multi handle, driven by the loop.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <curl/curl.h>
+
+#include <eddy/event_loop.hpp>
+#include <eddy/http/client.hpp>
+
+namespace eddy::http::detail {
+
+class socket_watch;
+class transfer;
+
+// libcurl asks for two things: to be told when descriptors are ready (socket_watch) and when a time has come (one timer).
+// Whenever it was told something, the transfers that ended are collected. libcurl's callbacks only take notes, spawn and
+// set timers; nothing of ours runs inside them, so no call into libcurl is ever nested.
+class client_core {
+public:
+    explicit client_core(const client_options& options);
+    client_core(const client_core&) = delete;
+    client_core& operator=(const client_core&) = delete;
+    ~client_core();
+
+    /// Starts a transfer. Throws `closed_resource`, `std::bad_alloc`.
+    void add(transfer& t);
+    /// Takes a transfer out; one that has not ended loses its connection. No effect if it is not in.
+    void remove(transfer& t) noexcept;
+    /// Ends all transfers with `e`.
+    void fail_all(const std::exception_ptr& e) noexcept;
+    void close() noexcept;
+    [[nodiscard]] bool closed() const noexcept { return multi_ == nullptr; }
+
+    /// A descriptor is ready: tell libcurl. `events`: CURL_CSELECT_*.
+    void socket_ready(curl_socket_t fd, int events);
+
+    /// A non-blocking, close-on-exec socket that will be watched; CURL_SOCKET_BAD and the errno if there is none.
+    [[nodiscard]] curl_socket_t open_socket(const curl_sockaddr& address, int& error);
+
+    /// Easy handles are kept, with what they remember of TLS sessions.
+    [[nodiscard]] CURL* take_easy();
+    void give_easy(CURL* easy) noexcept;
+    /// Sets what all requests have in common.
+    void set_common_options(CURL* easy) const;
+
+    [[nodiscard]] const client_options& options() const noexcept { return options_; }
+    [[nodiscard]] std::size_t active() const noexcept { return transfers_.size(); }
+    [[nodiscard]] std::size_t connections() const noexcept;
+
+private:
+    static int socket_callback(CURL* easy, curl_socket_t fd, int what, void* core, void* watch) noexcept;
+    static int timer_callback(CURLM* multi, long milliseconds, void* core) noexcept;
+    static int close_socket(void* core, curl_socket_t fd) noexcept;
+
+    void watch_socket(curl_socket_t fd, int what);
+    void forget_socket(curl_socket_t fd) noexcept;
+    void set_timer(long milliseconds);
+    void time_passed();
+    void collect(CURLMcode code);
+
+    client_options options_; // its texts point into the four strings
+    std::string user_agent_;
+    std::string ca_file_;
+    std::string proxy_;
+    CURLM* multi_ = nullptr;
+    std::vector<CURL*> idle_easies_;
+    std::vector<transfer*> transfers_;
+    std::unordered_map<curl_socket_t, std::shared_ptr<socket_watch>> watches_;
+    callback_handle timer_;
+};
+
+/// Throws `std::bad_alloc` or `std::runtime_error` unless the option was taken.
+void check_option(CURLcode code, const char* option);
+
+} // namespace eddy::http::detail

@@ -1,0 +1,20 @@
+// Close-on-exec for socket pairs that libcurl makes without it (before version 8.11).
+#pragma once
+
+namespace eddy::http::detail {
+
+/// The numbers that the next `socketpair` will get, unless another thread opens something in between. Made before a call
+/// that creates a pair, `mark` is called after it; a number that turned out to be something else is left alone.
+class coming_pair {
+public:
+    coming_pair() noexcept = default;
+    [[nodiscard]] static coming_pair guess() noexcept;
+    [[nodiscard]] bool has(int fd) const noexcept { return fd >= 0 && (fd == first_ || fd == second_); }
+    void mark() const noexcept;
+
+private:
+    int first_ = -1;
+    int second_ = -1;
+};
+
+} // namespace eddy::http::detail

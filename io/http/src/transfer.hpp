@@ -1,0 +1,114 @@
+// One request of the client, from its options to its response.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <curl/curl.h>
+
+#include <eddy/event.hpp>
+#include <eddy/event_loop.hpp>
+#include <eddy/http/client.hpp>
+
+#include "descriptor_flags.hpp"
+
+namespace eddy::http::detail {
+
+class client_core;
+
+/// The parts of a `request_options` with their own copies of texts.
+class request_spec {
+public:
+    request_spec(std::string m, std::string u, std::string b, const request_options& o, const client_options& defaults);
+    std::string method;
+    std::string url;
+    std::string body;
+    header_list headers;
+    std::chrono::nanoseconds timeout;
+    std::chrono::nanoseconds connect_timeout;
+    int max_redirects;
+    std::size_t max_body;
+};
+
+// The states: made ──start──► in the multi handle ──end or finished──► done ──take──► over. The destructor takes it out of
+// the multi handle from any of them. libcurl's callbacks hold its address, so it does not move.
+class transfer {
+public:
+    transfer(std::shared_ptr<client_core> core, request_spec spec);
+    transfer(const transfer&) = delete;
+    transfer& operator=(const transfer&) = delete;
+    ~transfer();
+
+    /// Gives it to libcurl. Throws `http::error` for a bad URL, `closed_resource`, `std::bad_alloc`.
+    void start();
+    /// The response, once `done` is set; throws what it ended with.
+    [[nodiscard]] response take();
+
+    /// libcurl is through with it.
+    void finished(CURLcode code) noexcept;
+    /// It ends with an error of ours; it is out of the multi handle already.
+    void end(std::exception_ptr e) noexcept;
+    /// libcurl announces a descriptor of its own making.
+    void saw_foreign_socket(int fd) const noexcept;
+
+    event done;
+    std::size_t slot = not_active; // where the core keeps it
+    static constexpr std::size_t not_active = static_cast<std::size_t>(-1);
+    [[nodiscard]] CURL* easy() const noexcept { return easy_; }
+
+private:
+    void set_method();
+    void set_headers();
+    void set_callbacks();
+    template <class T>
+    void set(CURLoption option, T value, const char* name);
+    void arm(callback_handle& timer, std::chrono::nanoseconds limit, const char* what);
+
+    bool header_line(std::string_view line);
+    bool status_line(std::string_view line);
+    bool body_part(std::string_view data);
+    bool refuse(error_kind kind, std::string reason) noexcept;
+    void connecting();
+
+    [[nodiscard]] error failure(CURLcode code) const;
+    [[nodiscard]] error_kind kind_of(CURLcode code) const noexcept;
+    [[nodiscard]] std::string current_url() const;
+    template <class T>
+    [[nodiscard]] T info(CURLINFO what) const noexcept;
+
+    static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self) noexcept;
+    static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self) noexcept;
+    static std::size_t on_read(char* data, std::size_t size, std::size_t count, void* self) noexcept;
+    static int on_seek(void* self, curl_off_t offset, int origin) noexcept;
+    static int on_resolve(void* resolver, void* reserved, void* self) noexcept;
+    static int on_connected(void* self, char* ip, char* local_ip, int port, int local_port) noexcept;
+    static curl_socket_t on_open(void* self, curlsocktype purpose, curl_sockaddr* address) noexcept;
+    template <class F>
+    bool guarded(F&& f) noexcept;
+
+    std::shared_ptr<client_core> core_;
+    request_spec spec_;
+    CURL* easy_ = nullptr;
+    curl_slist* header_lines_ = nullptr;
+    std::size_t body_sent_ = 0; // of a PUT
+    response response_;
+    std::size_t header_bytes_ = 0;
+    bool body_begun_ = false;
+    CURLcode code_ = CURLE_OK;
+    std::exception_ptr exception_;
+    std::optional<error_kind> refused_;
+    std::string refusal_;
+    int socket_error_ = 0;
+    callback_handle deadline_;
+    callback_handle connect_deadline_;
+    bool connecting_ = false;
+    coming_pair resolver_pair_;
+    std::array<char, CURL_ERROR_SIZE> message_{};
+};
+
+} // namespace eddy::http::detail

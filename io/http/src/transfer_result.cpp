@@ -1,0 +1,153 @@
+// How a transfer takes the response in, and what it ends with.
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include "client_core.hpp"
+#include "transfer.hpp"
+
+namespace eddy::http::detail {
+
+// --- the response comes in
+
+bool transfer::refuse(error_kind kind, std::string reason) noexcept {
+    refused_ = kind;
+    refusal_ = std::move(reason);
+    return false;
+}
+
+bool transfer::header_line(std::string_view line) {
+    header_bytes_ += line.size();
+    const std::size_t limit = core_->options().max_header;
+    if (limit != 0 && header_bytes_ > limit)
+        return refuse(error_kind::too_large, "the headers exceed " + std::to_string(limit) + " bytes");
+    while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
+    if (line.starts_with("HTTP/") && !body_begun_) return status_line(line);
+    const std::size_t colon = line.find(':');
+    const std::string_view name = line.substr(0, colon);
+    if (colon == std::string_view::npos || !is_token(name) || !is_field_value(line)) return true; // nothing we could show
+    response_.headers.add(name, line.substr(colon + 1));
+    return true;
+}
+
+// A new response begins: after a redirect, or after 100 Continue.
+bool transfer::status_line(std::string_view line) {
+    response_.headers.clear();
+    const std::size_t space = line.find(' ');
+    const bool see_other = space != std::string_view::npos && line.substr(space + 1).starts_with("303");
+    // libcurl would keep the name of a method that it does not know as such.
+    if (see_other && spec_.max_redirects > 0 && spec_.method != "HEAD")
+        check_option(curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, nullptr), "CUSTOMREQUEST");
+    return true;
+}
+
+bool transfer::body_part(std::string_view data) {
+    const std::size_t limit = spec_.max_body;
+    if (!body_begun_) {
+        body_begun_ = true;
+        const auto announced = info<curl_off_t>(CURLINFO_CONTENT_LENGTH_DOWNLOAD_T);
+        const std::size_t expected = announced > 0 ? static_cast<std::size_t>(announced) : 0;
+        if (limit != 0 && expected > limit)
+            return refuse(error_kind::too_large, "a body of " + std::to_string(expected) + " bytes is announced, the limit is " +
+                                                     std::to_string(limit));
+        response_.body.reserve(std::min(expected, std::size_t{1} << 20));
+    }
+    if (limit != 0 && data.size() > limit - response_.body.size())
+        return refuse(error_kind::too_large, "the body exceeds the limit of " + std::to_string(limit) + " bytes");
+    response_.body.append(data);
+    return true;
+}
+
+// --- it ends
+
+void transfer::finished(CURLcode code) noexcept {
+    deadline_.cancel();
+    connect_deadline_.cancel();
+    code_ = code;
+    done.set();
+}
+
+void transfer::end(std::exception_ptr e) noexcept {
+    exception_ = std::move(e);
+    finished(CURLE_ABORTED_BY_CALLBACK);
+}
+
+template <class T>
+T transfer::info(CURLINFO what) const noexcept {
+    T value{};
+    if (curl_easy_getinfo(easy_, what, &value) != CURLE_OK) return T{};
+    return value;
+}
+
+std::string transfer::current_url() const {
+    const char* url = easy_ ? info<char*>(CURLINFO_EFFECTIVE_URL) : nullptr;
+    return url && *url ? url : spec_.url;
+}
+
+response transfer::take() {
+    if (exception_) std::rethrow_exception(exception_);
+    if (code_ == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
+    if (code_ != CURLE_OK) throw failure(code_);
+    const auto time = [this](CURLINFO what) { return std::chrono::microseconds(info<curl_off_t>(what)); };
+    response r = std::move(response_);
+    r.status = static_cast<int>(info<long>(CURLINFO_RESPONSE_CODE));
+    r.url = current_url();
+    r.redirects = static_cast<int>(info<long>(CURLINFO_REDIRECT_COUNT));
+    r.bytes = static_cast<std::uint64_t>(std::max<curl_off_t>(info<curl_off_t>(CURLINFO_SIZE_DOWNLOAD_T), 0));
+    r.connection_reused = info<long>(CURLINFO_NUM_CONNECTS) == 0;
+    r.timings.resolve = time(CURLINFO_NAMELOOKUP_TIME_T);
+    r.timings.connect = time(CURLINFO_CONNECT_TIME_T);
+    r.timings.tls = time(CURLINFO_APPCONNECT_TIME_T);
+    r.timings.first_byte = time(CURLINFO_STARTTRANSFER_TIME_T);
+    r.timings.total = time(CURLINFO_TOTAL_TIME_T);
+    return r;
+}
+
+error transfer::failure(CURLcode code) const {
+    if (refused_) return error(*refused_, spec_.method, current_url(), refusal_);
+    const error_kind kind = kind_of(code);
+    std::string reason = message_[0] != '\0' ? message_.data() : curl_easy_strerror(code);
+    const auto os_error = static_cast<int>(info<long>(CURLINFO_OS_ERRNO));
+    if (kind == error_kind::connect && socket_error_ != 0) {
+        reason = "no socket could be opened";
+        return error(kind, spec_.method, current_url(), reason, socket_error_);
+    }
+    if (kind == error_kind::too_many_redirects) reason = "more than " + std::to_string(spec_.max_redirects) + " redirects";
+    return error(kind, spec_.method, current_url(), reason, kind == error_kind::bad_url ? 0 : os_error);
+}
+
+error_kind transfer::kind_of(CURLcode code) const noexcept {
+    switch (code) {
+        case CURLE_URL_MALFORMAT: return error_kind::bad_url;
+        case CURLE_UNSUPPORTED_PROTOCOL: // the answer was HTTP/0.9, or a redirect leads to another scheme
+            return std::strstr(message_.data(), "HTTP/0.9") ? error_kind::protocol : error_kind::bad_url;
+        case CURLE_COULDNT_RESOLVE_HOST:
+        case CURLE_COULDNT_RESOLVE_PROXY: return error_kind::resolve;
+        case CURLE_COULDNT_CONNECT: return error_kind::connect;
+        case CURLE_OPERATION_TIMEDOUT: return error_kind::timeout;
+        case CURLE_PARTIAL_FILE: return error_kind::truncated;
+        case CURLE_RECV_ERROR:
+        case CURLE_SEND_ERROR:
+        case CURLE_GOT_NOTHING: return body_begun_ ? error_kind::truncated : error_kind::disconnected;
+        case CURLE_FILESIZE_EXCEEDED: return error_kind::too_large;
+        case CURLE_TOO_MANY_REDIRECTS: return error_kind::too_many_redirects;
+        case CURLE_BAD_CONTENT_ENCODING: return error_kind::encoding;
+        case CURLE_WEIRD_SERVER_REPLY:
+        case CURLE_HTTP2:
+        case CURLE_HTTP2_STREAM: return error_kind::protocol;
+        case CURLE_SSL_CONNECT_ERROR:
+        case CURLE_SSL_CERTPROBLEM:
+        case CURLE_SSL_CIPHER:
+        case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CRL_BADFILE:
+        case CURLE_SSL_ISSUER_ERROR:
+        case CURLE_SSL_INVALIDCERTSTATUS:
+        case CURLE_SSL_ENGINE_INITFAILED:
+        case CURLE_USE_SSL_FAILED:
+        case CURLE_PEER_FAILED_VERIFICATION: return error_kind::tls;
+        default: return error_kind::other;
+    }
+}
+
+} // namespace eddy::http::detail

@@ -1,0 +1,80 @@
+// worker_pool: threads for what would hold the loop up. `offload` (<eddy/offload.hpp>) gives them work.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <eddy/detail/mailbox.hpp>
+#include <eddy/detail/ready_list.hpp>
+
+namespace eddy {
+
+/// `offload` to a pool that was shut down.
+class pool_stopped : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+namespace detail {
+
+class pool_core;
+
+/// One call for a pool. Lives where its owner says; the pool only links it.
+class pool_job {
+public:
+    pool_job() noexcept = default;
+    pool_job(const pool_job&) = delete;
+    pool_job& operator=(const pool_job&) = delete;
+    /// On a worker thread. Has to tell its owner by itself; the job may be gone when it returns.
+    virtual void execute() noexcept = 0;
+
+    list_link<pool_job> link;
+    std::source_location site{};
+    std::string label; // who waits for it; written before it is submitted
+
+protected:
+    ~pool_job() = default;
+};
+
+} // namespace detail
+
+struct worker_pool_options {
+    std::size_t threads = 0;     // at most so many; 0: one a core. Started when there is work for them.
+    const char* name = "worker"; // of the threads, as debuggers show it
+};
+
+/// Calls wait in one queue, first come first served; each is part of an awaiting task, so the number of waiting calls is
+/// the number of tasks that wait. Idle workers spin for some microseconds, then sleep. Thread-safe.
+class worker_pool {
+public:
+    explicit worker_pool(std::size_t threads = 0) : worker_pool(worker_pool_options{.threads = threads}) {}
+    explicit worker_pool(const worker_pool_options& options);
+    worker_pool(const worker_pool&) = delete;
+    worker_pool& operator=(const worker_pool&) = delete;
+    /// `shutdown(10 s)`; calls that are still stuck then are named on stderr and their threads let go.
+    ~worker_pool();
+
+    [[nodiscard]] std::size_t threads() const noexcept;
+    /// Calls that wait for a worker, and calls that run.
+    [[nodiscard]] std::size_t queued() const noexcept;
+    [[nodiscard]] std::size_t running() const noexcept;
+
+    /// Refuses further calls and waits until those it has accepted are finished and the threads have ended. At the
+    /// deadline the remaining threads are detached, and the labels and sites of their calls are returned.
+    std::vector<std::string> shutdown(std::chrono::nanoseconds limit);
+
+    // for the library; both thread-safe
+    void submit(detail::pool_job& job);                       // throws pool_stopped
+    [[nodiscard]] bool withdraw(detail::pool_job& job) noexcept; // true: it will not run
+
+private:
+    std::shared_ptr<detail::pool_core> core_;
+};
+
+} // namespace eddy

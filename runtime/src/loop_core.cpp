@@ -1,0 +1,233 @@
+#include "loop_core.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "asio_engine.hpp"
+#include "make_engine.hpp"
+
+namespace eddy {
+
+loop_clock::time_point loop_clock::now() noexcept {
+    if (const detail::scheduler* s = detail::current().loop) return s->now();
+    return time_point(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+namespace detail {
+namespace {
+
+constexpr std::uint64_t most_skipped_polls = 64;
+constexpr auto longest_without_poll = std::chrono::microseconds(50);
+
+bool debug_wanted(bool option) {
+    const char* e = std::getenv("EDDY_DEBUG");
+    return option || (e && *e && std::strcmp(e, "0") != 0);
+}
+
+std::string place(const std::source_location& where) {
+    return where.line() == 0 ? std::string() : fmt::format(" at {}:{}", where.file_name(), where.line());
+}
+
+void print_report(const error_context& e) noexcept {
+    try {
+        std::string text = fmt::format("eddy: {}", e.message);
+        if (e.exception) text += ": " + describe(e.exception);
+        if (!e.task_name.empty()) text += fmt::format(" [task '{}'{}]", e.task_name, place(e.where));
+        text += '\n';
+        std::fputs(text.c_str(), stderr);
+    } catch (...) {
+        std::fputs("eddy: an error could not be reported: out of memory\n", stderr);
+    }
+}
+
+} // namespace
+
+engine& engine_of(scheduler& s) noexcept {
+    return *core_of(s).io;
+}
+const std::shared_ptr<mailbox>& mailbox_of(scheduler& s) noexcept {
+    return core_of(s).mail;
+}
+
+loop_core::loop_core(event_loop& o, const loop_options& options)
+    : owner(o), io(make_engine(options.engine, mail->wake_descriptor())), clock(options.clock), thread_id(std::this_thread::get_id()) {
+    debug_ = debug_wanted(options.debug);
+    if (options.shuffle_seed) shuffle_.emplace(*options.shuffle_seed);
+}
+
+loop_core::~loop_core() = default;
+
+loop_clock::time_point loop_core::now() const noexcept {
+    if (clock) return clock->now;
+    return loop_clock::time_point(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+void loop_core::report(const error_context& e) noexcept {
+    if (!exception_handler) return print_report(e);
+    try {
+        exception_handler(e);
+    } catch (...) {
+        print_report(e);
+        print_report({.message = "the exception handler itself failed", .exception = std::current_exception()});
+    }
+}
+
+loop_core::entered::entered(loop_core& c) : core_(c) {
+    thread_state& here = current();
+    if (here.loop)
+        throw_logic_error("run() called on a thread that already runs a loop; use co_await, or loop_thread::call from a plain thread");
+    if (c.closed) throw_logic_error("this event_loop is closed");
+    here.loop = &c;
+    here.task = nullptr;
+    c.thread_ = &here;
+    c.running = true;
+    c.thread_id = std::this_thread::get_id();
+}
+
+loop_core::entered::~entered() {
+    core_.running = false;
+    core_.thread_ = nullptr;
+    current().loop = nullptr;
+}
+
+void loop_core::tick_once(wait_policy wait, std::optional<loop_clock::time_point> limit) {
+    ++tick_;
+    poll_kernel(stop_requested ? wait_policy::no : wait, limit);
+    if (signals && signals->pending.load(std::memory_order_relaxed) != 0 && on_signal) on_signal();
+    drain_mail();
+    collect_timers();
+    run_batch();
+}
+
+void loop_core::poll_kernel(wait_policy wait, std::optional<loop_clock::time_point> limit) {
+    using std::chrono::steady_clock;
+    if (!ready_.empty()) {
+        const auto t = steady_clock::now();
+        if (skipped_polls_ < most_skipped_polls && t - last_poll_ < longest_without_poll) {
+            ++skipped_polls_;
+            return;
+        }
+        wait = wait_policy::no;
+        last_poll_ = t;
+    }
+    skipped_polls_ = 0;
+    ++polls_;
+    constexpr auto at_once = std::chrono::nanoseconds(0);
+    if (wait == wait_policy::no || !mail->empty()) return io->poll(at_once);
+    if (clock) return wait_virtual(limit);
+
+    std::optional<loop_clock::time_point> until = next_timer();
+    if (limit && (!until || *limit < *until)) until = limit;
+    std::optional<std::chrono::nanoseconds> timeout;
+    if (until) timeout = std::max(at_once, *until - now());
+    if (!mail->prepare_sleep()) return io->poll(at_once);
+    io->poll(timeout);
+    mail->awake();
+}
+
+// Virtual time passes only when nothing can happen at the present: no pool job is running, and a kernel that has
+// operations of ours was silent for a while.
+void loop_core::wait_virtual(std::optional<loop_clock::time_point> limit) {
+    std::optional<loop_clock::time_point> until = next_timer();
+    if (limit && (!until || *limit < *until)) until = limit;
+    const auto something_came = [&](std::chrono::nanoseconds real_time) {
+        if (!mail->prepare_sleep()) return true;
+        io->poll(real_time);
+        mail->awake();
+        return !ready_.empty() || !mail->empty() || stop_requested || (signals && signals->pending.load() != 0);
+    };
+    if (until && *until <= clock->now) return io->poll(std::chrono::nanoseconds(0));
+    if (pool_jobs > 0 || external_work > 0) {
+        static_cast<void>(something_came(std::chrono::seconds(1)));
+        return;
+    }
+    if (something_came(io->pending() > 0 ? clock->silence : std::chrono::nanoseconds(0))) return;
+    if (!clock->settlers.empty()) {
+        while (!clock->settlers.empty()) make_ready(clock->settlers.pop_front());
+        return;
+    }
+    if (until && clock->autojump) {
+        clock->now = *until;
+        return;
+    }
+    if (something_came(clock->patience)) return;
+    if (clock->on_deadlock) clock->on_deadlock();
+}
+
+void loop_core::drain_mail() noexcept {
+    remote_node* n = mail->take_all();
+    while (n) {
+        remote_node* const next = n->next;
+        ++posts_;
+        n->run(*n);
+        n = next;
+    }
+}
+
+void loop_core::collect_timers() {
+    if (timers_.empty()) return;
+    const loop_clock::time_point t = now();
+    while (timer_node* n = timers_.pop_due(t)) ready_.push_back(*n);
+}
+
+void loop_core::run_batch() {
+    ready_list batch;
+    batch.splice_back(ready_);
+    if (shuffle_) shuffle(batch);
+    while (!batch.empty()) {
+        ready_node& n = batch.pop_front();
+        ++steps_;
+        if (debug_) [[unlikely]]
+            run_watched(n);
+        else
+            n.run(n);
+    }
+}
+
+// Debug mode: a step that held the loop for too long is reported with the task that did it.
+void loop_core::run_watched(ready_node& n) {
+    task_context* const t = task_context::of(n);
+    if (t) t->retain();
+    const auto start = std::chrono::steady_clock::now();
+    n.run(n);
+    const auto took = std::chrono::steady_clock::now() - start;
+    longest_step_ = std::max<std::chrono::nanoseconds>(longest_step_, took);
+    if (took >= slow_step_limit) {
+        const std::string name = t ? t->name() : std::string("callback");
+        const std::string text = fmt::format("slow step: held the loop for {} ms; move the work to offload()",
+                                             std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+        report({.message = text, .exception = nullptr, .task_name = name, .where = t ? t->where() : std::source_location{}});
+    }
+    if (t) t->release();
+}
+
+void loop_core::shuffle(ready_list& batch) {
+    shuffle_buffer_.clear();
+    while (!batch.empty()) shuffle_buffer_.push_back(&batch.pop_front());
+    std::shuffle(shuffle_buffer_.begin(), shuffle_buffer_.end(), *shuffle_);
+    for (ready_node* n : shuffle_buffer_) batch.push_back(*n);
+}
+
+loop_stats loop_core::stats() const noexcept {
+    loop_stats s;
+    s.ticks = tick_;
+    s.steps = steps_;
+    s.polls = polls_;
+    s.posts = posts_;
+    s.tasks = task_count_;
+    s.timers = timers_.size();
+    s.pending_operations = io->pending();
+    s.pool_jobs = pool_jobs;
+    s.longest_step = longest_step_;
+    s.engine = io->kind();
+    return s;
+}
+
+} // namespace detail
+} // namespace eddy

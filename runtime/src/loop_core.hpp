@@ -1,0 +1,123 @@
+// The loop itself: the tick of asyncio (docs/design/tick.md) over an engine.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include <eddy/detail/engine.hpp>
+#include <eddy/detail/mailbox.hpp>
+#include <eddy/detail/task_context.hpp>
+#include <eddy/detail/virtual_clock.hpp>
+#include <eddy/event_loop.hpp>
+#include <eddy/worker_pool.hpp>
+
+#include "signal_slot.hpp"
+#include "timer_heap.hpp"
+
+namespace eddy::detail {
+
+class loop_core final : public scheduler {
+public:
+    loop_core(event_loop& owner, const loop_options& options);
+    ~loop_core() override;
+
+    // --- scheduler
+    [[nodiscard]] loop_clock::time_point now() const noexcept override;
+    void arm(timer_node& t, loop_clock::time_point when) override { timers_.insert(t, when); }
+    void disarm(timer_node& t) noexcept override {
+        timers_.erase(t);
+        t.unlink();
+    }
+    void report(const error_context& e) noexcept override;
+
+    // --- driving
+    enum class wait_policy : bool { no, yes };
+    /// One tick of the loop; waits for something to do at most until `limit`.
+    void tick_once(wait_policy wait, std::optional<loop_clock::time_point> limit = std::nullopt);
+    /// Ticks until `done()`, `stop` or the limit; true if done.
+    template <class Done>
+    bool run_while_not(Done done, std::optional<loop_clock::time_point> limit = std::nullopt) {
+        const entered here(*this);
+        while (!done()) {
+            if (std::exchange(stop_requested, false)) return false;
+            if (limit && now() >= *limit) return false;
+            tick_once(wait_policy::yes, limit);
+        }
+        return true;
+    }
+    /// Marks this thread as the one that runs the loop. Nesting is refused.
+    class entered {
+    public:
+        explicit entered(loop_core& c);
+        entered(const entered&) = delete;
+        entered& operator=(const entered&) = delete;
+        ~entered();
+
+    private:
+        loop_core& core_;
+    };
+
+    [[nodiscard]] bool ready_empty() const noexcept { return ready_.empty(); }
+    [[nodiscard]] std::optional<loop_clock::time_point> next_timer() const noexcept {
+        if (timers_.empty()) return std::nullopt;
+        return timers_.next();
+    }
+    [[nodiscard]] task_context* first_task() const noexcept { return first_task_; }
+    [[nodiscard]] std::size_t task_count() const noexcept { return task_count_; }
+    [[nodiscard]] loop_stats stats() const noexcept;
+
+    // --- shutdown (shutdown.cpp)
+    /// Cancels the root scope and runs until no task is left, R16; false if some are stuck for good.
+    [[nodiscard]] bool join_all_tasks(loop_clock::time_point grace_end);
+    /// After the tasks: pools, posts, engine. `abandon`: stuck tasks are leaked and worker threads let go.
+    void tear_down(bool abandon, loop_clock::time_point grace_end);
+    /// Reports the tasks that are left, by name and await site, and lets cancellations through their shields.
+    void report_and_break_shields();
+
+    event_loop& owner;
+    std::shared_ptr<mailbox> mail = std::make_shared<mailbox>();
+    std::unique_ptr<engine> io;
+    unique_function<void(const error_context&)> exception_handler;
+    std::unique_ptr<worker_pool> default_pool;
+    std::unique_ptr<worker_pool> blocking_pool;
+    std::size_t pool_jobs = 0; // handed to pools, completion not seen yet
+    std::size_t external_work = 0; // child processes and the like: real time has to pass for them
+    signal_slot* signals = nullptr;          // of the `run` that drives us
+    unique_function<void()> on_signal;       // … and what it does when one came
+    std::chrono::nanoseconds slow_step_limit = std::chrono::milliseconds(100); // debug mode
+    virtual_clock* clock = nullptr;
+    bool stop_requested = false;
+    bool running = false;
+    bool closed = false;
+    std::thread::id thread_id;
+
+private:
+    void poll_kernel(wait_policy wait, std::optional<loop_clock::time_point> limit);
+    void wait_virtual(std::optional<loop_clock::time_point> limit);
+    void drain_mail() noexcept;
+    void collect_timers();
+    void run_batch();
+    void run_watched(ready_node& n);
+    void shuffle(ready_list& batch);
+
+    timer_heap timers_;
+    std::optional<std::mt19937_64> shuffle_;
+    std::vector<ready_node*> shuffle_buffer_;
+    bool gave_up_ = false; // tasks were stuck after the grace period
+    std::uint64_t steps_ = 0;
+    std::uint64_t polls_ = 0;
+    std::uint64_t posts_ = 0;
+    std::uint64_t skipped_polls_ = 0;
+    std::chrono::steady_clock::time_point last_poll_{};
+    std::chrono::nanoseconds longest_step_{0};
+};
+
+[[nodiscard]] inline loop_core& core_of(scheduler& s) noexcept {
+    return static_cast<loop_core&>(s);
+}
+
+} // namespace eddy::detail

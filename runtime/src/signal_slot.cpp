@@ -1,0 +1,100 @@
+#include "signal_slot.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+
+namespace eddy::detail {
+namespace {
+
+constexpr int most_signals = 64;
+std::array<signal_slot, 128> slots;
+std::atomic<int> handlers_running{0};
+
+struct disposition {
+    int listeners = 0;
+    struct sigaction previous {};
+};
+std::mutex dispositions_mutex;
+std::array<disposition, most_signals> dispositions;
+
+constexpr std::uint64_t bit(int number) noexcept {
+    return std::uint64_t{1} << number;
+}
+
+void deliver(signal_slot& s, int number) noexcept {
+    if ((s.wanted.load() & bit(number)) == 0) return;
+    if (s.second_kills.load() && s.seen.fetch_add(1) > 0) {
+        ::signal(number, SIG_DFL);
+        ::raise(number); // delivered when this handler returns
+        return;
+    }
+    s.pending.fetch_or(bit(number));
+    const std::uint64_t one = 1;
+    if (const int fd = s.wake_fd.load(); fd >= 0) [[maybe_unused]]
+        const auto n = ::write(fd, &one, sizeof one);
+}
+
+extern "C" void eddy_signal_handler(int number) {
+    const int saved = errno;
+    handlers_running.fetch_add(1);
+    for (signal_slot& s : slots) deliver(s, number);
+    handlers_running.fetch_sub(1);
+    errno = saved;
+}
+
+void restore(int number) noexcept {
+    disposition& d = dispositions[static_cast<std::size_t>(number)];
+    if (--d.listeners == 0) ::sigaction(number, &d.previous, nullptr);
+}
+
+} // namespace
+
+signal_slot& acquire_signal_slot(int wake_fd, bool second_kills) {
+    for (signal_slot& s : slots) {
+        if (s.used.exchange(true)) continue;
+        s.pending = 0;
+        s.seen = 0;
+        s.second_kills = second_kills;
+        s.wake_fd = wake_fd;
+        return s;
+    }
+    throw std::runtime_error("too many listeners for signals (" + std::to_string(slots.size()) + " are in use)");
+}
+
+void watch_signal(signal_slot& s, int number) {
+    if (number <= 0 || number >= most_signals) throw std::invalid_argument("signal " + std::to_string(number) + " does not exist");
+    const std::lock_guard lock(dispositions_mutex);
+    if ((s.wanted.load() & bit(number)) != 0) return;
+    disposition& d = dispositions[static_cast<std::size_t>(number)];
+    if (d.listeners == 0) {
+        struct sigaction action {};
+        action.sa_handler = &eddy_signal_handler;
+        action.sa_flags = SA_RESTART;
+        ::sigemptyset(&action.sa_mask);
+        if (::sigaction(number, &action, &d.previous) != 0)
+            throw std::invalid_argument("signal " + std::to_string(number) + " cannot be caught");
+    }
+    ++d.listeners;
+    s.wanted.fetch_or(bit(number));
+}
+
+void release_signal_slot(signal_slot& s) noexcept {
+    {
+        const std::lock_guard lock(dispositions_mutex);
+        const std::uint64_t wanted = s.wanted.exchange(0);
+        for (int n = 1; n < most_signals; ++n) {
+            if ((wanted & bit(n)) != 0) restore(n);
+        }
+    }
+    while (handlers_running.load() > 0) {} // a few instructions of another thread
+    s.wake_fd = -1;
+    s.used = false;
+}
+
+} // namespace eddy::detail

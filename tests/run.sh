@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# From a fresh Debian machine to all tests run, in one command:
+#
+#   tests/run.sh [--core] [--preset NAME] [-- CTEST-ARGUMENT...]
+#
+#   --core          leave out the tests that need outside programs (nginx, curl), and do not install those
+#   --preset NAME   debug (default), release, asan, tsan, coverage, clang, clang-asan or clang-19;
+#                   built in build/NAME
+#   --              the rest goes to ctest: -- -R io -V
+#
+# Installs the Debian packages that are missing (with sudo if you are not root), builds everything, runs ctest. Run it
+# again at will: what is done is not done twice. JOBS=N sets how many compilers and tests run at a time.
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$top/tests/lib/packages.sh"
+
+core=no preset=debug
+while [ $# -gt 0 ]; do
+    case $1 in
+        --core) core=yes ;;
+        --preset) [ $# -ge 2 ] || die "--preset needs a name, e.g. --preset asan"; preset=$2; shift ;;
+        --preset=*) preset=${1#*=} ;;
+        --) shift; break ;;
+        -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) die "cannot read '$1'" "usage: tests/run.sh [--core] [--preset NAME] [-- CTEST-ARGUMENT...]" ;;
+    esac
+    shift
+done
+case $preset in
+    debug | release | asan | tsan | coverage) ;;
+    clang | clang-asan) compiler=clang++-16 ;;
+    clang-19) compiler=clang++-19 ;;
+    *) die "there is no preset '$preset' for tests" "known: debug release asan tsan coverage clang clang-asan clang-19" ;;
+esac
+jobs=${JOBS:-$(nproc)}
+
+wanted=("${build_packages[@]}" libxml2-dev catch2 'pkg-config|pkgconf')
+[ $core = yes ] || wanted+=('nginx-light|nginx' curl)
+case $preset in
+    clang) wanted+=(clang-16) ;;
+    clang-asan) wanted+=(clang-16 libclang-rt-16-dev) ;;
+    clang-19) wanted+=(clang-19) ;;
+esac
+packages "${wanted[@]}"
+need_compiler
+
+cd "$top"
+configure "$preset" -DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON
+say "building"
+cmake --build "build/$preset" -j "$jobs" || die "the build failed (the compiler's words are above)"
+
+# ThreadSanitizer of older compilers does not start where the kernel scatters addresses widely; setarch -R stops that.
+run=()
+if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
+    run=(setarch -R)
+fi
+leave_out=()
+[ $core = no ] || leave_out=(-LE '^interop$')
+say "running the tests"
+exec "${run[@]}" ctest --preset "$preset" -j "$jobs" "${leave_out[@]}" "$@"
