@@ -89,7 +89,10 @@ struct ready_handler {
 
 class asio_engine final : public engine {
 public:
-    explicit asio_engine(int wake_fd) : io_(1), work_(io_.get_executor()), wake_(io_, wake_fd) { watch_wake(); }
+    explicit asio_engine(std::shared_ptr<mailbox> mail)
+        : mail_(std::move(mail)), io_(1), work_(io_.get_executor()), wake_(io_, mail_->wake_descriptor()) {
+        watch_wake();
+    }
     ~asio_engine() override {
         wake_.release();
         stopping_ = true;
@@ -197,6 +200,7 @@ private:
         delete &d;
     }
 
+    std::shared_ptr<mailbox> mail_; // keeps the wake-up descriptor open
     asio::io_context io_;
     asio::executor_work_guard<executor> work_;
     asio::posix::basic_stream_descriptor<executor> wake_;
@@ -211,8 +215,8 @@ void ready_handler::operator()(const asio::error_code& ec) const noexcept {
 
 } // namespace
 
-std::unique_ptr<engine> make_asio_engine(int wake_fd) {
-    return std::make_unique<asio_engine>(wake_fd);
+std::shared_ptr<engine> make_asio_engine(const std::shared_ptr<mailbox>& mail) {
+    return std::make_shared<asio_engine>(mail);
 }
 
 } // namespace eddy::detail

@@ -4,10 +4,11 @@
 #include <memory>
 
 #include <eddy/detail/engine.hpp>
+#include <eddy/detail/mailbox.hpp>
 
 namespace eddy::detail {
 
-/// `wake_fd` becomes readable when another thread wants the loop's attention; the engine drains it.
-[[nodiscard]] std::unique_ptr<engine> make_asio_engine(int wake_fd);
+/// `mail`'s wake descriptor becomes readable when another thread wants the loop's attention; the engine drains it.
+[[nodiscard]] std::shared_ptr<engine> make_asio_engine(const std::shared_ptr<mailbox>& mail);
 
 } // namespace eddy::detail

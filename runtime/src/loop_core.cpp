@@ -48,15 +48,15 @@ void print_report(const error_context& e) noexcept {
 
 } // namespace
 
-engine& engine_of(scheduler& s) noexcept {
-    return *core_of(s).io;
+const std::shared_ptr<engine>& engine_of(scheduler& s) noexcept {
+    return core_of(s).io;
 }
 const std::shared_ptr<mailbox>& mailbox_of(scheduler& s) noexcept {
     return core_of(s).mail;
 }
 
 loop_core::loop_core(event_loop& o, const loop_options& options)
-    : owner(o), io(make_engine(options.engine, mail->wake_descriptor())), clock(options.clock), thread_id(std::this_thread::get_id()) {
+    : owner(o), io(make_engine(options.engine, mail)), clock(options.clock), thread_id(std::this_thread::get_id()) {
     debug_ = debug_wanted(options.debug);
     if (options.shuffle_seed) shuffle_.emplace(*options.shuffle_seed);
 }

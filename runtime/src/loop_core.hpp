@@ -80,7 +80,7 @@ public:
 
     event_loop& owner;
     std::shared_ptr<mailbox> mail = std::make_shared<mailbox>();
-    std::unique_ptr<engine> io;
+    std::shared_ptr<engine> io;
     unique_function<void(const error_context&)> exception_handler;
     std::unique_ptr<worker_pool> default_pool;
     std::unique_ptr<worker_pool> blocking_pool;

@@ -20,9 +20,9 @@ engine_kind from_environment() {
 
 } // namespace
 
-std::unique_ptr<engine> make_engine(engine_kind wanted, int wake_fd) {
+std::shared_ptr<engine> make_engine(engine_kind wanted, const std::shared_ptr<mailbox>& mail) {
     if (wanted == engine_kind::automatic) wanted = from_environment();
-    if (wanted == engine_kind::asio) return make_asio_engine(wake_fd);
+    if (wanted == engine_kind::asio) return make_asio_engine(mail);
     throw std::invalid_argument("this engine is not available in this build; available: asio");
 }
 

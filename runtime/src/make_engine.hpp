@@ -4,10 +4,11 @@
 #include <memory>
 
 #include <eddy/detail/engine.hpp>
+#include <eddy/detail/mailbox.hpp>
 
 namespace eddy::detail {
 
 /// `automatic` asks EDDY_ENGINE, then takes the best there is. Throws `std::invalid_argument` for unknown or unavailable ones.
-[[nodiscard]] std::unique_ptr<engine> make_engine(engine_kind wanted, int wake_fd);
+[[nodiscard]] std::shared_ptr<engine> make_engine(engine_kind wanted, const std::shared_ptr<mailbox>& mail);
 
 } // namespace eddy::detail

@@ -79,7 +79,6 @@ void loop_core::tear_down(bool abandon, loop_clock::time_point grace_end) {
     default_pool.reset();
     blocking_pool.reset();
     closed = true;
-    if (!abandon) io.reset();
 }
 
 } // namespace eddy::detail

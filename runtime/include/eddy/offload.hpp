@@ -191,15 +191,15 @@ class abandon_operation final : public leaf<abandon_operation<R, F, A...>> {
 public:
     using call_type = abandonable_call<R, F, A...>;
     template <class G, class... B>
-    explicit abandon_operation(abandon_t, G&& f, B&&... args)
-        : call_(std::make_unique<call_type>(std::forward<G>(f), std::forward<B>(args)...)) {}
+    explicit abandon_operation(worker_pool* pool, G&& f, B&&... args)
+        : call_(std::make_unique<call_type>(std::forward<G>(f), std::forward<B>(args)...)), pool_(pool) {}
     abandon_operation(abandon_operation&&) noexcept = default;
 
     [[nodiscard]] bool try_now() const noexcept { return false; }
     bool start() {
         call_->waiter = this;
         call_->notify = [](operation& o) noexcept { static_cast<abandon_operation&>(o).finish(); };
-        call_->send(this->task(), nullptr, takes_token<F, A...>);
+        call_->send(this->task(), pool_, takes_token<F, A...>);
         return false;
     }
     bool abort() noexcept override {
@@ -214,6 +214,7 @@ public:
 
 private:
     std::unique_ptr<call_type> call_;
+    worker_pool* pool_;
 };
 
 } // namespace detail
@@ -228,6 +229,7 @@ template <class F, class... A>
 }
 /// The same on a pool of one's own, which must outlive the call.
 template <class F, class... A>
+    requires(!detail::offload_tag<F>)
 [[nodiscard]] auto offload(worker_pool& pool, F&& f, A&&... args)
     -> detail::hazard_t<detail::offload_operation<detail::offload_result_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>, F, A...> {
     using operation = detail::offload_operation<detail::offload_result_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>;
@@ -238,7 +240,13 @@ template <class F, class... A>
 [[nodiscard]] auto offload(abandon_t, F&& f, A&&... args)
     -> detail::hazard_t<detail::abandon_operation<detail::offload_result_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>, F, A...> {
     using operation = detail::abandon_operation<detail::offload_result_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>;
-    return operation(abandon, std::forward<F>(f), std::forward<A>(args)...);
+    return operation(nullptr, std::forward<F>(f), std::forward<A>(args)...);
+}
+template <class F, class... A>
+[[nodiscard]] auto offload(worker_pool& pool, abandon_t, F&& f, A&&... args)
+    -> detail::hazard_t<detail::abandon_operation<detail::offload_result_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>, F, A...> {
+    using operation = detail::abandon_operation<detail::offload_result_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>;
+    return operation(&pool, std::forward<F>(f), std::forward<A>(args)...);
 }
 
 } // namespace eddy

@@ -109,7 +109,8 @@ inline constexpr bool compiler_destroys_temporaries_twice = false;
 /// that can be assigned (std::function) have constructors and are safe; a closure with captures cannot.
 template <class T>
 inline constexpr bool hazardous_part =
-    (std::is_class_v<T> && !std::is_trivially_destructible_v<T> && (std::is_aggregate_v<T> || !std::is_move_assignable_v<T>)) ||
+    (std::is_class_v<T> && !std::is_trivially_destructible_v<T> && !leaf_operation<T> &&
+     (std::is_aggregate_v<T> || !std::is_move_assignable_v<T>)) ||
     (std::is_class_v<T> && std::is_const_v<T>); // the result of a hazardous call, handed on
 
 template <class R, class... Parts>

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 namespace eddy {
@@ -46,10 +47,10 @@ protected:
 
 class engine {
 public:
-    engine() noexcept = default;
+    engine();
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
-    virtual ~engine() = default;
+    virtual ~engine();
 
     [[nodiscard]] virtual engine_kind kind() const noexcept = 0;
     /// Registers a non-blocking descriptor; the caller keeps ownership of the number. Throws `std::system_error`.
@@ -66,10 +67,18 @@ public:
     [[nodiscard]] virtual std::size_t pending() const noexcept = 0;
     /// A descriptor that becomes readable when `poll` has something to do, for foreign loops; -1 if there is none.
     [[nodiscard]] virtual int native_handle() const noexcept = 0;
+
+    /// A descriptor that somebody else owns, adopted while operations on it last: both directions share one registration.
+    [[nodiscard]] io_descriptor& borrow(int fd);
+    void give_back(int fd) noexcept;
+
+private:
+    struct borrowed;
+    std::unique_ptr<borrowed> borrowed_;
 };
 
-/// The engine of the loop behind `s`.
-[[nodiscard]] engine& engine_of(scheduler& s) noexcept;
+/// The engine of the loop behind `s`; shared, since descriptors may outlive the loop.
+[[nodiscard]] const std::shared_ptr<engine>& engine_of(scheduler& s) noexcept;
 
 /// Tries the operation on the descriptor once, without blocking. True if it finished, with success or an error.
 /// `ready`: the kernel has just reported readiness.

@@ -1,0 +1,181 @@
+// buffered_reader: reads of a certain size or up to a separator, over any stream.
+//
+//     buffered_reader r{stream, {.limit = 64 * 1024}};
+//     std::string line = co_await r.read_line();           // with its newline; empty at the end
+//     std::string head = co_await r.read_until("\r\n\r\n");
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <eddy/stream.hpp>
+
+namespace eddy {
+
+struct buffered_reader_options {
+    std::size_t limit = 64 * 1024; // the longest text before a separator
+    std::size_t chunk = 16 * 1024; // read from the stream at once
+};
+
+namespace detail {
+
+/// The bytes that were read ahead, and the search in them.
+class read_buffer {
+public:
+    [[nodiscard]] std::string_view view() const noexcept { return {data_.data() + begin_, end_ - begin_}; }
+    [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+    [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
+    /// Room for `n` more bytes behind the data.
+    [[nodiscard]] std::span<std::byte> prepare(std::size_t n);
+    void commit(std::size_t n) noexcept { end_ += n; }
+    [[nodiscard]] std::string take(std::size_t n);
+    std::size_t take_into(std::span<std::byte> out) noexcept;
+
+    /// Where the earliest end of one of the separators is; npos if there is none. `from`: searched before up to there.
+    [[nodiscard]] static std::size_t find_end(std::string_view text, std::span<const std::string_view> separators, std::size_t from,
+                                              std::size_t& separator_size);
+
+private:
+    std::vector<char> data_;
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+};
+void check_separators(std::span<const std::string_view> separators);
+
+} // namespace detail
+
+/// Holds a reference to the stream; one read at a time. A read that is cancelled or fails has consumed nothing: what had
+/// arrived stays in the buffer (R4). All reads are checkpoints through the stream's `read_some`; what the buffer has is
+/// given without one. After asyncio.StreamReader.
+template <async_read_stream Stream>
+class buffered_reader {
+public:
+    explicit buffered_reader(Stream& stream, buffered_reader_options options = {}) noexcept : stream_(stream), options_(options) {}
+
+    /// At least one byte, 0 at the end: from the buffer if it has any, else from the stream directly.
+    [[nodiscard]] task<std::size_t> read_some(std::span<std::byte> out);
+    /// Fills `out`; throws `incomplete_read` with what there was if the stream ends before. The buffer is then empty.
+    [[nodiscard]] task<> read_exactly(std::span<std::byte> out);
+    [[nodiscard]] task<std::string> read_exactly(std::size_t n);
+    /// Up to and with the separator. Throws `incomplete_read` at the end of the stream, `limit_overrun` if there are more
+    /// than `limit` bytes before the separator, `std::invalid_argument` for an empty separator. Of several separators
+    /// the one that ends first counts.
+    [[nodiscard]] task<std::string> read_until(std::string separator);
+    [[nodiscard]] task<std::string> read_until(std::span<const std::string_view> separators);
+    /// Up to and with "\n"; at the end of the stream what is left, empty if that is nothing.
+    [[nodiscard]] task<std::string> read_line();
+    /// Everything up to the end. Throws `limit_overrun` above `most` bytes.
+    [[nodiscard]] task<std::string> read_to_end(std::size_t most = static_cast<std::size_t>(-1));
+    /// The stream has ended and the buffer is empty.
+    [[nodiscard]] bool at_eof() const noexcept { return ended_ && buffer_.empty(); }
+    /// What was read ahead; for handing the stream on.
+    [[nodiscard]] std::string_view buffered() const noexcept { return buffer_.view(); }
+    [[nodiscard]] Stream& stream() noexcept { return stream_; }
+
+private:
+    [[nodiscard]] task<bool> fill(); // false at the end
+    Stream& stream_;
+    buffered_reader_options options_;
+    detail::read_buffer buffer_;
+    bool ended_ = false;
+};
+
+template <class Stream>
+buffered_reader(Stream&) -> buffered_reader<Stream>;
+template <class Stream>
+buffered_reader(Stream&, buffered_reader_options) -> buffered_reader<Stream>;
+
+// --- implementation
+
+template <async_read_stream Stream>
+task<bool> buffered_reader<Stream>::fill() {
+    if (ended_) co_return false;
+    const std::span<std::byte> room = buffer_.prepare(options_.chunk);
+    const std::size_t n = co_await stream_.read_some(room);
+    buffer_.commit(n);
+    ended_ = n == 0;
+    co_return n > 0;
+}
+
+template <async_read_stream Stream>
+task<std::size_t> buffered_reader<Stream>::read_some(std::span<std::byte> out) {
+    if (out.empty()) co_return 0;
+    if (!buffer_.empty()) co_return buffer_.take_into(out);
+    if (ended_) co_return 0;
+    const std::size_t n = co_await stream_.read_some(out);
+    ended_ = n == 0;
+    co_return n;
+}
+
+template <async_read_stream Stream>
+task<> buffered_reader<Stream>::read_exactly(std::span<std::byte> out) {
+    while (buffer_.size() < out.size()) {
+        const bool more = co_await fill();
+        if (!more) throw incomplete_read(buffer_.take(buffer_.size()), out.size());
+    }
+    buffer_.take_into(out);
+}
+
+template <async_read_stream Stream>
+task<std::string> buffered_reader<Stream>::read_exactly(std::size_t n) {
+    while (buffer_.size() < n) {
+        const bool more = co_await fill();
+        if (!more) throw incomplete_read(buffer_.take(buffer_.size()), n);
+    }
+    co_return buffer_.take(n);
+}
+
+template <async_read_stream Stream>
+task<std::string> buffered_reader<Stream>::read_until(std::span<const std::string_view> separators) {
+    detail::check_separators(separators);
+    std::size_t searched = 0;
+    for (;;) {
+        std::size_t separator_size = 0;
+        const std::string_view text = buffer_.view();
+        const std::size_t end = detail::read_buffer::find_end(text, separators, searched, separator_size);
+        if (end != std::string_view::npos) {
+            if (end - separator_size > options_.limit) throw limit_overrun(options_.limit, end - separator_size);
+            co_return buffer_.take(end);
+        }
+        std::size_t longest = 0;
+        for (const std::string_view s : separators) longest = std::max(longest, s.size());
+        searched = text.size() - std::min(text.size(), longest - 1);
+        if (searched > options_.limit) throw limit_overrun(options_.limit, searched);
+        const bool more = co_await fill();
+        if (!more) throw incomplete_read(buffer_.take(buffer_.size()), 0);
+    }
+}
+
+template <async_read_stream Stream>
+task<std::string> buffered_reader<Stream>::read_until(std::string separator) {
+    const std::array<std::string_view, 1> one{separator};
+    std::string text = co_await read_until(std::span<const std::string_view>(one));
+    co_return text;
+}
+
+template <async_read_stream Stream>
+task<std::string> buffered_reader<Stream>::read_line() {
+    std::string line;
+    try {
+        line = co_await read_until(std::string("\n"));
+    } catch (const incomplete_read& rest) {
+        line = rest.partial();
+    }
+    co_return line;
+}
+
+template <async_read_stream Stream>
+task<std::string> buffered_reader<Stream>::read_to_end(std::size_t most) {
+    for (;;) {
+        if (buffer_.size() > most) throw limit_overrun(most, buffer_.size());
+        const bool more = co_await fill();
+        if (!more) co_return buffer_.take(buffer_.size());
+    }
+}
+
+} // namespace eddy

@@ -1,0 +1,172 @@
+// A descriptor that eddy owns, and the operations on it: reads one at a time, writes first come first served.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <eddy/detail/engine.hpp>
+#include <eddy/detail/operation.hpp>
+#include <eddy/detail/ready_list.hpp>
+#include <eddy/outcome.hpp>
+
+namespace eddy::detail {
+
+class stream_core;
+
+/// An operation on the incoming side: read, accept.
+class incoming_operation : public operation, protected io_operation {
+public:
+    bool abort() noexcept final;
+    bool begin() final { return start(); }
+    bool start();
+
+protected:
+    incoming_operation(stream_core& core, io_opcode o) noexcept;
+    incoming_operation(incoming_operation&& o) noexcept;
+    ~incoming_operation() = default;
+    [[noreturn]] void throw_error(const char* doing) const;
+    void check(const char* doing) const {
+        if (error != 0 || closed_) [[unlikely]]
+            throw_error(doing);
+    }
+    [[nodiscard]] std::exception_ptr error_pointer(const char* doing) const noexcept;
+    stream_core* core_;
+
+private:
+    friend class stream_core;
+    static void completed(io_operation& op) noexcept;
+    bool closed_ = false;
+};
+
+class read_operation final : public incoming_operation {
+public:
+    read_operation(stream_core& core, std::span<std::byte> out) noexcept : incoming_operation(core, io_opcode::read) {
+        buffer = out.data();
+        length = out.size();
+    }
+    read_operation(read_operation&&) noexcept = default;
+    [[nodiscard]] bool try_now() const;
+    [[nodiscard]] std::size_t take() const {
+        check("read from");
+        return static_cast<std::size_t>(result);
+    }
+    [[nodiscard]] outcome<std::size_t> take_outcome() const noexcept {
+        if (std::exception_ptr e = error_pointer("read from")) return outcome<std::size_t>(std::move(e));
+        return outcome<std::size_t>(static_cast<std::size_t>(result));
+    }
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "read"; }
+};
+
+/// Writes all bytes, or (`half_close`) ends the writing side once the writes before it are through.
+class write_operation final : public operation, private io_operation {
+public:
+    write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept;
+    explicit write_operation(stream_core& core) noexcept; // half-close
+    write_operation(write_operation&& o) noexcept;
+    [[nodiscard]] bool try_now() const;
+    bool start();
+    bool begin() override { return try_now() || start(); }
+    bool abort() noexcept override;
+    void take() const;
+    /// Bytes that the kernel had taken when the write was cancelled.
+    [[nodiscard]] std::size_t partial() const noexcept { return written_; }
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "write"; }
+
+private:
+    friend class stream_core;
+    static void completed(io_operation& op) noexcept;
+    [[nodiscard]] bool advance() noexcept; // true: over, with success or an error
+    [[nodiscard]] bool drive();            // true: over
+    stream_core* core_;
+    std::span<const std::byte> bytes_;
+    std::size_t written_ = 0;
+    bool half_close_ = false;
+    bool closed_ = false;
+    bool broken_ = false;
+    list_link<write_operation> link_;
+
+public:
+    using list = intrusive_list<write_operation, &write_operation::link_>;
+};
+
+/// Connects the socket to an address.
+class connect_operation final : public operation, private io_operation {
+public:
+    connect_operation(stream_core& core, const void* address, std::size_t size) noexcept;
+    connect_operation(connect_operation&& o) noexcept;
+    [[nodiscard]] bool try_now() const noexcept { return false; }
+    bool start();
+    bool begin() override { return start(); }
+    bool abort() noexcept override;
+    /// 0, or the errno.
+    [[nodiscard]] int take() const noexcept { return error; }
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "connect"; }
+
+private:
+    static void completed(io_operation& op) noexcept;
+    stream_core* core_;
+};
+
+/// Frees the handle at once; a cancellation that was there on entry is thrown after that (R13).
+class close_operation final : public leaf<close_operation> {
+public:
+    static constexpr bool shielded = true;
+    explicit close_operation(stream_core* core) noexcept : core_(core) {}
+    [[nodiscard]] bool try_now();
+    bool start() noexcept;
+    bool abort() noexcept override { return true; }
+    void take();
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "close"; }
+
+private:
+    stream_core* core_;
+    bool was_cancelled_ = false;
+};
+
+class stream_core {
+public:
+    /// Owns `fd`, which is non-blocking and close-on-exec.
+    stream_core(int fd, bool is_socket, std::string name) : fd_(fd), is_socket_(is_socket), name_(std::move(name)) {}
+    stream_core(const stream_core&) = delete;
+    stream_core& operator=(const stream_core&) = delete;
+    ~stream_core() { close(); }
+
+    [[nodiscard]] int fd() const noexcept { return fd_; }
+    [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+    /// What error messages call it: "127.0.0.1:80".
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    void set_name(std::string n) { name_ = std::move(n); }
+
+    /// Wakes whoever waits with `closed_resource` and frees the descriptor. Idempotent.
+    void close() noexcept;
+    /// The same, dropping what the kernel still had to send.
+    void abort() noexcept;
+    /// Gives the descriptor away; nobody may be waiting.
+    [[nodiscard]] int detach() noexcept;
+    /// Makes the descriptor known to the task's loop. Throws `closed_resource`, `std::logic_error` for a foreign loop.
+    void attach(task_context& t);
+
+private:
+    friend class incoming_operation;
+    friend class read_operation;
+    friend class write_operation;
+    friend class connect_operation;
+    void write_next() noexcept;
+    void forget() noexcept;
+
+    int fd_;
+    bool is_socket_;
+    bool write_shut_ = false;
+    bool write_broken_ = false; // a cancelled write left half a message in it
+    std::shared_ptr<engine> engine_;
+    io_descriptor* descriptor_ = nullptr;
+    incoming_operation* reader_ = nullptr;
+    write_operation::list writers_;
+    std::string name_;
+};
+
+} // namespace eddy::detail

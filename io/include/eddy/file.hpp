@@ -1,0 +1,90 @@
+// Files: file, read_file, write_file. System calls run on the loop's blocking pool.
+//
+//     std::string text = co_await read_file("in.txt");
+//     file f = co_await file::open("x", file::mode::read_write | file::mode::create);
+//     co_await f.write("abc"sv);
+//     co_await f.close();
+//
+// Cancellation, for all of them: a call that has not begun does not happen; one that the kernel has begun is waited for and
+// its result returned (R2, R4), and the next checkpoint throws. Errors are `std::system_error`s whose message has the path.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <eddy/task.hpp>
+
+namespace eddy {
+
+namespace detail {
+class file_handle;
+}
+
+/// An open file, with a position for `read` and `write`. Move-only. One operation that uses the position at a time
+/// (`busy_resource`); positional ones may overlap.
+class file {
+public:
+    /// Combined with |. Without `create` the file has to exist.
+    enum class mode : unsigned {
+        read = 1,
+        write = 2,
+        read_write = 3,
+        create = 4,
+        truncate = 8,
+        append = 16,
+        exclusive = 32, // with create: it must not exist
+    };
+    friend constexpr mode operator|(mode a, mode b) noexcept { return static_cast<mode>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
+    friend constexpr bool operator&(mode a, mode b) noexcept { return (static_cast<unsigned>(a) & static_cast<unsigned>(b)) != 0; }
+
+    file() noexcept;
+    file(file&&) noexcept;
+    file& operator=(file&&) noexcept;
+    /// Closes the file once operations that run are through; an error of that goes to the exception handler of the loop
+    /// that runs on this thread, if any. Use `close` where losing data matters.
+    ~file();
+
+    /// New files get permissions 0666 less the umask. Close-on-exec.
+    [[nodiscard]] static task<file> open(std::string path, mode m = mode::read, unsigned permissions = 0666);
+
+    /// Up to the buffer's size from the position; 0 at the end.
+    [[nodiscard]] task<std::size_t> read(std::span<std::byte> out);
+    [[nodiscard]] task<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out);
+    /// All of it, at the position (at the end in append mode); returns how much that was.
+    [[nodiscard]] task<std::size_t> write(std::span<const std::byte> bytes);
+    [[nodiscard]] task<std::size_t> write(std::string_view text);
+    [[nodiscard]] task<std::size_t> write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+    [[nodiscard]] task<std::size_t> write_at(std::uint64_t offset, std::string_view text);
+    /// Until the data is on the device: fsync.
+    [[nodiscard]] task<> sync();
+    [[nodiscard]] task<std::uint64_t> size();
+    [[nodiscard]] task<> truncate(std::uint64_t size);
+    /// Sets the position; returns it.
+    [[nodiscard]] std::uint64_t seek(std::uint64_t offset);
+    [[nodiscard]] std::uint64_t seek_end();
+    /// Closes the file and reports what the kernel had to say (EIO, ENOSPC). The descriptor is freed also if it is
+    /// cancelled or fails (R13). Twice does no harm.
+    [[nodiscard]] task<> close();
+
+    [[nodiscard]] bool is_open() const noexcept;
+    [[nodiscard]] int native_handle() const noexcept;
+    [[nodiscard]] const std::string& path() const;
+
+private:
+    explicit file(std::shared_ptr<detail::file_handle> h) noexcept;
+    [[nodiscard]] std::shared_ptr<detail::file_handle> handle() const;
+    std::shared_ptr<detail::file_handle> handle_; // shared with calls that run
+};
+
+/// The whole file, in one hop to the pool.
+[[nodiscard]] task<std::string> read_file(std::string path);
+/// Creates or replaces the file, in one hop.
+[[nodiscard]] task<> write_file(std::string path, std::string text);
+/// The same with bytes that stay the caller's until it returns.
+[[nodiscard]] task<> write_file(std::string path, std::span<const std::byte> bytes);
+
+} // namespace eddy

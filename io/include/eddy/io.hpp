@@ -1,0 +1,11 @@
+// Everything of the io layer.
+#pragma once
+
+#include <eddy/buffered_reader.hpp>
+#include <eddy/endpoint.hpp>
+#include <eddy/file.hpp>
+#include <eddy/readiness.hpp>
+#include <eddy/resolve.hpp>
+#include <eddy/serve.hpp>
+#include <eddy/stream.hpp>
+#include <eddy/tcp.hpp>

@@ -1,0 +1,27 @@
+// resolve: host names to addresses, off the loop.
+#pragma once
+
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <eddy/endpoint.hpp>
+#include <eddy/task.hpp>
+
+namespace eddy {
+
+/// Errors of getaddrinfo, with its messages.
+[[nodiscard]] const std::error_category& resolve_category() noexcept;
+
+/// A name could not be looked up. The message names host and service.
+class resolve_error : public std::system_error {
+public:
+    using std::system_error::system_error;
+};
+
+/// The stream endpoints of a host and a service or port number, in the order of RFC 6724. Literal addresses with a number
+/// are not looked up. The look-up runs on the loop's blocking pool; cancelled, it is left to itself and its result dropped.
+/// Throws `resolve_error`. After POSIX getaddrinfo.
+[[nodiscard]] task<std::vector<ip_endpoint>> resolve(std::string host, std::string service);
+
+} // namespace eddy

@@ -1,0 +1,159 @@
+// TCP: tcp_connect, tcp_stream, tcp_listener.
+//
+//     tcp_stream s = co_await tcp_connect("localhost", 8080, {.timeout = 3s});
+//     co_await s.write("hello"sv);
+//     std::size_t n = co_await s.read_some(buffer);        // 0 = end
+//
+// Streams and listeners are bound to the loop that first uses them and belong to its thread. Every descriptor is
+// close-on-exec and non-blocking; SIGPIPE is never raised.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <eddy/detail/stream_core.hpp>
+#include <eddy/endpoint.hpp>
+#include <eddy/stream.hpp>
+#include <eddy/task.hpp>
+
+namespace eddy {
+
+/// No address could be connected to. Always this type, whatever the number of addresses.
+class connect_error : public std::system_error {
+public:
+    struct attempt {
+        ip_endpoint endpoint;
+        std::error_code error;
+    };
+    connect_error(std::string_view target, std::vector<attempt> attempts);
+    /// Each address that was tried, with its error.
+    [[nodiscard]] const std::vector<attempt>& attempts() const noexcept { return *attempts_; }
+
+private:
+    std::shared_ptr<const std::vector<attempt>> attempts_;
+};
+
+/// A connected TCP socket: both directions in one object. Move-only; not while an operation of it is in progress.
+/// Reads are served one at a time (`busy_resource`), writes queue first come first served and are never torn.
+class tcp_stream {
+public:
+    tcp_stream() noexcept = default;
+    /// Adopts a connected socket.
+    explicit tcp_stream(int native_handle);
+    tcp_stream(tcp_stream&&) noexcept = default;
+    tcp_stream& operator=(tcp_stream&&) noexcept = default;
+    /// Closes the socket: what was written is still delivered, whoever waits gets `closed_resource`.
+    ~tcp_stream() = default;
+
+    /// Awaitable: the number of bytes read, at least one; 0 at the end of the stream and for an empty buffer.
+    /// Checkpoint; cancelled, nothing was read (R4). Throws `std::system_error` naming the peer, `busy_resource` while
+    /// another task reads, `closed_resource` after or on a close on our side.
+    [[nodiscard]] detail::read_operation read_some(std::span<std::byte> buffer) { return {core(), buffer}; }
+    /// Awaitable: until the kernel has taken all of it. Checkpoint; cancelled, `partial()` of the exception is how many
+    /// bytes had gone out; if that is not 0, later writes throw `broken_resource`. `std::logic_error` after shutdown_write.
+    [[nodiscard]] detail::write_operation write(std::span<const std::byte> bytes) { return {core(), bytes}; }
+    [[nodiscard]] detail::write_operation write(std::string_view text) { return write(bytes_of(text)); }
+    [[nodiscard]] detail::write_operation write(const char* text) { return write(std::string_view(text)); }
+    /// Awaitable: tells the peer that no more will come, after the writes that are queued. We can still read.
+    [[nodiscard]] detail::write_operation shutdown_write() { return detail::write_operation(core()); }
+    /// Awaitable: frees the descriptor at once; what was written is still delivered. Whoever waits gets `closed_resource`.
+    /// A cancellation that was there before is thrown after the descriptor is free (R13). Twice does no harm.
+    [[nodiscard]] detail::close_operation close() noexcept { return detail::close_operation(core_.get()); }
+    /// Drops what was not sent yet and resets the connection.
+    void abort() noexcept {
+        if (core_) core_->abort();
+    }
+
+    [[nodiscard]] bool is_open() const noexcept { return core_ && core_->is_open(); }
+    [[nodiscard]] ip_endpoint local_endpoint() const;
+    [[nodiscard]] ip_endpoint remote_endpoint() const;
+    /// -1 when closed. Still owned by the stream.
+    [[nodiscard]] int native_handle() const noexcept { return core_ ? core_->fd() : -1; }
+    /// Gives the descriptor away.
+    [[nodiscard]] int release() noexcept { return core_ ? core_->detach() : -1; }
+    /// TCP_NODELAY; on from the start, as in asyncio.
+    void set_nodelay(bool on);
+    void set_keep_alive(bool on);
+
+    explicit tcp_stream(std::unique_ptr<detail::stream_core> c) noexcept : core_(std::move(c)) {} // for the library
+
+private:
+    [[nodiscard]] detail::stream_core& core() const {
+        if (!core_) throw closed_resource("this tcp_stream has no socket");
+        return *core_;
+    }
+    std::unique_ptr<detail::stream_core> core_;
+};
+
+struct connect_options {
+    std::chrono::nanoseconds timeout{0}; // for all of it, look-up included; 0: none. Throws timeout_error.
+};
+
+/// Looks the name up and tries its addresses one after another. Checkpoint; cancelled, no socket is left.
+/// Throws `connect_error`, `resolve_error` (<eddy/resolve.hpp>), `timeout_error`.
+[[nodiscard]] task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options = {});
+[[nodiscard]] task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options = {});
+
+struct listen_options {
+    int backlog = 1024;
+    bool reuse_address = true;
+    bool reuse_port = false; // several sockets share the port, the kernel spreads connections
+};
+
+namespace detail {
+
+class accept_operation final : public incoming_operation {
+public:
+    explicit accept_operation(stream_core& core) noexcept : incoming_operation(core, io_opcode::accept) {}
+    accept_operation(accept_operation&&) noexcept = default;
+    [[nodiscard]] bool try_now() const;
+    [[nodiscard]] tcp_stream take() const {
+        check("accept on");
+        return tcp_stream(static_cast<int>(result));
+    }
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "accept"; }
+};
+
+} // namespace detail
+
+class tcp_listener {
+public:
+    tcp_listener() noexcept = default;
+    tcp_listener(tcp_listener&&) noexcept = default;
+    tcp_listener& operator=(tcp_listener&&) noexcept = default;
+    /// Closes the socket; whoever waits in `accept` gets `closed_resource`.
+    ~tcp_listener() = default;
+
+    /// A socket that listens; port 0 lets the kernel pick. Throws `std::system_error` that names the endpoint.
+    [[nodiscard]] static tcp_listener bind(const ip_endpoint& endpoint, const listen_options& options = {});
+    /// Adopts a listening socket.
+    explicit tcp_listener(int native_handle);
+
+    /// Awaitable: the next connection. Checkpoint; cancelled, none was taken. Throws `std::system_error` (EMFILE, …),
+    /// `busy_resource` while another task accepts, `closed_resource`.
+    [[nodiscard]] detail::accept_operation accept() { return detail::accept_operation(core()); }
+    [[nodiscard]] detail::close_operation close() noexcept { return detail::close_operation(core_.get()); }
+    void close_now() noexcept {
+        if (core_) core_->close();
+    }
+    [[nodiscard]] bool is_open() const noexcept { return core_ && core_->is_open(); }
+    [[nodiscard]] ip_endpoint local_endpoint() const;
+    [[nodiscard]] int native_handle() const noexcept { return core_ ? core_->fd() : -1; }
+
+private:
+    [[nodiscard]] detail::stream_core& core() const {
+        if (!core_) throw closed_resource("this tcp_listener has no socket");
+        return *core_;
+    }
+    std::unique_ptr<detail::stream_core> core_;
+};
+
+} // namespace eddy

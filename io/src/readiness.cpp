@@ -1,0 +1,38 @@
+#include <eddy/readiness.hpp>
+
+#include <eddy/detail/task_context.hpp>
+
+#include <string>
+#include <system_error>
+
+namespace eddy::detail {
+
+bool readiness_operation::start() {
+    engine_ = engine_of(task().loop());
+    try {
+        descriptor_ = &engine_->borrow(fd_);
+    } catch (const std::system_error& e) {
+        throw std::system_error(e.code(), "cannot wait for descriptor " + std::to_string(fd_));
+    }
+    if (!engine_->start(*descriptor_, *this)) return false;
+    engine_->give_back(fd_);
+    return true;
+}
+
+bool readiness_operation::abort() noexcept {
+    if (!engine_->cancel(*descriptor_, *this)) return false;
+    engine_->give_back(fd_);
+    return true;
+}
+
+void readiness_operation::take() const {
+    if (error != 0) throw std::system_error(error, std::generic_category(), "waiting for descriptor " + std::to_string(fd_));
+}
+
+void readiness_operation::completed(io_operation& op) noexcept {
+    auto& self = static_cast<readiness_operation&>(op);
+    self.engine_->give_back(self.fd_);
+    self.finish();
+}
+
+} // namespace eddy::detail

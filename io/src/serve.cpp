@@ -1,0 +1,112 @@
+#include <eddy/serve.hpp>
+
+#include <eddy/outcome.hpp>
+#include <eddy/sleep.hpp>
+#include <eddy/this_task.hpp>
+#include <eddy/timeout.hpp>
+
+namespace eddy {
+namespace detail {
+namespace {
+
+bool out_of_resources(const std::error_code& e) {
+    return e == std::errc::too_many_files_open || e == std::errc::too_many_files_open_in_system || e == std::errc::no_buffer_space ||
+           e == std::errc::not_enough_memory;
+}
+
+bool has_room(const server_state& s) {
+    return s.options.max_connections == 0 || s.connections.alive() < s.options.max_connections;
+}
+
+// In the scope `accepting`. Connections are children of `connections`, which is around it.
+task<> accept_loop(server_state& s) {
+    for (;;) {
+        if (!has_room(s)) {
+            co_await sleep_for(std::chrono::milliseconds(10));
+            continue;
+        }
+        outcome<tcp_stream> got = co_await as_result(s.listener.accept());
+        if (got) {
+            task<> connection = s.handle(std::move(*got));
+            s.connections.launch_child(new task_state<void>(std::move(connection)), {.name = "connection"});
+            continue;
+        }
+        if (got.cancelled()) co_await this_task::checkpoint();
+        if (!out_of_resources(got.error())) std::rethrow_exception(got.exception());
+        co_await sleep_for(s.options.pause);
+    }
+}
+
+} // namespace
+
+void connection_set::child_ended(task_context& child) noexcept {
+    if (!child.error() || child.was_cancelled()) return;
+    child.mark_seen();
+    const std::string name = child.name();
+    host().loop().report({.message = "exception in a connection handler", .exception = child.error(), .task_name = name, .where = child.where()});
+}
+
+task<> run_server(std::shared_ptr<server_state> state) {
+    server_state& s = *state;
+    if (std::exchange(s.started, true)) throw std::logic_error("this server was started before; make a new one");
+    task_context& self = co_await this_context();
+    s.connections.open(self);
+    std::exception_ptr failure;
+    auto accepting = [&s](cancel_scope&) -> task<> { co_await accept_loop(s); };
+    try {
+        co_await with_scope(s.accepting, accepting);
+    } catch (...) {
+        failure = std::current_exception();
+        s.connections.scope().cancel_scope_now("the server failed or was cancelled");
+    }
+    s.listener.close_now();
+    co_await s.connections.join();
+    const bool interrupted = s.connections.cancelled_while_joining();
+    const auto reason = s.connections.scope().effective_reason();
+    s.connections.close();
+    if (failure) std::rethrow_exception(failure);
+    if (interrupted) throw operation_cancelled(reason);
+}
+
+} // namespace detail
+
+server::~server() {
+    if (!running_ || running_.done()) return;
+    running_.cancel("the server object was destroyed");
+    running_.context().mark_seen();
+}
+
+void server::start() {
+    if (state_->started || running_) throw std::logic_error("server::start: this server was started before; make a new one");
+    running_ = spawn(detail::run_server(state_), {.name = "server"});
+}
+
+void server::stop_accepting() {
+    state_->accepting.cancel("stop_accepting");
+}
+
+task<> server::join() {
+    if (!running_) throw std::logic_error("server::join: the server was not started");
+    task_handle<> running = running_;
+    co_await running.join();
+    if (!running.cancelled()) co_await running; // rethrows what ended it
+}
+
+task<> server::shutdown(std::chrono::nanoseconds grace) {
+    if (!running_) throw std::logic_error("server::shutdown: the server was not started");
+    task_handle<> running = running_;
+    stop_accepting();
+    auto wait = [&running](cancel_scope&) -> task<> { co_await running.join(); };
+    bool ended = false;
+    try {
+        ended = co_await move_on_after(grace, wait);
+    } catch (const operation_cancelled&) {
+        running.cancel("shutdown was cancelled");
+        throw;
+    }
+    if (!ended) running.cancel("the grace period of the server's shutdown is over");
+    co_await running.join();
+    if (!running.cancelled()) co_await running;
+}
+
+} // namespace eddy

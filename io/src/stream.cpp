@@ -1,0 +1,61 @@
+#include <eddy/buffered_reader.hpp>
+#include <eddy/stream.hpp>
+
+#include <cstring>
+
+namespace eddy {
+
+incomplete_read::incomplete_read(std::string partial, std::size_t expected)
+    : std::runtime_error(expected > 0 ? "the stream ended after " + std::to_string(partial.size()) + " of " + std::to_string(expected) + " bytes"
+                                      : "the stream ended before the separator, after " + std::to_string(partial.size()) + " bytes"),
+      partial_(std::move(partial)), expected_(expected) {}
+
+limit_overrun::limit_overrun(std::size_t limit, std::size_t consumed)
+    : std::runtime_error("no separator within the limit of " + std::to_string(limit) + " bytes"), consumed_(consumed) {}
+
+namespace detail {
+
+std::span<std::byte> read_buffer::prepare(std::size_t n) {
+    if (begin_ == end_) begin_ = end_ = 0;
+    if (data_.size() - end_ < n && begin_ > 0) {
+        std::memmove(data_.data(), data_.data() + begin_, size());
+        end_ -= begin_;
+        begin_ = 0;
+    }
+    if (data_.size() - end_ < n) data_.resize(std::max(end_ + n, data_.size() + data_.size() / 2));
+    return std::as_writable_bytes(std::span(data_.data() + end_, n));
+}
+
+std::string read_buffer::take(std::size_t n) {
+    std::string out(data_.data() + begin_, n);
+    begin_ += n;
+    return out;
+}
+
+std::size_t read_buffer::take_into(std::span<std::byte> out) noexcept {
+    const std::size_t n = std::min(size(), out.size());
+    if (n > 0) std::memcpy(out.data(), data_.data() + begin_, n);
+    begin_ += n;
+    return n;
+}
+
+std::size_t read_buffer::find_end(std::string_view text, std::span<const std::string_view> separators, std::size_t from,
+                                  std::size_t& separator_size) {
+    std::size_t best = std::string_view::npos;
+    for (const std::string_view s : separators) {
+        const std::size_t at = text.find(s, from);
+        if (at == std::string_view::npos || at + s.size() >= best) continue;
+        best = at + s.size();
+        separator_size = s.size();
+    }
+    return best;
+}
+
+void check_separators(std::span<const std::string_view> separators) {
+    bool bad = separators.empty();
+    for (const std::string_view s : separators) bad = bad || s.empty();
+    if (bad) throw std::invalid_argument("read_until: a separator cannot be empty");
+}
+
+} // namespace detail
+} // namespace eddy

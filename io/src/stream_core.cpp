@@ -1,0 +1,250 @@
+#include <eddy/detail/stream_core.hpp>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <system_error>
+
+#include <eddy/detail/task_context.hpp>
+#include <eddy/errors.hpp>
+
+namespace eddy::detail {
+namespace {
+
+std::system_error io_error(int error, const char* doing, const std::string& name) {
+    return std::system_error(error, std::generic_category(), std::string(doing) + " " + name);
+}
+
+} // namespace
+
+// --- incoming
+
+incoming_operation::incoming_operation(stream_core& core, io_opcode o) noexcept : core_(&core) {
+    opcode = o;
+    complete = &completed;
+}
+incoming_operation::incoming_operation(incoming_operation&& o) noexcept
+    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(o.core_) {}
+
+bool incoming_operation::start() {
+    core_->attach(task());
+    if (core_->reader_) throw busy_resource("another task is already reading from " + core_->name());
+    is_socket = core_->is_socket_;
+    if (core_->engine_->start(*core_->descriptor_, *this)) return true;
+    core_->reader_ = this;
+    return false;
+}
+
+bool incoming_operation::abort() noexcept {
+    if (!core_->engine_->cancel(*core_->descriptor_, *this)) return false;
+    core_->reader_ = nullptr;
+    return true;
+}
+
+void incoming_operation::completed(io_operation& op) noexcept {
+    auto& self = static_cast<incoming_operation&>(op);
+    self.core_->reader_ = nullptr;
+    self.finish();
+}
+
+void incoming_operation::throw_error(const char* doing) const {
+    if (closed_) throw closed_resource("closed while another task was using it");
+    throw io_error(error, doing, core_->name());
+}
+
+std::exception_ptr incoming_operation::error_pointer(const char* doing) const noexcept {
+    if (closed_) return std::make_exception_ptr(closed_resource("closed while another task was using it"));
+    if (error == 0) return nullptr;
+    return std::make_exception_ptr(io_error(error, doing, core_->name()));
+}
+
+bool read_operation::try_now() const {
+    if (!core_->is_open()) throw closed_resource("read: the stream is closed");
+    return length == 0; // read(0) is empty at once, also at the end
+}
+
+// --- outgoing
+
+write_operation::write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept : core_(&core), bytes_(bytes) {
+    opcode = io_opcode::write;
+    complete = &completed;
+}
+write_operation::write_operation(stream_core& core) noexcept : write_operation(core, {}) {
+    half_close_ = true;
+}
+write_operation::write_operation(write_operation&& o) noexcept
+    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(o.core_), bytes_(o.bytes_), half_close_(o.half_close_) {}
+
+bool write_operation::try_now() const {
+    if (!core_->is_open()) throw closed_resource("write: the stream is closed");
+    if (core_->write_shut_) throw std::logic_error("write to " + core_->name() + " after shutdown_write");
+    return bytes_.empty() && !half_close_;
+}
+
+bool write_operation::start() {
+    core_->attach(task());
+    is_socket = core_->is_socket_;
+    if (!core_->writers_.empty()) {
+        core_->writers_.push_back(*this);
+        return false;
+    }
+    if (drive()) return true;
+    core_->writers_.push_back(*this);
+    return false;
+}
+
+bool write_operation::advance() noexcept {
+    if (error != 0) return true;
+    written_ += static_cast<std::size_t>(result);
+    return written_ == bytes_.size();
+}
+
+bool write_operation::drive() {
+    if (core_->write_broken_) {
+        broken_ = true;
+        return true;
+    }
+    if (half_close_) {
+        core_->write_shut_ = true;
+        if (::shutdown(core_->fd_, SHUT_WR) != 0) error = errno == ENOTCONN ? 0 : errno;
+        return true;
+    }
+    for (;;) {
+        const std::span<const std::byte> rest = bytes_.subspan(written_);
+        buffer = const_cast<std::byte*>(rest.data()); // only read from
+        length = rest.size();
+        if (!core_->engine_->start(*core_->descriptor_, *this)) return false;
+        if (advance()) return true;
+    }
+}
+
+void write_operation::completed(io_operation& op) noexcept {
+    auto& self = static_cast<write_operation&>(op);
+    if (!self.advance()) {
+        try {
+            if (!self.drive()) return;
+        } catch (...) {
+            self.error = ENOMEM;
+        }
+    }
+    stream_core& core = *self.core_;
+    core.writers_.erase(self);
+    self.finish();
+    core.write_next();
+}
+
+bool write_operation::abort() noexcept {
+    const bool active = core_->writers_.front() == this;
+    if (active && !core_->engine_->cancel(*core_->descriptor_, *this)) return false;
+    core_->writers_.erase(*this);
+    if (active) {
+        if (written_ > 0) core_->write_broken_ = true;
+        core_->write_next();
+    }
+    return true;
+}
+
+void write_operation::take() const {
+    if (closed_) throw closed_resource("closed while another task was writing to it");
+    if (broken_) throw broken_resource("write to " + core_->name() + ": an earlier write was cancelled half-way");
+    if (error != 0) throw io_error(error, half_close_ ? "shutdown of" : "write to", core_->name());
+}
+
+// --- connect
+
+connect_operation::connect_operation(stream_core& core, const void* address, std::size_t size) noexcept : core_(&core) {
+    opcode = io_opcode::connect;
+    buffer = const_cast<void*>(address);
+    length = size;
+    is_socket = true;
+    complete = &completed;
+}
+connect_operation::connect_operation(connect_operation&& o) noexcept
+    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(o.core_) {}
+
+bool connect_operation::start() {
+    core_->attach(task());
+    return core_->engine_->start(*core_->descriptor_, *this);
+}
+bool connect_operation::abort() noexcept {
+    return core_->engine_->cancel(*core_->descriptor_, *this);
+}
+void connect_operation::completed(io_operation& op) noexcept {
+    static_cast<connect_operation&>(op).finish();
+}
+
+// --- close
+
+bool close_operation::try_now() {
+    if (core_) core_->close();
+    was_cancelled_ = task().cancel_pending();
+    return !was_cancelled_;
+}
+bool close_operation::start() noexcept {
+    task().make_ready();
+    return false;
+}
+void close_operation::take() {
+    if (was_cancelled_) task().throw_cancelled();
+}
+
+// --- the descriptor
+
+void stream_core::attach(task_context& t) {
+    if (!is_open()) throw closed_resource("the stream is closed");
+    const std::shared_ptr<engine>& here = engine_of(t.loop());
+    if (engine_ == here) [[likely]]
+        return;
+    if (engine_) throw std::logic_error(name_ + " belongs to another loop; use it on the loop that used it first");
+    descriptor_ = &here->adopt(fd_);
+    engine_ = here;
+}
+
+void stream_core::write_next() noexcept {
+    while (write_operation* w = writers_.front()) {
+        try {
+            if (!w->drive()) return;
+        } catch (...) {
+            w->error = ENOMEM;
+        }
+        writers_.erase(*w);
+        w->finish();
+    }
+}
+
+// Operations that wait end with closed_resource. They do not look at this object again.
+void stream_core::forget() noexcept {
+    if (!engine_) return;
+    if (incoming_operation* r = std::exchange(reader_, nullptr)) {
+        static_cast<void>(engine_->cancel(*descriptor_, *r));
+        r->closed_ = true;
+        r->finish();
+    }
+    if (write_operation* active = writers_.front()) static_cast<void>(engine_->cancel(*descriptor_, *active));
+    while (write_operation* w = writers_.pop_front()) {
+        w->closed_ = true;
+        w->finish();
+    }
+    engine_->release(*std::exchange(descriptor_, nullptr));
+    engine_.reset();
+}
+
+void stream_core::close() noexcept {
+    if (!is_open()) return;
+    forget();
+    ::close(std::exchange(fd_, -1));
+}
+
+void stream_core::abort() noexcept {
+    if (!is_open()) return;
+    const linger now{1, 0};
+    if (is_socket_) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close();
+}
+
+int stream_core::detach() noexcept {
+    forget();
+    return std::exchange(fd_, -1);
+}
+
+} // namespace eddy::detail

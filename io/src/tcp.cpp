@@ -1,0 +1,159 @@
+#include <eddy/tcp.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <eddy/resolve.hpp>
+#include <eddy/timeout.hpp>
+
+namespace eddy {
+namespace {
+
+std::string attempts_text(std::string_view target, const std::vector<connect_error::attempt>& attempts) {
+    std::string text = "connect to " + std::string(target) + " failed (tried " + std::to_string(attempts.size()) +
+                       (attempts.size() == 1 ? " address" : " addresses");
+    if (attempts.size() > 1) {
+        for (const connect_error::attempt& a : attempts) text += "; " + a.endpoint.to_string() + ": " + a.error.message();
+    }
+    return text + ")";
+}
+
+void set_flag(int fd, int level, int option, bool on, const char* what) {
+    const int value = on ? 1 : 0;
+    if (::setsockopt(fd, level, option, &value, sizeof value) != 0) throw std::system_error(errno, std::generic_category(), what);
+}
+
+using name_function = int (*)(int, sockaddr*, socklen_t*);
+
+ip_endpoint endpoint_of(int fd, name_function get, const char* what) {
+    ip_endpoint e;
+    socklen_t size = ip_endpoint::capacity();
+    if (get(fd, e.data(), &size) != 0) throw std::system_error(errno, std::generic_category(), what);
+    return e;
+}
+
+std::string peer_name(int fd) {
+    ip_endpoint e;
+    socklen_t size = ip_endpoint::capacity();
+    if (::getpeername(fd, e.data(), &size) != 0) return "a peer that is gone";
+    return e.to_string();
+}
+
+std::unique_ptr<detail::stream_core> adopt_socket(int fd, std::string name) {
+    return std::make_unique<detail::stream_core>(fd, true, std::move(name));
+}
+
+/// A new TCP socket for an address family. Throws for lack of descriptors.
+std::unique_ptr<detail::stream_core> new_socket(const ip_endpoint& e) {
+    const int fd = ::socket(e.is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) throw std::system_error(errno, std::generic_category(), "socket for " + e.to_string());
+    return adopt_socket(fd, e.to_string());
+}
+
+} // namespace
+
+connect_error::connect_error(std::string_view target, std::vector<attempt> attempts)
+    : std::system_error(attempts.empty() ? std::make_error_code(std::errc::address_not_available) : attempts.back().error,
+                        attempts_text(target, attempts)),
+      attempts_(std::make_shared<const std::vector<attempt>>(std::move(attempts))) {}
+
+// --- tcp_stream
+
+tcp_stream::tcp_stream(int native_handle) : core_(adopt_socket(native_handle, peer_name(native_handle))) {
+    const int on = 1; // small writes go out at once; best effort, a peer may be gone already
+    ::setsockopt(native_handle, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+ip_endpoint tcp_stream::local_endpoint() const {
+    return endpoint_of(core().fd(), &::getsockname, "local_endpoint");
+}
+ip_endpoint tcp_stream::remote_endpoint() const {
+    return endpoint_of(core().fd(), &::getpeername, "remote_endpoint");
+}
+void tcp_stream::set_nodelay(bool on) {
+    set_flag(core().fd(), IPPROTO_TCP, TCP_NODELAY, on, "set_nodelay");
+}
+void tcp_stream::set_keep_alive(bool on) {
+    set_flag(core().fd(), SOL_SOCKET, SO_KEEPALIVE, on, "set_keep_alive");
+}
+
+// --- tcp_connect
+
+namespace {
+
+task<tcp_stream> connect_any(std::string target, std::vector<ip_endpoint> endpoints) {
+    std::vector<connect_error::attempt> attempts;
+    for (const ip_endpoint& e : endpoints) {
+        std::unique_ptr<detail::stream_core> socket = new_socket(e);
+        const int error = co_await detail::connect_operation(*socket, e.data(), e.size());
+        if (error == 0) {
+            tcp_stream stream(std::move(socket));
+            stream.set_nodelay(true);
+            co_return stream;
+        }
+        attempts.push_back({e, std::error_code(error, std::generic_category())});
+    }
+    throw connect_error(target, std::move(attempts));
+}
+
+task<tcp_stream> connect_name(std::string host, std::uint16_t port) {
+    std::vector<ip_endpoint> endpoints = co_await resolve(host, std::to_string(port));
+    std::string target = host + ":" + std::to_string(port);
+    tcp_stream stream = co_await connect_any(std::move(target), std::move(endpoints));
+    co_return stream;
+}
+
+} // namespace
+
+task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options) {
+    task<tcp_stream> connecting = connect_name(std::move(host), port);
+    if (options.timeout.count() <= 0) co_return co_await std::move(connecting);
+    co_return co_await wait_for(std::move(connecting), options.timeout);
+}
+
+task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options) {
+    std::vector<ip_endpoint> one(1, endpoint);
+    task<tcp_stream> connecting = connect_any(endpoint.to_string(), std::move(one));
+    if (options.timeout.count() <= 0) co_return co_await std::move(connecting);
+    co_return co_await wait_for(std::move(connecting), options.timeout);
+}
+
+// --- tcp_listener
+
+namespace detail {
+
+bool accept_operation::try_now() const {
+    if (!core_->is_open()) throw closed_resource("accept: the listener is closed");
+    return false;
+}
+
+} // namespace detail
+
+tcp_listener tcp_listener::bind(const ip_endpoint& endpoint, const listen_options& options) {
+    tcp_listener l;
+    l.core_ = new_socket(endpoint);
+    const int fd = l.core_->fd();
+    if (options.reuse_address) set_flag(fd, SOL_SOCKET, SO_REUSEADDR, true, "SO_REUSEADDR");
+    if (options.reuse_port) set_flag(fd, SOL_SOCKET, SO_REUSEPORT, true, "SO_REUSEPORT");
+    if (endpoint.is_v6()) set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, true, "IPV6_V6ONLY");
+    if (::bind(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0)
+        throw std::system_error(errno, std::generic_category(), "bind to " + endpoint.to_string());
+    if (::listen(fd, options.backlog) != 0)
+        throw std::system_error(errno, std::generic_category(), "listen on " + endpoint.to_string());
+    l.core_->set_name(l.local_endpoint().to_string());
+    return l;
+}
+
+tcp_listener::tcp_listener(int native_handle) : core_(adopt_socket(native_handle, "listener")) {
+    core_->set_name(local_endpoint().to_string());
+}
+
+ip_endpoint tcp_listener::local_endpoint() const {
+    return endpoint_of(core().fd(), &::getsockname, "local_endpoint");
+}
+
+} // namespace eddy
