@@ -4,9 +4,12 @@
 
 namespace eddy::detail {
 
-bool scope_node::cancel_scope_now(std::string_view reason) {
+bool scope_node::cancel_scope_now(std::string_view reason) noexcept {
     if (own_) return false;
-    if (!reason.empty()) reason_ = std::make_shared<const std::string>(reason);
+    try {
+        if (!reason.empty()) reason_ = std::make_shared<const std::string>(reason);
+    } catch (const std::bad_alloc&) { // cancelled all the same, without a reason
+    }
     own_ = true;
     if (!inherited_) propagate();
     return true;
@@ -42,6 +45,7 @@ void scope_node::enter(task_context& host) noexcept {
 }
 
 void scope_node::leave() noexcept {
+    if (own_) host_->deliveries_ = 0;
     host_->scope_ = parent_;
     parent_->inner_ = nullptr;
     host_->cancel_pending_ = parent_->effective();
@@ -71,23 +75,32 @@ void scope_node::break_shield() noexcept {
     if (!was_effective) propagate();
 }
 
+// Does a cancellation from outside go into this scope? A shield protects all that is below it. What was cancelled on its
+// own account before was walked then; from now on a cancellation only goes past it (R5), which matters to a task that
+// waits there for its children.
+bool scope_node::inherit() noexcept {
+    if (shield_ || inherited_) return false;
+    inherited_ = true;
+    if (!own_) return true;
+    if (!inner_) deliver();
+    return false;
+}
+
 scope_node* scope_node::next_open(scope_node* s) noexcept {
-    while (s && (s->shield_ || s->effective())) s = children::next(*s);
+    while (s && !s->inherit()) s = children::next(*s);
     return s;
 }
 
-// Depth first without recursion (a thousand nested scopes are legal). This scope has just become effective; what was
-// effective before was dealt with then, and a shield protects all that is below it.
+// Depth first without recursion (a thousand nested scopes are legal). This scope has just become effective.
 void scope_node::propagate() noexcept {
     on_effective();
     scope_node* s = this;
     scope_node* child = next_open(children_.front());
     for (;;) {
         scope_node* down = child;
-        if (!down && s->inner_ && !s->inner_->shield_ && !s->inner_->effective()) down = s->inner_;
+        if (!down && s->inner_ && s->inner_->inherit()) down = s->inner_;
         if (down) {
             s = down;
-            s->inherited_ = true;
             s->on_effective();
             child = next_open(s->children_.front());
             continue;

@@ -44,11 +44,18 @@ void task_context::start_now() noexcept {
 
 void task_context::release() noexcept {
     if (--references_ > 0) return;
-    if (error_ && !seen_ && !cancelled_ && loop_) {
-        const std::string text = "task failed and nobody took its result";
-        loop_->report({.message = text, .exception = error_, .task_name = name(), .where = where()});
-    }
+    report_unseen("task failed and nobody took its result");
     delete this;
+}
+
+void task_context::report_unseen(std::string_view message) noexcept {
+    if (!error_ || cancelled_ || std::exchange(seen_, true)) return;
+    const std::string task_name = name();
+    const error_context e{.message = message, .exception = error_, .task_name = task_name, .where = where()};
+    if (scheduler* const loop = *home_)
+        loop->report(e);
+    else
+        print_report(e);
 }
 
 void task_context::run_step(ready_node& n) {
@@ -112,6 +119,7 @@ void task_context::defer(operation& op) noexcept {
 void task_context::complete() noexcept {
     done_ = true;
     collect();
+    if (error_) home_ = loop_->link();
     if (error_) { // a cancellation that leaves a task is its end only if the task was cancelled
         try {
             std::rethrow_exception(error_);
@@ -151,6 +159,13 @@ void task_context::deliver_cancellation() noexcept {
 
 std::shared_ptr<const std::string> task_context::note_cancelled() noexcept {
     interrupted_ = true;
+    if (++deliveries_ == suspicious_deliveries && loop_->debug()) [[unlikely]] {
+        const std::string task_name = name();
+        loop_->report({.message = "cancelled a thousand times and still going on: it swallows operation_cancelled; let it pass",
+                       .exception = nullptr,
+                       .task_name = task_name,
+                       .where = where()});
+    }
     return scope_->effective_reason();
 }
 

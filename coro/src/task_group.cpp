@@ -63,8 +63,8 @@ void task_group::leave() {
     phase_ = phase::over;
     std::vector<std::exception_ptr> errors = take_errors();
     if (!errors.empty()) throw exception_group(std::move(errors));
-    if (body_cancelled_ && !ends_here) std::rethrow_exception(body_error_);
-    if (interrupted) throw operation_cancelled(reason);
+    if (body_cancelled_ && !own_cancellation_) std::rethrow_exception(body_error_);
+    if (interrupted || (body_cancelled_ && !ends_here)) throw operation_cancelled(reason);
 }
 
 namespace detail {

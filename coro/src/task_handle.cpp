@@ -30,13 +30,7 @@ void throw_child_cancelled(const task_context& t) {
 }
 
 void cancel_join_operation::take() const {
-    if (!target_->error() || target_->was_cancelled()) return;
-    target_->mark_seen();
-    const std::string name = target_->name();
-    target_->loop().report({.message = "task failed while it was cancelled and joined",
-                            .exception = target_->error(),
-                            .task_name = name,
-                            .where = target_->where()});
+    target_->report_unseen("task failed while it was cancelled and joined");
 }
 
 bool yield_operation::start() noexcept {

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <mutex>
+#include <shared_mutex>
 #include <system_error>
 #include <utility>
 
@@ -34,6 +36,8 @@ auto uninterrupted(F f) {
 
 } // namespace
 
+// Calls on workers hold `access` shared, a close holds it alone: the number cannot be given to another file while a call
+// uses it. A call that gets its worker after the close finds the file closed (R13).
 class file_handle {
 public:
     file_handle(int fd, std::string path) noexcept : fd_(fd), path_(std::move(path)) {}
@@ -50,7 +54,8 @@ public:
     [[nodiscard]] int fd() const noexcept { return fd_; }
     [[nodiscard]] int take() noexcept { return std::exchange(fd_, -1); }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
-    bool busy = false; // an operation uses the position
+    bool busy = false; // an operation uses the position; loop thread
+    std::shared_mutex access;
 
 private:
     int fd_;
@@ -96,21 +101,37 @@ handle_ptr open_now(const std::string& path, int flags, unsigned permissions) {
     return std::make_shared<file_handle>(fd, path);
 }
 
+/// A descriptor that stays open while this lives.
+class open_number {
+public:
+    explicit open_number(file_handle& h) : lock_(h.access), fd_(h.fd()) {
+        if (fd_ < 0) throw closed_resource("the file '" + h.path() + "' was closed by another task");
+    }
+    operator int() const noexcept { return fd_; }
+
+private:
+    std::shared_lock<std::shared_mutex> lock_;
+    int fd_;
+};
+
 std::size_t read_now(const handle_ptr& h, std::span<std::byte> out) {
-    const auto n = uninterrupted([&] { return ::read(h->fd(), out.data(), out.size()); });
+    const open_number fd(*h);
+    const auto n = uninterrupted([&] { return ::read(fd, out.data(), out.size()); });
     if (n < 0) fail("cannot read", h->path());
     return static_cast<std::size_t>(n);
 }
 
 std::size_t read_at_now(const handle_ptr& h, std::uint64_t offset, std::span<std::byte> out) {
-    const auto n = uninterrupted([&] { return ::pread(h->fd(), out.data(), out.size(), static_cast<off_t>(offset)); });
+    const open_number fd(*h);
+    const auto n = uninterrupted([&] { return ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset)); });
     if (n < 0) fail("cannot read", h->path());
     return static_cast<std::size_t>(n);
 }
 
 std::size_t write_now(const handle_ptr& h, std::span<const std::byte> bytes) {
+    const open_number fd(*h);
     for (std::span<const std::byte> rest = bytes; !rest.empty();) {
-        const auto n = uninterrupted([&] { return ::write(h->fd(), rest.data(), rest.size()); });
+        const auto n = uninterrupted([&] { return ::write(fd, rest.data(), rest.size()); });
         if (n < 0) fail("cannot write", h->path());
         rest = rest.subspan(static_cast<std::size_t>(n));
     }
@@ -118,8 +139,9 @@ std::size_t write_now(const handle_ptr& h, std::span<const std::byte> bytes) {
 }
 
 std::size_t write_at_now(const handle_ptr& h, std::uint64_t offset, std::span<const std::byte> bytes) {
+    const open_number fd(*h);
     for (std::span<const std::byte> rest = bytes; !rest.empty();) {
-        const auto n = uninterrupted([&] { return ::pwrite(h->fd(), rest.data(), rest.size(), static_cast<off_t>(offset)); });
+        const auto n = uninterrupted([&] { return ::pwrite(fd, rest.data(), rest.size(), static_cast<off_t>(offset)); });
         if (n < 0) fail("cannot write", h->path());
         rest = rest.subspan(static_cast<std::size_t>(n));
         offset += static_cast<std::uint64_t>(n);
@@ -128,20 +150,24 @@ std::size_t write_at_now(const handle_ptr& h, std::uint64_t offset, std::span<co
 }
 
 void sync_now(const handle_ptr& h) {
-    if (uninterrupted([&] { return ::fsync(h->fd()); }) != 0) fail("cannot sync", h->path());
+    const open_number fd(*h);
+    if (uninterrupted([&] { return ::fsync(fd); }) != 0) fail("cannot sync", h->path());
 }
 
 std::uint64_t size_now(const handle_ptr& h) {
+    const open_number fd(*h);
     struct stat st {};
-    if (::fstat(h->fd(), &st) != 0) fail("cannot stat", h->path());
+    if (::fstat(fd, &st) != 0) fail("cannot stat", h->path());
     return static_cast<std::uint64_t>(st.st_size);
 }
 
 void truncate_now(const handle_ptr& h, std::uint64_t size) {
-    if (uninterrupted([&] { return ::ftruncate(h->fd(), static_cast<off_t>(size)); }) != 0) fail("cannot truncate", h->path());
+    const open_number fd(*h);
+    if (uninterrupted([&] { return ::ftruncate(fd, static_cast<off_t>(size)); }) != 0) fail("cannot truncate", h->path());
 }
 
 void close_now(const handle_ptr& h) {
+    const std::unique_lock lock(h->access);
     const int fd = h->take();
     if (fd >= 0 && ::close(fd) != 0 && errno != EINTR) fail("closing", h->path()); // Linux frees it even so
 }
@@ -252,11 +278,13 @@ std::uint64_t file::seek_end() {
 
 task<> file::close() {
     if (!is_open()) co_return;
+    const bool was_cancelled = this_task::cancel_requested();
     const std::shared_ptr<file_handle> h = std::move(handle_);
-    // Shielded: the descriptor is freed whatever happens; a cancellation from before is thrown after that.
+    // Shielded: the descriptor is freed whatever happens. A cancellation from before is thrown after that, one that came
+    // meanwhile waits for the next checkpoint (R13).
     auto freeing = offload(pool(), &detail::close_now, h);
     co_await shielded(std::move(freeing));
-    if (this_task::cancel_requested()) co_await this_task::checkpoint();
+    if (was_cancelled) co_await this_task::checkpoint();
 }
 
 task<std::string> read_file(std::string path) {

@@ -10,18 +10,25 @@ namespace eddy::detail {
 bool readiness_operation::start() {
     engine_ = engine_of(task().loop());
     try {
-        descriptor_ = &engine_->borrow(fd_);
+        descriptor_ = &engine_->borrow(fd_, is_outgoing(opcode));
     } catch (const std::system_error& e) {
         throw std::system_error(e.code(), "cannot wait for descriptor " + std::to_string(fd_));
     }
-    if (!engine_->start(*descriptor_, *this)) return false;
-    engine_->give_back(fd_);
+    bool finished = false;
+    try {
+        finished = engine_->start(*descriptor_, *this);
+    } catch (...) {
+        engine_->give_back(fd_, is_outgoing(opcode));
+        throw;
+    }
+    if (!finished) return false;
+    engine_->give_back(fd_, is_outgoing(opcode));
     return true;
 }
 
 bool readiness_operation::abort() noexcept {
     if (!engine_->cancel(*descriptor_, *this)) return false;
-    engine_->give_back(fd_);
+    engine_->give_back(fd_, is_outgoing(opcode));
     return true;
 }
 
@@ -31,7 +38,7 @@ void readiness_operation::take() const {
 
 void readiness_operation::completed(io_operation& op) noexcept {
     auto& self = static_cast<readiness_operation&>(op);
-    self.engine_->give_back(self.fd_);
+    self.engine_->give_back(self.fd_, is_outgoing(self.opcode));
     self.finish();
 }
 

@@ -18,17 +18,23 @@ bool has_room(const server_state& s) {
     return s.options.max_connections == 0 || s.connections.alive() < s.options.max_connections;
 }
 
+// The handler's task. A handler that throws before there is a task fails like one that throws later.
+task<> handle(server_state& s, tcp_stream connection) {
+    task<> running = s.handle(std::move(connection));
+    co_await std::move(running);
+}
+
 // In the scope `accepting`. Connections are children of `connections`, which is around it.
 task<> accept_loop(server_state& s) {
     for (;;) {
-        if (!has_room(s)) {
-            co_await sleep_for(std::chrono::milliseconds(10));
-            continue;
+        while (!has_room(s)) {
+            s.connections.one_ended.clear();
+            co_await s.connections.one_ended.wait();
         }
         outcome<tcp_stream> got = co_await as_result(s.listener.accept());
         if (got) {
-            task<> connection = s.handle(std::move(*got));
-            s.connections.launch_child(new task_state<void>(std::move(connection)), {.name = "connection"});
+            core_ref socket = got->core_reference();
+            s.connections.launch(handle(s, std::move(*got)), std::move(socket));
             continue;
         }
         if (got.cancelled()) co_await this_task::checkpoint();
@@ -39,7 +45,18 @@ task<> accept_loop(server_state& s) {
 
 } // namespace
 
+void connection_set::launch(task<> handler, core_ref socket) {
+    const task_handle<> h = launch_child(new task_state<void>(std::move(handler)), {.name = "connection"});
+    sockets_.emplace(&h.context(), std::move(socket));
+}
+
+void connection_set::abort_sockets() noexcept {
+    for (auto& [task, socket] : sockets_) socket->abort();
+}
+
 void connection_set::child_ended(task_context& child) noexcept {
+    sockets_.erase(&child);
+    one_ended.set();
     if (!child.error() || child.was_cancelled()) return;
     child.mark_seen();
     const std::string name = child.name();
@@ -49,6 +66,7 @@ void connection_set::child_ended(task_context& child) noexcept {
 task<> run_server(std::shared_ptr<server_state> state) {
     server_state& s = *state;
     if (std::exchange(s.started, true)) throw std::logic_error("this server was started before; make a new one");
+    if (!s.listener.is_open()) throw std::logic_error("serve: the listener is closed or was handed to another server; bind a new one");
     task_context& self = co_await this_context();
     s.connections.open(self);
     std::exception_ptr failure;
@@ -104,7 +122,10 @@ task<> server::shutdown(std::chrono::nanoseconds grace) {
         running.cancel("shutdown was cancelled");
         throw;
     }
-    if (!ended) running.cancel("the grace period of the server's shutdown is over");
+    if (!ended) {
+        running.cancel("the grace period of the server's shutdown is over");
+        state_->connections.abort_sockets();
+    }
     co_await running.join();
     if (!running.cancelled()) co_await running;
 }

@@ -11,7 +11,7 @@ incomplete_read::incomplete_read(std::string partial, std::size_t expected)
       partial_(std::move(partial)), expected_(expected) {}
 
 limit_overrun::limit_overrun(std::size_t limit, std::size_t consumed)
-    : std::runtime_error("no separator within the limit of " + std::to_string(limit) + " bytes"), consumed_(consumed) {}
+    : std::runtime_error("read over the limit of " + std::to_string(limit) + " bytes: " + std::to_string(consumed) + " are there and no end"), consumed_(consumed) {}
 
 namespace detail {
 

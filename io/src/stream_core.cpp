@@ -1,7 +1,10 @@
 #include <eddy/detail/stream_core.hpp>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include <system_error>
 
@@ -19,12 +22,12 @@ std::system_error io_error(int error, const char* doing, const std::string& name
 
 // --- incoming
 
-incoming_operation::incoming_operation(stream_core& core, io_opcode o) noexcept : core_(&core) {
+incoming_operation::incoming_operation(stream_core& core, io_opcode o) noexcept : core_(core) {
     opcode = o;
     complete = &completed;
 }
 incoming_operation::incoming_operation(incoming_operation&& o) noexcept
-    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(o.core_) {}
+    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(std::move(o.core_)) {}
 
 bool incoming_operation::start() {
     core_->attach(task());
@@ -48,24 +51,27 @@ void incoming_operation::completed(io_operation& op) noexcept {
 }
 
 void incoming_operation::throw_error(const char* doing) const {
-    if (closed_) throw closed_resource("closed while another task was using it");
+    if (closed_) throw closed_resource(std::string(doing) + " " + core_->name() + ": it was closed on our side");
     throw io_error(error, doing, core_->name());
 }
 
 std::exception_ptr incoming_operation::error_pointer(const char* doing) const noexcept {
-    if (closed_) return std::make_exception_ptr(closed_resource("closed while another task was using it"));
-    if (error == 0) return nullptr;
-    return std::make_exception_ptr(io_error(error, doing, core_->name()));
+    if (!closed_ && error == 0) return nullptr;
+    try {
+        throw_error(doing);
+    } catch (...) {
+        return std::current_exception();
+    }
 }
 
 bool read_operation::try_now() const {
-    if (!core_->is_open()) throw closed_resource("read: the stream is closed");
+    if (!core_->is_open()) throw closed_resource("read from " + core_->name() + ": it was closed on our side");
     return length == 0; // read(0) is empty at once, also at the end
 }
 
 // --- outgoing
 
-write_operation::write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept : core_(&core), bytes_(bytes) {
+write_operation::write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept : core_(core), bytes_(bytes) {
     opcode = io_opcode::write;
     complete = &completed;
 }
@@ -73,12 +79,14 @@ write_operation::write_operation(stream_core& core) noexcept : write_operation(c
     half_close_ = true;
 }
 write_operation::write_operation(write_operation&& o) noexcept
-    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(o.core_), bytes_(o.bytes_), half_close_(o.half_close_) {}
+    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(std::move(o.core_)), bytes_(o.bytes_),
+      half_close_(o.half_close_) {}
 
 bool write_operation::try_now() const {
-    if (!core_->is_open()) throw closed_resource("write: the stream is closed");
+    if (!core_->is_open()) throw closed_resource("write to " + core_->name() + ": it was closed on our side");
+    if (half_close_) return core_->write_shut_ && core_->writers_.empty(); // twice does no harm
     if (core_->write_shut_) throw std::logic_error("write to " + core_->name() + " after shutdown_write");
-    return bytes_.empty() && !half_close_;
+    return bytes_.empty();
 }
 
 bool write_operation::start() {
@@ -102,6 +110,10 @@ bool write_operation::advance() noexcept {
 bool write_operation::drive() {
     if (core_->write_broken_) {
         broken_ = true;
+        return true;
+    }
+    if (core_->write_shut_ && !half_close_) { // it was queued behind the shutdown
+        too_late_ = true;
         return true;
     }
     if (half_close_) {
@@ -145,14 +157,15 @@ bool write_operation::abort() noexcept {
 }
 
 void write_operation::take() const {
-    if (closed_) throw closed_resource("closed while another task was writing to it");
+    if (closed_) throw closed_resource("write to " + core_->name() + ": it was closed on our side");
     if (broken_) throw broken_resource("write to " + core_->name() + ": an earlier write was cancelled half-way");
+    if (too_late_) throw std::logic_error("write to " + core_->name() + " after shutdown_write");
     if (error != 0) throw io_error(error, half_close_ ? "shutdown of" : "write to", core_->name());
 }
 
 // --- connect
 
-connect_operation::connect_operation(stream_core& core, const void* address, std::size_t size) noexcept : core_(&core) {
+connect_operation::connect_operation(stream_core& core, const void* address, std::size_t size) noexcept : core_(core) {
     opcode = io_opcode::connect;
     buffer = const_cast<void*>(address);
     length = size;
@@ -160,7 +173,7 @@ connect_operation::connect_operation(stream_core& core, const void* address, std
     complete = &completed;
 }
 connect_operation::connect_operation(connect_operation&& o) noexcept
-    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(o.core_) {}
+    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(std::move(o.core_)) {}
 
 bool connect_operation::start() {
     core_->attach(task());
@@ -190,8 +203,24 @@ void close_operation::take() {
 
 // --- the descriptor
 
+core_owner make_core(int fd, bool is_socket, std::string name) {
+    try {
+        return core_owner(core_ref(*new stream_core(fd, is_socket, std::move(name))));
+    } catch (...) {
+        ::close(fd);
+        throw;
+    }
+}
+
+void prepare_descriptor(int fd) {
+    const int status = ::fcntl(fd, F_GETFL);
+    const int flags = ::fcntl(fd, F_GETFD);
+    if (status < 0 || flags < 0 || ::fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0 || ::fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0)
+        throw std::system_error(errno, std::generic_category(), "cannot adopt descriptor " + std::to_string(fd));
+}
+
 void stream_core::attach(task_context& t) {
-    if (!is_open()) throw closed_resource("the stream is closed");
+    if (!is_open()) throw closed_resource(name_ + " was closed on our side");
     const std::shared_ptr<engine>& here = engine_of(t.loop());
     if (engine_ == here) [[likely]]
         return;
@@ -212,7 +241,7 @@ void stream_core::write_next() noexcept {
     }
 }
 
-// Operations that wait end with closed_resource. They do not look at this object again.
+// Operations that wait end with closed_resource.
 void stream_core::forget() noexcept {
     if (!engine_) return;
     if (incoming_operation* r = std::exchange(reader_, nullptr)) {

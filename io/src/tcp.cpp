@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include <eddy/resolve.hpp>
 #include <eddy/timeout.hpp>
@@ -43,15 +44,24 @@ std::string peer_name(int fd) {
     return e.to_string();
 }
 
-std::unique_ptr<detail::stream_core> adopt_socket(int fd, std::string name) {
-    return std::make_unique<detail::stream_core>(fd, true, std::move(name));
+/// An accepted or adopted socket.
+detail::core_owner connected(int fd) {
+    const int on = 1; // small writes go out at once; best effort, a peer may be gone already
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return detail::make_core(fd, true, peer_name(fd));
 }
 
-/// A new TCP socket for an address family. Throws for lack of descriptors.
-std::unique_ptr<detail::stream_core> new_socket(const ip_endpoint& e) {
+/// The descriptor stays the caller's if it throws.
+int prepared(int fd) {
+    detail::prepare_descriptor(fd);
+    return fd;
+}
+
+/// A new TCP socket for an address family. Throws for lack of descriptors, or if the machine does not have the family.
+detail::core_owner new_socket(const ip_endpoint& e) {
     const int fd = ::socket(e.is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) throw std::system_error(errno, std::generic_category(), "socket for " + e.to_string());
-    return adopt_socket(fd, e.to_string());
+    return detail::make_core(fd, true, e.to_string());
 }
 
 } // namespace
@@ -63,10 +73,7 @@ connect_error::connect_error(std::string_view target, std::vector<attempt> attem
 
 // --- tcp_stream
 
-tcp_stream::tcp_stream(int native_handle) : core_(adopt_socket(native_handle, peer_name(native_handle))) {
-    const int on = 1; // small writes go out at once; best effort, a peer may be gone already
-    ::setsockopt(native_handle, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
+tcp_stream::tcp_stream(int native_handle) : core_(connected(prepared(native_handle))) {}
 
 ip_endpoint tcp_stream::local_endpoint() const {
     return endpoint_of(core().fd(), &::getsockname, "local_endpoint");
@@ -85,17 +92,28 @@ void tcp_stream::set_keep_alive(bool on) {
 
 namespace {
 
+/// A stream, or why not: an errno of `socket` or `connect`. An address family that the machine lacks is no reason to give up.
+task<std::error_code> connect_one(const ip_endpoint& e, tcp_stream& out) {
+    detail::core_owner socket;
+    try {
+        socket = new_socket(e);
+    } catch (const std::system_error& error) {
+        co_return error.code();
+    }
+    const int error = co_await detail::connect_operation(*socket, e.data(), e.size());
+    if (error != 0) co_return std::error_code(error, std::generic_category());
+    out = tcp_stream(std::move(socket));
+    out.set_nodelay(true);
+    co_return std::error_code();
+}
+
 task<tcp_stream> connect_any(std::string target, std::vector<ip_endpoint> endpoints) {
     std::vector<connect_error::attempt> attempts;
+    tcp_stream stream;
     for (const ip_endpoint& e : endpoints) {
-        std::unique_ptr<detail::stream_core> socket = new_socket(e);
-        const int error = co_await detail::connect_operation(*socket, e.data(), e.size());
-        if (error == 0) {
-            tcp_stream stream(std::move(socket));
-            stream.set_nodelay(true);
-            co_return stream;
-        }
-        attempts.push_back({e, std::error_code(error, std::generic_category())});
+        const std::error_code error = co_await connect_one(e, stream);
+        if (!error) co_return stream;
+        attempts.push_back({e, error});
     }
     throw connect_error(target, std::move(attempts));
 }
@@ -107,19 +125,24 @@ task<tcp_stream> connect_name(std::string host, std::uint16_t port) {
     co_return stream;
 }
 
-} // namespace
-
-task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options) {
-    task<tcp_stream> connecting = connect_name(std::move(host), port);
-    if (options.timeout.count() <= 0) co_return co_await std::move(connecting);
-    co_return co_await wait_for(std::move(connecting), options.timeout);
+task<tcp_stream> connect_within(std::string target, task<tcp_stream> connecting, std::chrono::nanoseconds limit, std::source_location site) {
+    if (limit.count() <= 0) co_return co_await std::move(connecting);
+    auto body = [&connecting](cancel_scope&) -> task<tcp_stream> { co_return co_await std::move(connecting); };
+    std::optional<tcp_stream> stream = co_await move_on_after(limit, body);
+    if (!stream) throw timeout_error(limit, site, "connect to " + target);
+    co_return std::move(*stream);
 }
 
-task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options) {
+} // namespace
+
+task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options, std::source_location site) {
+    std::string target = host + ":" + std::to_string(port);
+    return connect_within(std::move(target), connect_name(std::move(host), port), options.timeout, site);
+}
+
+task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options, std::source_location site) {
     std::vector<ip_endpoint> one(1, endpoint);
-    task<tcp_stream> connecting = connect_any(endpoint.to_string(), std::move(one));
-    if (options.timeout.count() <= 0) co_return co_await std::move(connecting);
-    co_return co_await wait_for(std::move(connecting), options.timeout);
+    return connect_within(endpoint.to_string(), connect_any(endpoint.to_string(), std::move(one)), options.timeout, site);
 }
 
 // --- tcp_listener
@@ -127,16 +150,20 @@ task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options) {
 namespace detail {
 
 bool accept_operation::try_now() const {
-    if (!core_->is_open()) throw closed_resource("accept: the listener is closed");
+    if (!core_->is_open()) throw closed_resource("accept on " + core_->name() + ": it was closed on our side");
     return false;
+}
+
+tcp_stream accept_operation::take() const {
+    check("accept on");
+    return tcp_stream(connected(static_cast<int>(result)));
 }
 
 } // namespace detail
 
 tcp_listener tcp_listener::bind(const ip_endpoint& endpoint, const listen_options& options) {
-    tcp_listener l;
-    l.core_ = new_socket(endpoint);
-    const int fd = l.core_->fd();
+    detail::core_owner socket = new_socket(endpoint);
+    const int fd = socket->fd();
     if (options.reuse_address) set_flag(fd, SOL_SOCKET, SO_REUSEADDR, true, "SO_REUSEADDR");
     if (options.reuse_port) set_flag(fd, SOL_SOCKET, SO_REUSEPORT, true, "SO_REUSEPORT");
     if (endpoint.is_v6()) set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, true, "IPV6_V6ONLY");
@@ -144,16 +171,18 @@ tcp_listener tcp_listener::bind(const ip_endpoint& endpoint, const listen_option
         throw std::system_error(errno, std::generic_category(), "bind to " + endpoint.to_string());
     if (::listen(fd, options.backlog) != 0)
         throw std::system_error(errno, std::generic_category(), "listen on " + endpoint.to_string());
-    l.core_->set_name(l.local_endpoint().to_string());
-    return l;
+    return tcp_listener(std::move(socket));
 }
 
-tcp_listener::tcp_listener(int native_handle) : core_(adopt_socket(native_handle, "listener")) {
-    core_->set_name(local_endpoint().to_string());
+tcp_listener::tcp_listener(int native_handle) : tcp_listener(detail::make_core(prepared(native_handle), true, "listener")) {}
+
+tcp_listener::tcp_listener(detail::core_owner c) : core_(std::move(c)), local_(endpoint_of(core_->fd(), &::getsockname, "local_endpoint")) {
+    core_->set_name(local_.to_string());
 }
 
 ip_endpoint tcp_listener::local_endpoint() const {
-    return endpoint_of(core().fd(), &::getsockname, "local_endpoint");
+    static_cast<void>(core());
+    return local_;
 }
 
 } // namespace eddy

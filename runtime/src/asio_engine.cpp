@@ -4,11 +4,14 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <new>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include <asio/basic_waitable_timer.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/posix/basic_stream_descriptor.hpp>
@@ -64,9 +67,10 @@ public:
     struct side {
         io_operation* op = nullptr;
         bool waiting = false; // a wait is queued in Asio
+        bool drained = false; // the last read left nothing behind: the next one need not try before it waits
         operation_memory memory;
     };
-    asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(e), handle(io, number) {}
+    asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(e), handle(io) {}
 
     asio_engine& engine;
     asio::posix::basic_stream_descriptor<executor> handle;
@@ -90,11 +94,12 @@ struct ready_handler {
 class asio_engine final : public engine {
 public:
     explicit asio_engine(std::shared_ptr<mailbox> mail)
-        : mail_(std::move(mail)), io_(1), work_(io_.get_executor()), wake_(io_, mail_->wake_descriptor()) {
+        : mail_(std::move(mail)), io_(1), work_(io_.get_executor()), wake_(io_, mail_->wake_descriptor()), timer_(io_) {
         watch_wake();
     }
     ~asio_engine() override {
         wake_.release();
+        timer_.cancel();
         stopping_ = true;
         for (asio_descriptor* d = all_; d; d = d->next) d->handle.release();
         work_.reset();
@@ -109,11 +114,14 @@ public:
     [[nodiscard]] engine_kind kind() const noexcept override { return engine_kind::asio; }
 
     [[nodiscard]] io_descriptor& adopt(int fd) override {
-        auto* d = new asio_descriptor(*this, io_, fd);
+        auto d = std::make_unique<asio_descriptor>(*this, io_, fd);
+        asio::error_code ec;
+        d->handle.assign(fd, ec);
+        if (ec) throw std::system_error(ec.value(), std::generic_category(), "cannot watch descriptor " + std::to_string(fd));
         d->next = all_;
-        if (all_) all_->prev = d;
-        all_ = d;
-        return *d;
+        if (all_) all_->prev = d.get();
+        all_ = d.get();
+        return *d.release();
     }
     void release(io_descriptor& base) noexcept override {
         auto& d = static_cast<asio_descriptor&>(base);
@@ -123,8 +131,11 @@ public:
     }
     [[nodiscard]] bool start(io_descriptor& base, io_operation& op) override {
         auto& d = static_cast<asio_descriptor&>(base);
-        if (perform(d.fd(), op, false)) return true;
         auto& s = is_outgoing(op.opcode) ? d.out : d.in;
+        if (!(s.drained && op.opcode == io_opcode::read) && perform(d.fd(), op, false)) {
+            note_drained(s, op);
+            return true;
+        }
         s.op = &op;
         ++pending_;
         wait(d, is_outgoing(op.opcode));
@@ -139,15 +150,11 @@ public:
         }
         return true;
     }
-    void poll(std::optional<std::chrono::nanoseconds> timeout) override {
-        if (timeout && timeout->count() <= 0) {
-            io_.poll();
-            return;
-        }
-        if (timeout)
-            io_.run_one_for(*timeout);
-        else
+    void poll(deadline until) override {
+        if (until != at_once) {
+            if (until != never) arm_timer(until);
             io_.run_one();
+        }
         io_.poll();
     }
     [[nodiscard]] std::size_t pending() const noexcept override { return pending_; }
@@ -169,18 +176,39 @@ public:
             wait(d, outgoing);
             return;
         }
+        note_drained(s, *op);
         s.op = nullptr;
         --pending_;
         op->complete(*op);
     }
 
 private:
+    // A timer of Asio's, since io_context's own time-outs are rounded up to milliseconds. It stays set while the loop's
+    // next deadline is the same.
+    void arm_timer(deadline until) {
+        if (timer_set_ && timer_.expiry() == until) return;
+        timer_.expires_at(until);
+        timer_set_ = true;
+        timer_.async_wait(timer_handler{this});
+    }
+    struct timer_handler {
+        using allocator_type = memory_allocator<void>;
+        asio_engine* engine;
+        [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(engine->timer_memory_); }
+        void operator()(const asio::error_code& ec) const noexcept {
+            if (!ec) engine->timer_set_ = false;
+        }
+    };
+    // A short read has emptied the socket. Waiting looks at the socket anew, so what comes meanwhile is not missed.
+    static void note_drained(asio_descriptor::side& s, const io_operation& op) noexcept {
+        if (op.opcode == io_opcode::read) s.drained = op.result > 0 && static_cast<std::size_t>(op.result) < op.length;
+    }
     void wait(asio_descriptor& d, bool outgoing) {
         auto& s = outgoing ? d.out : d.in;
         if (s.waiting) return;
-        s.waiting = true;
         using base = asio::posix::descriptor_base;
         d.handle.async_wait(outgoing ? base::wait_write : base::wait_read, ready_handler{&d, outgoing});
+        s.waiting = true;
     }
     void watch_wake() {
         wake_.async_wait(asio::posix::descriptor_base::wait_read, [this](const asio::error_code& ec) {
@@ -204,6 +232,10 @@ private:
     asio::io_context io_;
     asio::executor_work_guard<executor> work_;
     asio::posix::basic_stream_descriptor<executor> wake_;
+    using steady_timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, executor>;
+    operation_memory timer_memory_;
+    steady_timer timer_;
+    bool timer_set_ = false;
     asio_descriptor* all_ = nullptr;
     std::size_t pending_ = 0;
     bool stopping_ = false;

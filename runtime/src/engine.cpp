@@ -3,18 +3,21 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <string>
 #include <system_error>
 #include <unordered_map>
+
+#include <eddy/errors.hpp>
 
 namespace eddy::detail {
 
 struct engine::borrowed {
     struct entry {
         io_descriptor* descriptor;
-        std::size_t users;
         int duplicate; // -1, or a second number for a file that is adopted elsewhere
+        std::array<bool, 2> used;
     };
     std::unordered_map<int, entry> by_number;
 };
@@ -22,32 +25,51 @@ struct engine::borrowed {
 engine::engine() : borrowed_(std::make_unique<borrowed>()) {}
 engine::~engine() = default;
 
-io_descriptor& engine::borrow(int fd) {
-    if (const auto it = borrowed_->by_number.find(fd); it != borrowed_->by_number.end()) {
-        ++it->second.users;
-        return *it->second.descriptor;
+io_descriptor& engine::borrow(int fd, bool outgoing) {
+    const auto [it, is_new] = borrowed_->by_number.try_emplace(fd, borrowed::entry{nullptr, -1, {}});
+    borrowed::entry& e = it->second;
+    if (e.used[outgoing])
+        throw busy_resource("another task is already waiting for descriptor " + std::to_string(fd) + " to become " +
+                            (outgoing ? "writable" : "readable"));
+    if (is_new) {
+        try {
+            register_borrowed(fd, e.descriptor, e.duplicate);
+        } catch (...) {
+            borrowed_->by_number.erase(it);
+            throw;
+        }
     }
-    io_descriptor* d = nullptr;
-    int duplicate = -1;
-    try {
-        d = &adopt(fd);
-    } catch (const std::system_error& e) {
-        if (e.code() != std::errc::file_exists) throw;
-        // One of our own streams has this descriptor. A duplicate is a registration of its own.
-        duplicate = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (duplicate < 0)
-            throw std::system_error(errno, std::generic_category(), "cannot watch descriptor " + std::to_string(fd));
-        d = &adopt(duplicate);
-    }
-    borrowed_->by_number.emplace(fd, borrowed::entry{d, 1, duplicate});
-    return *d;
+    e.used[outgoing] = true;
+    return *e.descriptor;
 }
 
-void engine::give_back(int fd) noexcept {
+void engine::register_borrowed(int fd, io_descriptor*& descriptor, int& duplicate) {
+    try {
+        descriptor = &adopt(fd);
+        return;
+    } catch (const std::system_error& e) {
+        if (e.code() != std::errc::file_exists) throw;
+    }
+    // One of our own streams has this descriptor. A duplicate is a registration of its own.
+    const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) throw std::system_error(errno, std::generic_category(), "cannot watch descriptor " + std::to_string(fd));
+    try {
+        descriptor = &adopt(copy);
+    } catch (...) {
+        ::close(copy);
+        throw;
+    }
+    duplicate = copy;
+}
+
+void engine::give_back(int fd, bool outgoing) noexcept {
     const auto it = borrowed_->by_number.find(fd);
-    if (it == borrowed_->by_number.end() || --it->second.users > 0) return;
-    release(*it->second.descriptor);
-    if (it->second.duplicate >= 0) ::close(it->second.duplicate);
+    if (it == borrowed_->by_number.end()) return;
+    borrowed::entry& e = it->second;
+    e.used[outgoing] = false;
+    if (e.used[!outgoing]) return;
+    release(*e.descriptor);
+    if (e.duplicate >= 0) ::close(e.duplicate);
     borrowed_->by_number.erase(it);
 }
 

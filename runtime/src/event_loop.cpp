@@ -128,13 +128,12 @@ detail::scheduler& event_loop::scheduler() noexcept {
 }
 
 void event_loop::require_idle() const {
-    if (detail::current().loop)
-        detail::throw_logic_error("run() called on a thread that already runs a loop; use co_await, or loop_thread::call from a plain thread");
+    detail::require_no_loop();
     require_open("run");
 }
 
 void event_loop::require_open(const char* what) const {
-    if (core_->closed) throw std::logic_error(fmt::format("{}: the event_loop is closed", what));
+    if (core_->closed()) throw std::logic_error(fmt::format("{}: the event_loop is closed", what));
 }
 
 void event_loop::drive(detail::task_context& main) {
@@ -152,14 +151,14 @@ void event_loop::stop() noexcept {
 
 void event_loop::run_once(std::chrono::nanoseconds timeout) {
     const loop_core::entered here(*core_);
-    core_->tick_once(timeout.count() > 0 ? loop_core::wait_policy::yes : loop_core::wait_policy::no, core_->now() + timeout);
+    core_->tick_once(timeout.count() > 0 ? loop_core::wait_policy::yes : loop_core::wait_policy::no, detail::after(core_->now(), timeout));
 }
 
 void event_loop::poll(std::size_t ticks) {
     const loop_core::entered here(*core_);
     do {
         core_->tick_once(loop_core::wait_policy::no);
-    } while (--ticks > 0 && (!core_->ready_empty() || !core_->mail->empty()));
+    } while (--ticks > 0 && !core_->stop_requested && (!core_->ready_empty() || !core_->mail->empty()));
 }
 
 bool event_loop::is_running() const noexcept {
@@ -167,13 +166,13 @@ bool event_loop::is_running() const noexcept {
 }
 
 bool event_loop::is_closed() const noexcept {
-    return core_->closed;
+    return core_->closed();
 }
 
 void event_loop::close(std::chrono::nanoseconds grace) {
-    if (core_->closed) return;
+    if (core_->closed()) return;
     if (core_->running) detail::throw_logic_error("event_loop::close while the loop runs; stop it first");
-    const auto grace_end = core_->now() + grace;
+    const auto grace_end = detail::after(core_->now(), grace);
     const bool joined = core_->join_all_tasks(grace_end);
     core_->tear_down(!joined, grace_end);
     if (!joined) throw shutdown_timeout("the event loop was closed while tasks were stuck; see the report before this");

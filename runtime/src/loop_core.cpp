@@ -1,13 +1,14 @@
 #include "loop_core.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include <eddy/run.hpp>
 
 #include "asio_engine.hpp"
 #include "make_engine.hpp"
@@ -24,26 +25,11 @@ namespace {
 
 constexpr std::uint64_t most_skipped_polls = 64;
 constexpr auto longest_without_poll = std::chrono::microseconds(50);
+constexpr auto longest_wait = std::chrono::hours(24); // engines add it to a clock
 
 bool debug_wanted(bool option) {
     const char* e = std::getenv("EDDY_DEBUG");
     return option || (e && *e && std::strcmp(e, "0") != 0);
-}
-
-std::string place(const std::source_location& where) {
-    return where.line() == 0 ? std::string() : fmt::format(" at {}:{}", where.file_name(), where.line());
-}
-
-void print_report(const error_context& e) noexcept {
-    try {
-        std::string text = fmt::format("eddy: {}", e.message);
-        if (e.exception) text += ": " + describe(e.exception);
-        if (!e.task_name.empty()) text += fmt::format(" [task '{}'{}]", e.task_name, place(e.where));
-        text += '\n';
-        std::fputs(text.c_str(), stderr);
-    } catch (...) {
-        std::fputs("eddy: an error could not be reported: out of memory\n", stderr);
-    }
 }
 
 } // namespace
@@ -61,7 +47,9 @@ loop_core::loop_core(event_loop& o, const loop_options& options)
     if (options.shuffle_seed) shuffle_.emplace(*options.shuffle_seed);
 }
 
-loop_core::~loop_core() = default;
+loop_core::~loop_core() {
+    disconnect();
+}
 
 loop_clock::time_point loop_core::now() const noexcept {
     if (clock) return clock->now;
@@ -78,11 +66,10 @@ void loop_core::report(const error_context& e) noexcept {
     }
 }
 
-loop_core::entered::entered(loop_core& c) : core_(c) {
+loop_core::entered::entered(loop_core& c, nesting n) : core_(c), outer_(current()) {
     thread_state& here = current();
-    if (here.loop)
-        throw_logic_error("run() called on a thread that already runs a loop; use co_await, or loop_thread::call from a plain thread");
-    if (c.closed) throw_logic_error("this event_loop is closed");
+    if (n == nesting::refused) require_no_loop();
+    if (c.closed()) throw_logic_error("this event_loop is closed");
     here.loop = &c;
     here.task = nullptr;
     c.thread_ = &here;
@@ -92,8 +79,9 @@ loop_core::entered::entered(loop_core& c) : core_(c) {
 
 loop_core::entered::~entered() {
     core_.running = false;
+    core_.stop_requested = false;
     core_.thread_ = nullptr;
-    current().loop = nullptr;
+    current() = outer_;
 }
 
 void loop_core::tick_once(wait_policy wait, std::optional<loop_clock::time_point> limit) {
@@ -118,16 +106,13 @@ void loop_core::poll_kernel(wait_policy wait, std::optional<loop_clock::time_poi
     }
     skipped_polls_ = 0;
     ++polls_;
-    constexpr auto at_once = std::chrono::nanoseconds(0);
-    if (wait == wait_policy::no || !mail->empty()) return io->poll(at_once);
+    if (wait == wait_policy::no || !mail->empty()) return io->poll(engine::at_once);
     if (clock) return wait_virtual(limit);
 
     std::optional<loop_clock::time_point> until = next_timer();
     if (limit && (!until || *limit < *until)) until = limit;
-    std::optional<std::chrono::nanoseconds> timeout;
-    if (until) timeout = std::max(at_once, *until - now());
-    if (!mail->prepare_sleep()) return io->poll(at_once);
-    io->poll(timeout);
+    if (!mail->prepare_sleep()) return io->poll(engine::at_once);
+    io->poll(until ? engine::deadline(until->time_since_epoch()) : engine::never);
     mail->awake();
 }
 
@@ -138,11 +123,11 @@ void loop_core::wait_virtual(std::optional<loop_clock::time_point> limit) {
     if (limit && (!until || *limit < *until)) until = limit;
     const auto something_came = [&](std::chrono::nanoseconds real_time) {
         if (!mail->prepare_sleep()) return true;
-        io->poll(real_time);
+        io->poll(std::chrono::steady_clock::now() + real_time);
         mail->awake();
         return !ready_.empty() || !mail->empty() || stop_requested || (signals && signals->pending.load() != 0);
     };
-    if (until && *until <= clock->now) return io->poll(std::chrono::nanoseconds(0));
+    if (until && *until <= clock->now) return io->poll(engine::at_once);
     if (pool_jobs > 0 || external_work > 0) {
         static_cast<void>(something_came(std::chrono::seconds(1)));
         return;

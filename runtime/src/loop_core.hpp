@@ -38,27 +38,30 @@ public:
     enum class wait_policy : bool { no, yes };
     /// One tick of the loop; waits for something to do at most until `limit`.
     void tick_once(wait_policy wait, std::optional<loop_clock::time_point> limit = std::nullopt);
-    /// Ticks until `done()`, `stop` or the limit; true if done.
+    /// Running a loop inside another one's step would hold the other one up, so it is refused; closing one there is not.
+    enum class nesting : bool { refused, allowed };
+    /// Ticks until `done()`, `stop` or the limit; true if done. A `stop` that came before counts: it leaves one tick.
     template <class Done>
-    bool run_while_not(Done done, std::optional<loop_clock::time_point> limit = std::nullopt) {
-        const entered here(*this);
+    bool run_while_not(Done done, std::optional<loop_clock::time_point> limit = std::nullopt, nesting n = nesting::refused) {
+        const entered here(*this, n);
         while (!done()) {
-            if (std::exchange(stop_requested, false)) return false;
             if (limit && now() >= *limit) return false;
             tick_once(wait_policy::yes, limit);
+            if (stop_requested) return done();
         }
         return true;
     }
-    /// Marks this thread as the one that runs the loop. Nesting is refused.
+    /// Marks this thread as the one that runs the loop. A `stop` ends with it.
     class entered {
     public:
-        explicit entered(loop_core& c);
+        explicit entered(loop_core& c, nesting n = nesting::refused);
         entered(const entered&) = delete;
         entered& operator=(const entered&) = delete;
         ~entered();
 
     private:
         loop_core& core_;
+        thread_state outer_;
     };
 
     [[nodiscard]] bool ready_empty() const noexcept { return ready_.empty(); }
@@ -92,7 +95,6 @@ public:
     virtual_clock* clock = nullptr;
     bool stop_requested = false;
     bool running = false;
-    bool closed = false;
     std::thread::id thread_id;
 
 private:

@@ -56,6 +56,26 @@ bool would_block(int error, io_opcode o) noexcept {
     return error == EAGAIN || error == EWOULDBLOCK || (o == io_opcode::connect && error == EINPROGRESS);
 }
 
+// accept reports errors of the connection it would have given (accept(2)): a reset before it was accepted, the network
+// going down under it, a firewall's refusal. They are no failure of the listener, and that connection is off the queue.
+bool concerns_one_connection(int error) noexcept {
+    switch (error) {
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EPERM:
+#ifdef ENONET
+    case ENONET:
+#endif
+        return true;
+    default: return false;
+    }
+}
+
 } // namespace
 
 bool perform(int fd, io_operation& op, bool ready) noexcept {
@@ -66,8 +86,7 @@ bool perform(int fd, io_operation& op, bool ready) noexcept {
             if (op.opcode == io_opcode::connect) return false; // goes on in the kernel
             continue;
         }
-        // A connection that was reset before it was accepted is no failure of the listener (POSIX accept, ECONNABORTED).
-        if (op.opcode == io_opcode::accept && error == ECONNABORTED) continue;
+        if (op.opcode == io_opcode::accept && concerns_one_connection(error)) continue;
         if (would_block(error, op.opcode)) return false;
         op.result = r;
         op.error = error;

@@ -77,12 +77,14 @@ runner::~runner() {
 // Until main is done. After a signal main is cancelled, and has until the end of the grace period; shields hold so long.
 void runner::drive(detail::task_context& main) {
     loop_core& core = loop_.core();
+    signal_ = 0;
+    grace_end_.reset();
     termination_watch watch(core, options_.handle_signals);
     core.on_signal = [&] {
         const int s = watch.take();
         if (s == 0 || signal_ != 0) return;
         signal_ = s;
-        grace_end_ = core.now() + options_.grace;
+        grace_end_ = detail::after(core.now(), options_.grace);
         main.cancel(signal_name(s));
     };
     const auto done = [&] { return main.done(); };

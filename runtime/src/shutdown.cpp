@@ -14,18 +14,19 @@ namespace {
 constexpr auto after_grace = std::chrono::seconds(1);
 
 std::chrono::nanoseconds remaining(const loop_core& c, loop_clock::time_point end) {
-    return std::max(std::chrono::nanoseconds(0), end - c.now());
+    const loop_clock::time_point now = c.now();
+    return end <= now ? std::chrono::nanoseconds(0) : end - now;
 }
 
 } // namespace
 
 bool loop_core::join_all_tasks(loop_clock::time_point grace_end) {
-    if (gave_up_) return task_count_ == 0;
+    if (gave_up_ || task_count_ == 0) return task_count_ == 0;
     root_->cancel_scope_now("the loop is shutting down");
     const auto none_left = [&] { return task_count_ == 0; };
     const auto join_until = [&](loop_clock::time_point limit) {
         // A `stop` during shutdown is not for us.
-        while (!run_while_not(none_left, limit)) {
+        while (!run_while_not(none_left, limit, nesting::allowed)) {
             if (now() >= limit) return false;
         }
         return true;
@@ -60,25 +61,21 @@ void loop_core::tear_down(bool abandon, loop_clock::time_point grace_end) {
             report({.message = text, .exception = nullptr});
         }
     }
-    const entered here(*this);
+    const entered here(*this, nesting::allowed);
+    closed_ = true;
     for (remote_node* n = mail->close(); n;) {
         remote_node* const next = n->next;
         n->run(*n);
         n = next;
     }
     while (!ready_.empty()) { // callbacks that had been accepted; stuck tasks stay where they are
-        ready_list batch;
-        batch.splice_back(ready_);
-        while (!batch.empty()) {
-            ready_node& n = batch.pop_front();
-            if (!abandon || !task_context::of(n)) n.run(n);
-        }
+        ready_node& n = ready_.pop_front();
+        if (!abandon || !task_context::of(n)) n.run(n);
     }
     constexpr auto any_time = loop_clock::time_point::max();
     while (timer_node* n = timers_.pop_due(any_time)) callback_base::discard_if_callback(*n);
     default_pool.reset();
     blocking_pool.reset();
-    closed = true;
 }
 
 } // namespace eddy::detail

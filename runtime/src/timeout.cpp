@@ -6,8 +6,8 @@
 
 namespace eddy {
 
-timeout_error::timeout_error(std::chrono::nanoseconds limit, std::source_location site)
-    : std::runtime_error(fmt::format("timed out after {} ms (timeout set at {}:{})",
+timeout_error::timeout_error(std::chrono::nanoseconds limit, std::source_location site, std::string_view what)
+    : std::runtime_error(fmt::format("{}{}timed out after {} ms (timeout set at {}:{})", what, what.empty() ? "" : " ",
                                      std::chrono::duration<double, std::milli>(limit).count(), site.file_name(), site.line())),
       limit_(limit), site_(site) {}
 

@@ -135,11 +135,13 @@ std::vector<std::string> pool_core::shutdown(std::chrono::nanoseconds limit) {
     work_.notify_all();
     std::vector<std::thread> threads = std::move(threads_);
     threads_.clear();
-    const auto deadline = std::chrono::steady_clock::now() + limit;
+    using clock = std::chrono::steady_clock;
+    const auto now = clock::now();
+    const auto deadline = limit > clock::time_point::max() - now ? clock::time_point::max() : now + limit;
     const bool all = ended_.wait_until(lock, deadline, [&] { return finished_threads_ >= threads.size(); });
     std::vector<std::string> stuck;
     if (!all) {
-        for (const running_call& c : running_) 
+        for (const running_call& c : running_)
             stuck.push_back(fmt::format("{} (offloaded at {}:{})", c.label, c.site.file_name(), c.site.line()));
     }
     lock.unlock();

@@ -53,7 +53,7 @@ bool may_pass(int status) {
 
 failure to_failure(const eddy::http::error& e) {
     const bool refused = e.os_error() == std::errc::connection_refused;
-    return failure{refused ? "refused" : kind_name(e.kind()), e.what(), may_pass(e.kind())};
+    return failure{refused ? "refused" : kind_name(e.kind()), e.what()};
 }
 
 // "Retry-After: 5"; its other form, a date, is not worth the trouble.
@@ -87,10 +87,10 @@ eddy::task<fetch_result> fetcher::request(const url& address, int redirects) {
         result.retry_after = retry_after(answer.header("retry-after"));
         result.bytes = answer.bytes;
         result.body = std::move(answer.body);
-        if (may_pass(result.status))
-            result.error = failure{"status " + std::to_string(result.status), address.text + " is not available now", true};
+        result.may_pass = may_pass(result.status);
     } catch (const eddy::http::error& e) {
         result.error = to_failure(e);
+        result.may_pass = may_pass(e.kind());
     }
     result.elapsed = std::chrono::duration_cast<std::chrono::microseconds>(eddy::loop_clock::now() - start);
     co_return result;

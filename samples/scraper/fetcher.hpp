@@ -14,21 +14,21 @@
 
 namespace scraper {
 
-/// Why there is no good answer.
+/// What went wrong.
 struct failure {
     std::string kind;     // a word or two, to count by: "timeout"
     std::string message;  // a sentence that names the address
-    bool may_pass = false;  // a further try makes sense
 };
 
 struct fetch_result {
-    int status = 0;                  // 0: no answer, and `error` says why
-    std::optional<failure> error;
-    std::string body;                // unpacked
+    int status = 0;                // 0: no complete answer, and `error` says why
+    std::optional<failure> error;  // an answer is none, whatever its status
+    bool may_pass = false;         // a further try makes sense
+    std::string body;              // unpacked
     std::string content_type;
-    std::string location;            // where a redirect leads
+    std::string location;                      // where a redirect leads
     std::chrono::milliseconds retry_after{0};  // what the server asked for
-    std::uint64_t bytes = 0;         // as received
+    std::uint64_t bytes = 0;                   // as received
     std::chrono::microseconds elapsed{0};
 };
 

@@ -32,8 +32,10 @@ eddy::task<> pace::turn() {
 }
 
 std::chrono::milliseconds backoff::delay(int tries, std::chrono::milliseconds asked_for) {
-    const auto full = std::min(first_ * (1LL << std::clamp(tries - 1, 0, 20)), longest_delay);
-    std::uniform_int_distribution<long long> chance(full.count() / 2, full.count());
+    auto full = first_;
+    for (int i = 1; i < tries && full < longest_delay; ++i) full *= 2;
+    full = std::min(full, longest_delay);
+    std::uniform_int_distribution<std::chrono::milliseconds::rep> chance(full.count() / 2, full.count());
     return std::max(std::chrono::milliseconds(chance(random_)), std::min(asked_for, longest_delay));
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 // 4xx: there is none, so everything is allowed. 5xx: nobody knows, so nothing is (RFC 9309, section 2.3.1).
 failure unavailable(const url& robots, int status) {
-    return failure{"no robots.txt", robots.text + " answered " + std::to_string(status) + ", so nothing there may be fetched", false};
+    return failure{"no robots.txt", robots.text + " answered " + std::to_string(status) + ", so nothing there may be fetched"};
 }
 
 }  // namespace
@@ -33,13 +33,13 @@ eddy::task<> robots_cache::ask(const url& address, site& s) {
     if (!robots) co_return;
     for (int tries = 1;; ++tries) {
         fetch_result got = co_await fetcher_.get_robots(*robots);
-        if (got.error && got.error->may_pass && tries <= retries_) {
+        if (got.may_pass && tries <= retries_) {
             co_await eddy::sleep_for(backoff_.delay(tries, got.retry_after));
             continue;
         }
         if (got.status >= 200 && got.status < 300)
             s.rules = robots_rules::parse(got.body, agent_name);
-        else if (got.status >= 500 || got.status == 429)
+        else if (got.status >= 500)
             s.error = unavailable(*robots, got.status);
         else if (got.status == 0 && got.error->kind != "too many redirects")
             s.error = std::move(got.error);

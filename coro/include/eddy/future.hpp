@@ -110,22 +110,26 @@ public:
         cell_->settle();
     }
 
-    [[nodiscard]] future<T> get_future() const { return future<T>(cell_); }
+    [[nodiscard]] future<T> get_future() const { return future<T>(cell()); }
     /// Throws `invalid_state` if the promise was settled before; the first outcome stays.
     template <class... A>
     void set_value(A&&... a) {
-        cell_->check_unset();
+        cell()->check_unset();
         cell_->slot.emplace(std::forward<A>(a)...);
         cell_->settle();
     }
     void set_exception(std::exception_ptr e) {
-        cell_->check_unset();
+        cell()->check_unset();
         cell_->error = std::move(e);
         cell_->settle();
     }
-    [[nodiscard]] bool settled() const noexcept { return cell_->settled(); }
+    [[nodiscard]] bool settled() const { return cell()->settled(); }
 
 private:
+    [[nodiscard]] const std::shared_ptr<detail::typed_cell<T>>& cell() const {
+        if (!cell_) detail::throw_logic_error("this promise is empty (it was moved from)");
+        return cell_;
+    }
     std::shared_ptr<detail::typed_cell<T>> cell_;
 };
 
@@ -137,8 +141,15 @@ template <class F>
 class future_callback final : public future_listener, public ready_node {
 public:
     template <class G>
-    future_callback(scheduler& loop, G&& f) : ready_node(&run_it), loop_(loop), f_(std::forward<G>(f)) {}
-    void settled() noexcept override { loop_.make_ready(*this); }
+    future_callback(loop_link loop, G&& f) : ready_node(&run_it), loop_(std::move(loop)), f_(std::forward<G>(f)) {}
+    // The promise may outlive the loop; the callback is then dropped.
+    void settled() noexcept override {
+        scheduler* const loop = *loop_;
+        if (loop && !loop->closed())
+            loop->make_ready(*this);
+        else
+            delete this;
+    }
 
 private:
     static void run_it(ready_node& n) {
@@ -146,16 +157,16 @@ private:
         try {
             self->f_();
         } catch (...) {
-            self->loop_.report({.message = "exception in a future's callback", .exception = std::current_exception()});
+            (*self->loop_)->report({.message = "exception in a future's callback", .exception = std::current_exception()});
         }
     }
-    scheduler& loop_;
+    loop_link loop_;
     F f_;
 };
 
 template <class F>
 void future_cell::on_done(F&& f) {
-    auto* l = new future_callback<std::decay_t<F>>(require_loop("future::on_done"), std::forward<F>(f));
+    auto* l = new future_callback<std::decay_t<F>>(require_loop("future::on_done").link(), std::forward<F>(f));
     if (settled_)
         l->settled();
     else

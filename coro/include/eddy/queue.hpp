@@ -172,14 +172,14 @@ void queue<T>::accept(T&& item) {
 
 template <class T>
 T queue<T>::release() {
-    T item = std::move(items_.front());
-    items_.pop_front();
     if (auto* next = static_cast<detail::queue_push<T>*>(pushers_.front())) {
-        items_.push_back(std::move(next->item_));
+        items_.push_back(std::move(next->item_)); // may throw; nothing has happened then
         ++unfinished_;
         pushers_.erase(*next);
         next->grant();
     }
+    T item = std::move(items_.front());
+    items_.pop_front();
     return item;
 }
 

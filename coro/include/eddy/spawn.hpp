@@ -64,7 +64,7 @@ task_handle<T> launch(task_state<T>* state, scheduler& loop, task_owner* owner, 
 
 template <class F>
 auto spawn(F&& f, spawn_options options, std::source_location site) -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F> {
-    detail::scheduler& loop = detail::require_loop("spawn");
+    detail::scheduler& loop = detail::require_open_loop("spawn");
     detail::task_state<detail::spawned_t<F>>* state = detail::make_task_state(std::forward<F>(f));
     return detail::launch(state, loop, nullptr, loop.root_scope(), options, site);
 }
@@ -79,7 +79,7 @@ template <class F, class A, class... As>
     requires(!std::same_as<std::remove_cvref_t<A>, std::source_location>)
 auto spawn(F&& f, spawn_options options, A&& a, As&&... as)
     -> detail::hazard_t<task_handle<detail::spawned_t<F, A, As...>>, F, A, As...> {
-    detail::scheduler& loop = detail::require_loop("spawn");
+    detail::scheduler& loop = detail::require_open_loop("spawn");
     detail::task_state<detail::spawned_t<F, A, As...>>* state =
         detail::make_task_state(std::forward<F>(f), std::forward<A>(a), std::forward<As>(as)...);
     return detail::launch(state, loop, nullptr, loop.root_scope(), options, {});

@@ -71,12 +71,15 @@ void client_core::close() noexcept {
 // --- transfers
 
 void client_core::add(transfer& t) {
-    transfers_.reserve(transfers_.size() + 1);
-    const CURLMcode code = curl_multi_add_handle(multi_, t.easy());
-    if (code == CURLM_OUT_OF_MEMORY) throw std::bad_alloc();
-    if (code != CURLM_OK) throw std::runtime_error(std::string("libcurl refuses a transfer: ") + curl_multi_strerror(code));
-    t.slot = transfers_.size();
     transfers_.push_back(&t);
+    const CURLMcode code = curl_multi_add_handle(multi_, t.easy());
+    if (code == CURLM_OK) {
+        t.slot = transfers_.size() - 1;
+        return;
+    }
+    transfers_.pop_back();
+    if (code == CURLM_OUT_OF_MEMORY) throw std::bad_alloc();
+    throw std::runtime_error(std::string("libcurl refuses a transfer: ") + curl_multi_strerror(code));
 }
 
 void client_core::remove(transfer& t) noexcept {

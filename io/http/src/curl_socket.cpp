@@ -25,7 +25,7 @@ void socket_watch::set(side& s, bool wanted, bool outgoing) {
     if (!wanted) return; // a wait in progress may end; it is then ignored
     s.changed.set();
     if (!s.pump || s.pump.done())
-        s.pump = spawn(&socket_watch::run, spawn_options{.name = "http client socket"}, shared_from_this(), outgoing);
+        s.pump = spawn(&socket_watch::run, {.name = "http client socket"}, shared_from_this(), outgoing);
 }
 
 void socket_watch::stop() noexcept {

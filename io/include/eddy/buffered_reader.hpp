@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include <eddy/errors.hpp>
 #include <eddy/stream.hpp>
 
 namespace eddy {
@@ -47,9 +48,24 @@ private:
 };
 void check_separators(std::span<const std::string_view> separators);
 
+/// One read at a time: a second one would move the buffer under the first. Throws `busy_resource`.
+class reading_mark {
+public:
+    explicit reading_mark(bool& reading) : reading_(reading) {
+        if (reading) throw busy_resource("another task is already reading from this buffered_reader");
+        reading = true;
+    }
+    reading_mark(const reading_mark&) = delete;
+    reading_mark& operator=(const reading_mark&) = delete;
+    ~reading_mark() { reading_ = false; }
+
+private:
+    bool& reading_;
+};
+
 } // namespace detail
 
-/// Holds a reference to the stream; one read at a time. A read that is cancelled or fails has consumed nothing: what had
+/// Holds a reference to the stream; one read at a time (`busy_resource`). A read that is cancelled or fails has consumed nothing: what had
 /// arrived stays in the buffer (R4). All reads are checkpoints through the stream's `read_some`; what the buffer has is
 /// given without one. After asyncio.StreamReader.
 template <async_read_stream Stream>
@@ -67,7 +83,8 @@ public:
     /// the one that ends first counts.
     [[nodiscard]] task<std::string> read_until(std::string separator);
     [[nodiscard]] task<std::string> read_until(std::span<const std::string_view> separators);
-    /// Up to and with "\n"; at the end of the stream what is left, empty if that is nothing.
+    /// Up to and with "\n"; at the end of the stream what is left, empty if that is nothing. A line over the limit:
+    /// `limit_overrun`, and the data stays, as in `read_until`.
     [[nodiscard]] task<std::string> read_line();
     /// Everything up to the end. Throws `limit_overrun` above `most` bytes.
     [[nodiscard]] task<std::string> read_to_end(std::size_t most = static_cast<std::size_t>(-1));
@@ -83,6 +100,7 @@ private:
     buffered_reader_options options_;
     detail::read_buffer buffer_;
     bool ended_ = false;
+    bool reading_ = false;
 };
 
 template <class Stream>
@@ -104,6 +122,7 @@ task<bool> buffered_reader<Stream>::fill() {
 
 template <async_read_stream Stream>
 task<std::size_t> buffered_reader<Stream>::read_some(std::span<std::byte> out) {
+    const detail::reading_mark mark(reading_);
     if (out.empty()) co_return 0;
     if (!buffer_.empty()) co_return buffer_.take_into(out);
     if (ended_) co_return 0;
@@ -114,6 +133,7 @@ task<std::size_t> buffered_reader<Stream>::read_some(std::span<std::byte> out) {
 
 template <async_read_stream Stream>
 task<> buffered_reader<Stream>::read_exactly(std::span<std::byte> out) {
+    const detail::reading_mark mark(reading_);
     while (buffer_.size() < out.size()) {
         const bool more = co_await fill();
         if (!more) throw incomplete_read(buffer_.take(buffer_.size()), out.size());
@@ -123,6 +143,7 @@ task<> buffered_reader<Stream>::read_exactly(std::span<std::byte> out) {
 
 template <async_read_stream Stream>
 task<std::string> buffered_reader<Stream>::read_exactly(std::size_t n) {
+    const detail::reading_mark mark(reading_);
     while (buffer_.size() < n) {
         const bool more = co_await fill();
         if (!more) throw incomplete_read(buffer_.take(buffer_.size()), n);
@@ -133,6 +154,7 @@ task<std::string> buffered_reader<Stream>::read_exactly(std::size_t n) {
 template <async_read_stream Stream>
 task<std::string> buffered_reader<Stream>::read_until(std::span<const std::string_view> separators) {
     detail::check_separators(separators);
+    const detail::reading_mark mark(reading_);
     std::size_t searched = 0;
     for (;;) {
         std::size_t separator_size = 0;
@@ -171,6 +193,7 @@ task<std::string> buffered_reader<Stream>::read_line() {
 
 template <async_read_stream Stream>
 task<std::string> buffered_reader<Stream>::read_to_end(std::size_t most) {
+    const detail::reading_mark mark(reading_);
     for (;;) {
         if (buffer_.size() > most) throw limit_overrun(most, buffer_.size());
         const bool more = co_await fill();

@@ -66,8 +66,9 @@ public:
     /// Sets the position; returns it.
     [[nodiscard]] std::uint64_t seek(std::uint64_t offset);
     [[nodiscard]] std::uint64_t seek_end();
-    /// Closes the file and reports what the kernel had to say (EIO, ENOSPC). The descriptor is freed also if it is
-    /// cancelled or fails (R13). Twice does no harm.
+    /// Closes the file and reports what the kernel had to say (EIO, ENOSPC). Waits for calls that run; those that wait
+    /// for a worker throw `closed_resource`. The descriptor is freed also if it is cancelled or fails (R13). Twice does
+    /// no harm.
     [[nodiscard]] task<> close();
 
     [[nodiscard]] bool is_open() const noexcept;

@@ -14,10 +14,12 @@
 #include <concepts>
 #include <cstddef>
 #include <memory>
+#include <unordered_map>
 #include <utility>
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/detail/child_set.hpp>
+#include <eddy/event.hpp>
 #include <eddy/tcp.hpp>
 
 namespace eddy {
@@ -35,14 +37,21 @@ public:
     connection_set() noexcept = default;
     ~connection_set() = default;
 
+    void launch(task<> handler, core_ref socket);
+    /// Resets the connections that are left, whatever their handlers are doing.
+    void abort_sockets() noexcept;
+    /// Set when a connection ended.
+    event one_ended;
+
 private:
     void child_ended(task_context& child) noexcept override;
     [[nodiscard]] std::string_view kind() const noexcept override { return "server"; }
+    std::unordered_map<const task_context*, core_ref> sockets_;
 };
 
 class server_state {
 public:
-    server_state(tcp_listener l, const serve_options& o) noexcept : listener(std::move(l)), options(o) {}
+    server_state(tcp_listener l, const serve_options& o) : listener(std::move(l)), options(o) {}
     server_state(const server_state&) = delete;
     server_state& operator=(const server_state&) = delete;
     virtual ~server_state() = default;
@@ -78,7 +87,8 @@ template <class F>
 } // namespace detail
 
 /// Serves until it is cancelled; the listening socket is then closed, and the handlers are cancelled and joined. `handler`
-/// is a callable `task<>(tcp_stream)`; it is kept until the last connection is over. The listener is taken over.
+/// is a callable `task<>(tcp_stream)`; it is kept until the last connection is over. The listener is taken over: serving
+/// with it again throws `std::logic_error`.
 template <class F>
     requires std::invocable<std::decay_t<F>&, tcp_stream>
 [[nodiscard]] auto serve(tcp_listener& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
@@ -106,8 +116,9 @@ public:
     void stop_accepting();
     /// Awaitable: until it has stopped accepting and no connection is left. Cancelling the wait changes nothing.
     [[nodiscard]] task<> join();
-    /// Stops accepting, gives the connections `grace` to end, then cancels their handlers and joins them. If it is
-    /// cancelled itself, it cancels the handlers at once.
+    /// Stops accepting, gives the connections `grace` to end, then cancels their handlers, resets what connections are
+    /// left, so that a shielded write to a peer that does not read ends too, and joins them. If it is cancelled itself,
+    /// it cancels the handlers at once.
     [[nodiscard]] task<> shutdown(std::chrono::nanoseconds grace);
     [[nodiscard]] ip_endpoint local_endpoint() const { return state_->listener.local_endpoint(); }
     [[nodiscard]] std::size_t connections() const noexcept { return state_->connections.alive(); }

@@ -35,11 +35,11 @@ private:
     std::size_t expected_;
 };
 
-/// A separator did not come within the limit. The data stays in the buffer and can be read otherwise.
+/// A separator, or the end, did not come within the limit. The data stays in the buffer and can be read otherwise.
 class limit_overrun : public std::runtime_error {
 public:
     limit_overrun(std::size_t limit, std::size_t consumed);
-    /// Bytes in the buffer that hold no separator.
+    /// Bytes in the buffer before the separator, or that hold none.
     [[nodiscard]] std::size_t consumed() const noexcept { return consumed_; }
 
 private:

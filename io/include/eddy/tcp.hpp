@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,7 +47,7 @@ private:
 class tcp_stream {
 public:
     tcp_stream() noexcept = default;
-    /// Adopts a connected socket.
+    /// Adopts a connected socket and makes it non-blocking and close-on-exec.
     explicit tcp_stream(int native_handle);
     tcp_stream(tcp_stream&&) noexcept = default;
     tcp_stream& operator=(tcp_stream&&) noexcept = default;
@@ -66,7 +67,7 @@ public:
     [[nodiscard]] detail::write_operation shutdown_write() { return detail::write_operation(core()); }
     /// Awaitable: frees the descriptor at once; what was written is still delivered. Whoever waits gets `closed_resource`.
     /// A cancellation that was there before is thrown after the descriptor is free (R13). Twice does no harm.
-    [[nodiscard]] detail::close_operation close() noexcept { return detail::close_operation(core_.get()); }
+    [[nodiscard]] detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
     /// Drops what was not sent yet and resets the connection.
     void abort() noexcept {
         if (core_) core_->abort();
@@ -83,14 +84,15 @@ public:
     void set_nodelay(bool on);
     void set_keep_alive(bool on);
 
-    explicit tcp_stream(std::unique_ptr<detail::stream_core> c) noexcept : core_(std::move(c)) {} // for the library
+    explicit tcp_stream(detail::core_owner c) noexcept : core_(std::move(c)) {} // for the library
+    [[nodiscard]] const detail::core_ref& core_reference() const noexcept { return core_.ref(); }
 
 private:
     [[nodiscard]] detail::stream_core& core() const {
         if (!core_) throw closed_resource("this tcp_stream has no socket");
         return *core_;
     }
-    std::unique_ptr<detail::stream_core> core_;
+    detail::core_owner core_;
 };
 
 struct connect_options {
@@ -99,8 +101,10 @@ struct connect_options {
 
 /// Looks the name up and tries its addresses one after another. Checkpoint; cancelled, no socket is left.
 /// Throws `connect_error`, `resolve_error` (<eddy/resolve.hpp>), `timeout_error`.
-[[nodiscard]] task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options = {});
-[[nodiscard]] task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options = {});
+[[nodiscard]] task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options = {},
+                                           std::source_location site = std::source_location::current());
+[[nodiscard]] task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options = {},
+                                           std::source_location site = std::source_location::current());
 
 struct listen_options {
     int backlog = 1024;
@@ -115,10 +119,7 @@ public:
     explicit accept_operation(stream_core& core) noexcept : incoming_operation(core, io_opcode::accept) {}
     accept_operation(accept_operation&&) noexcept = default;
     [[nodiscard]] bool try_now() const;
-    [[nodiscard]] tcp_stream take() const {
-        check("accept on");
-        return tcp_stream(static_cast<int>(result));
-    }
+    [[nodiscard]] tcp_stream take() const;
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "accept"; }
 };
 
@@ -134,26 +135,29 @@ public:
 
     /// A socket that listens; port 0 lets the kernel pick. Throws `std::system_error` that names the endpoint.
     [[nodiscard]] static tcp_listener bind(const ip_endpoint& endpoint, const listen_options& options = {});
-    /// Adopts a listening socket.
+    /// Adopts a listening socket and makes it non-blocking and close-on-exec.
     explicit tcp_listener(int native_handle);
 
     /// Awaitable: the next connection. Checkpoint; cancelled, none was taken. Throws `std::system_error` (EMFILE, …),
     /// `busy_resource` while another task accepts, `closed_resource`.
     [[nodiscard]] detail::accept_operation accept() { return detail::accept_operation(core()); }
-    [[nodiscard]] detail::close_operation close() noexcept { return detail::close_operation(core_.get()); }
+    [[nodiscard]] detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
     void close_now() noexcept {
         if (core_) core_->close();
     }
     [[nodiscard]] bool is_open() const noexcept { return core_ && core_->is_open(); }
+    /// Also after it was closed.
     [[nodiscard]] ip_endpoint local_endpoint() const;
     [[nodiscard]] int native_handle() const noexcept { return core_ ? core_->fd() : -1; }
 
 private:
+    explicit tcp_listener(detail::core_owner c); // of a socket that listens
     [[nodiscard]] detail::stream_core& core() const {
         if (!core_) throw closed_resource("this tcp_listener has no socket");
         return *core_;
     }
-    std::unique_ptr<detail::stream_core> core_;
+    detail::core_owner core_;
+    ip_endpoint local_;
 };
 
 } // namespace eddy

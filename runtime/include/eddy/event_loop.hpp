@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <eddy/detail/duration.hpp>
 #include <eddy/detail/engine.hpp>
 #include <eddy/detail/function.hpp>
 #include <eddy/detail/mailbox.hpp>
@@ -235,7 +236,7 @@ callback_handle event_loop::call_soon(F&& f) {
 }
 template <class F>
 callback_handle event_loop::call_later(std::chrono::nanoseconds delay, F&& f) {
-    return post(detail::make_callback(std::forward<F>(f)), now() + delay);
+    return post(detail::make_callback(std::forward<F>(f)), detail::after(now(), delay));
 }
 template <class F>
 callback_handle event_loop::call_at(loop_clock::time_point when, F&& f) {

@@ -82,8 +82,13 @@ private:
 
 // --- implementation
 
+namespace detail {
+void require_no_loop();
+}
+
 template <class T>
 T runner::run(task<T> main) {
+    detail::require_no_loop();
     task_handle<T> h = loop_.spawn(std::move(main), spawn_options{.name = "main"});
     drive(h.context());
     check_signal(h.context());
@@ -105,7 +110,6 @@ T run_and_close(task<T> main, const run_options& options) {
         return static_cast<T>(std::forward<T>(result));
     }
 }
-void require_no_loop();
 
 } // namespace detail
 

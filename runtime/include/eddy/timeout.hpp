@@ -15,6 +15,7 @@
 #include <optional>
 #include <source_location>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 #include <eddy/cancel_scope.hpp>
@@ -25,7 +26,8 @@ namespace eddy {
 /// The deadline of one `with_timeout` or `wait_for` passed.
 class timeout_error : public std::runtime_error {
 public:
-    timeout_error(std::chrono::nanoseconds limit, std::source_location site);
+    /// `what`: what took too long, where there is a name for it ("connect to localhost:80").
+    timeout_error(std::chrono::nanoseconds limit, std::source_location site, std::string_view what = {});
     /// Which verb it was: where it was called. An inner timeout never looks like an outer one.
     [[nodiscard]] std::source_location where() const noexcept { return site_; }
     [[nodiscard]] std::chrono::nanoseconds limit() const noexcept { return limit_; }

@@ -70,7 +70,7 @@ task<await_result_t<A>> run_shielded(A a) {
     cancel_scope s;
     task_context& self = co_await this_context();
     const open_scope opened(s, self, true);
-    co_return co_await std::move(a);
+    co_return co_await std::forward<A>(a);
 }
 
 } // namespace eddy::detail

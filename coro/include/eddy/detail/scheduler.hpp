@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -51,9 +52,15 @@ struct thread_state {
 };
 [[nodiscard]] thread_state& current() noexcept;
 
+/// The default way to report: a line on stderr with task and await site.
+void print_report(const error_context& e) noexcept;
+
+/// Where a loop is, for what may outlive it: null once it is gone. Loop thread only.
+using loop_link = std::shared_ptr<scheduler*>;
+
 class scheduler {
 public:
-    scheduler() noexcept;
+    scheduler();
     scheduler(const scheduler&) = delete;
     scheduler& operator=(const scheduler&) = delete;
     virtual ~scheduler();
@@ -73,8 +80,13 @@ public:
     [[nodiscard]] scope_node& root_scope() noexcept { return *root_; }
     [[nodiscard]] std::uint64_t tick() const noexcept { return tick_; }
     [[nodiscard]] bool debug() const noexcept { return debug_; }
+    /// Nothing more is accepted: what it had is being run, or it is over.
+    [[nodiscard]] bool closed() const noexcept { return closed_; }
+    [[nodiscard]] const loop_link& link() const noexcept { return link_; }
 
 protected:
+    void disconnect() noexcept { *link_ = nullptr; }
+
     friend class task_context;
     ready_list ready_;
     scope_node* root_; // parent of every free-spawned task's scope; owned
@@ -85,10 +97,16 @@ protected:
     std::uint64_t tick_ = 0;
     thread_state* thread_ = nullptr; // of the thread that runs us, while it does
     bool debug_ = false;
+    bool closed_ = false;
+
+private:
+    loop_link link_ = std::make_shared<scheduler*>(this);
 };
 
 /// The loop that runs on this thread; throws `std::logic_error` that names `what` if there is none.
 [[nodiscard]] scheduler& require_loop(const char* what);
+/// The same, and that loop has to accept new work.
+[[nodiscard]] scheduler& require_open_loop(const char* what);
 
 } // namespace detail
 } // namespace eddy

@@ -25,7 +25,7 @@ public:
     scope_node& operator=(const scope_node&) = delete;
 
     /// Marks this scope cancelled; false if it already was. The first reason stands.
-    bool cancel_scope_now(std::string_view reason);
+    bool cancel_scope_now(std::string_view reason) noexcept;
 
     [[nodiscard]] bool own() const noexcept { return own_; }
     [[nodiscard]] bool inherited() const noexcept { return inherited_; }
@@ -71,6 +71,7 @@ protected:
 
 private:
     void propagate() noexcept;
+    [[nodiscard]] bool inherit() noexcept;
     void deliver() noexcept;
     [[nodiscard]] static scope_node* next_open(scope_node* s) noexcept;
 };

@@ -33,6 +33,8 @@ protected:
 inline constexpr int budget_per_step = 128;
 /// Coroutines of one task resumed inside each other before the task's trampoline takes over (trap T2).
 inline constexpr int nesting_bound = 64;
+/// Checkpoints in one cancelled scope after which debug mode names the task: it swallows its cancellation (C-13).
+inline constexpr std::uint32_t suspicious_deliveries = 1000;
 
 class task_context : public ready_node, public in_frame_memory {
 public:
@@ -52,6 +54,8 @@ public:
     [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
     /// Somebody received the error (or nobody has to): no report when the last handle goes (R10).
     void mark_seen() noexcept { seen_ = true; }
+    /// Gives the error it ended with to the exception handler unless somebody received it: exactly once (R10).
+    void report_unseen(std::string_view message) noexcept;
     bool cancel(std::string_view reason) {
         if (done_) return false;
         root_.cancel_scope_now(reason);
@@ -142,6 +146,7 @@ private:
     promise_base* leaf_ = nullptr;
     task_owner* owner_ = nullptr;
     std::size_t references_ = 1; // the loop's own, until the task is done
+    std::uint32_t deliveries_ = 0; // of cancellations, since it last left a cancelled scope
     int budget_ = budget_per_step;
     bool cancel_pending_ = false;
     bool interrupted_ = false;
@@ -155,6 +160,7 @@ private:
     join_operation_base* joiners_ = nullptr;
     join_operation_base* last_joiner_ = nullptr;
     std::exception_ptr deferred_error_;
+    loop_link home_; // of a failed task: its handles may outlive the loop
     std::unique_ptr<std::string> name_;
     std::uint64_t id_ = 0;
     std::source_location spawn_site_;

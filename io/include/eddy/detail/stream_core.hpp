@@ -17,6 +17,27 @@ namespace eddy::detail {
 
 class stream_core;
 
+/// Keeps a stream_core in memory, not open. Each operation holds one: the stream object may be destroyed while a task waits
+/// on it, and that task is still told what became of its operation. Counted on the loop's thread, so without atomics.
+class core_ref {
+public:
+    core_ref() noexcept = default;
+    explicit core_ref(stream_core& c) noexcept;
+    core_ref(const core_ref& o) noexcept;
+    core_ref(core_ref&& o) noexcept : core_(std::exchange(o.core_, nullptr)) {}
+    core_ref& operator=(core_ref o) noexcept {
+        std::swap(core_, o.core_);
+        return *this;
+    }
+    ~core_ref();
+    [[nodiscard]] explicit operator bool() const noexcept { return core_ != nullptr; }
+    [[nodiscard]] stream_core* operator->() const noexcept { return core_; }
+    [[nodiscard]] stream_core& operator*() const noexcept { return *core_; }
+
+private:
+    stream_core* core_ = nullptr;
+};
+
 /// An operation on the incoming side: read, accept.
 class incoming_operation : public operation, protected io_operation {
 public:
@@ -34,7 +55,7 @@ protected:
             throw_error(doing);
     }
     [[nodiscard]] std::exception_ptr error_pointer(const char* doing) const noexcept;
-    stream_core* core_;
+    core_ref core_;
 
 private:
     friend class stream_core;
@@ -81,12 +102,13 @@ private:
     static void completed(io_operation& op) noexcept;
     [[nodiscard]] bool advance() noexcept; // true: over, with success or an error
     [[nodiscard]] bool drive();            // true: over
-    stream_core* core_;
+    core_ref core_;
     std::span<const std::byte> bytes_;
     std::size_t written_ = 0;
     bool half_close_ = false;
     bool closed_ = false;
     bool broken_ = false;
+    bool too_late_ = false; // after shutdown_write
     list_link<write_operation> link_;
 
 public:
@@ -108,14 +130,14 @@ public:
 
 private:
     static void completed(io_operation& op) noexcept;
-    stream_core* core_;
+    core_ref core_;
 };
 
 /// Frees the handle at once; a cancellation that was there on entry is thrown after that (R13).
 class close_operation final : public leaf<close_operation> {
 public:
     static constexpr bool shielded = true;
-    explicit close_operation(stream_core* core) noexcept : core_(core) {}
+    explicit close_operation(core_ref core) noexcept : core_(std::move(core)) {}
     [[nodiscard]] bool try_now();
     bool start() noexcept;
     bool abort() noexcept override { return true; }
@@ -123,7 +145,7 @@ public:
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "close"; }
 
 private:
-    stream_core* core_;
+    core_ref core_;
     bool was_cancelled_ = false;
 };
 
@@ -133,7 +155,6 @@ public:
     stream_core(int fd, bool is_socket, std::string name) : fd_(fd), is_socket_(is_socket), name_(std::move(name)) {}
     stream_core(const stream_core&) = delete;
     stream_core& operator=(const stream_core&) = delete;
-    ~stream_core() { close(); }
 
     [[nodiscard]] int fd() const noexcept { return fd_; }
     [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
@@ -151,10 +172,12 @@ public:
     void attach(task_context& t);
 
 private:
+    friend class core_ref;
     friend class incoming_operation;
     friend class read_operation;
     friend class write_operation;
     friend class connect_operation;
+    ~stream_core() { close(); }
     void write_next() noexcept;
     void forget() noexcept;
 
@@ -167,6 +190,44 @@ private:
     incoming_operation* reader_ = nullptr;
     write_operation::list writers_;
     std::string name_;
+    std::size_t references_ = 0;
 };
+
+inline core_ref::core_ref(stream_core& c) noexcept : core_(&c) {
+    ++c.references_;
+}
+inline core_ref::core_ref(const core_ref& o) noexcept : core_(o.core_) {
+    if (core_) ++core_->references_;
+}
+inline core_ref::~core_ref() {
+    if (core_ && --core_->references_ == 0) delete core_;
+}
+
+/// What a stream object holds: closes the descriptor when it goes.
+class core_owner {
+public:
+    core_owner() noexcept = default;
+    explicit core_owner(core_ref c) noexcept : core_(std::move(c)) {}
+    core_owner(core_owner&&) noexcept = default;
+    core_owner& operator=(core_owner o) noexcept {
+        std::swap(core_, o.core_);
+        return *this;
+    }
+    ~core_owner() {
+        if (core_) core_->close();
+    }
+    [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(core_); }
+    [[nodiscard]] stream_core* operator->() const noexcept { return core_.operator->(); }
+    [[nodiscard]] stream_core& operator*() const noexcept { return *core_; }
+    [[nodiscard]] const core_ref& ref() const noexcept { return core_; }
+
+private:
+    core_ref core_;
+};
+
+/// Owns `fd` from now on, also if it throws.
+[[nodiscard]] core_owner make_core(int fd, bool is_socket, std::string name);
+/// Makes a descriptor that came from outside what a core needs: non-blocking and close-on-exec. Throws `std::system_error`.
+void prepare_descriptor(int fd);
 
 } // namespace eddy::detail

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 namespace eddy {
 
@@ -61,19 +60,24 @@ public:
     [[nodiscard]] virtual bool start(io_descriptor& d, io_operation& op) = 0;
     /// True if the operation is detached and nothing happened; false if `complete` will still be called.
     [[nodiscard]] virtual bool cancel(io_descriptor& d, io_operation& op) noexcept = 0;
-    /// Completes what is ready. Waits for it at most `timeout`; nullopt: without limit.
-    virtual void poll(std::optional<std::chrono::nanoseconds> timeout) = 0;
+    using deadline = std::chrono::steady_clock::time_point;
+    static constexpr deadline at_once = deadline::min();
+    static constexpr deadline never = deadline::max();
+    /// Completes what is ready. Waits for it until `until` at the most, in real time.
+    virtual void poll(deadline until) = 0;
     /// Operations in progress.
     [[nodiscard]] virtual std::size_t pending() const noexcept = 0;
     /// A descriptor that becomes readable when `poll` has something to do, for foreign loops; -1 if there is none.
     [[nodiscard]] virtual int native_handle() const noexcept = 0;
 
     /// A descriptor that somebody else owns, adopted while operations on it last: both directions share one registration.
-    [[nodiscard]] io_descriptor& borrow(int fd);
-    void give_back(int fd) noexcept;
+    /// Throws `busy_resource` if the direction is in use.
+    [[nodiscard]] io_descriptor& borrow(int fd, bool outgoing);
+    void give_back(int fd, bool outgoing) noexcept;
 
 private:
     struct borrowed;
+    void register_borrowed(int fd, io_descriptor*& descriptor, int& duplicate);
     std::unique_ptr<borrowed> borrowed_;
 };
 

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include <eddy/endpoint.hpp>
 #include <eddy/http/headers.hpp>
-#include <eddy/tcp.hpp>
 
 namespace eddy::http {
 

@@ -1,0 +1,99 @@
+// http::server: HTTP/1.1 for handlers that are coroutines.
+//
+//     http::server hs{[](http::request q) -> task<http::response> { co_return http::response{200, "hi"}; }};
+//     co_await hs.listen({"127.0.0.1", 0});       // serves in the background from here on
+//     use(hs.port());
+//     co_await hs.shutdown(5s);
+//
+// Requests of one connection are answered in order, also when they were sent ahead (pipelining); different connections
+// are served at the same time. What is not clearly one request is refused with an error status and the connection
+// closed. No TLS: put a proxy in front.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <eddy/detail/function.hpp>
+#include <eddy/http/message.hpp>
+#include <eddy/serve.hpp>
+#include <eddy/task.hpp>
+#include <eddy/tcp.hpp>
+
+namespace eddy::http {
+
+namespace detail {
+class server_state;
+using handler_function = eddy::detail::unique_function<task<response>(request&&)>;
+} // namespace detail
+
+/// Limits of a server. A time or number of 0: no limit. The text is copied when the server is made.
+struct server_options {
+    std::size_t max_header = std::size_t{32} << 10; // bytes of request line and headers; beyond: 414 or 431
+    std::size_t max_body = std::size_t{8} << 20;    // bytes of a request's body; beyond: 413
+    std::size_t max_connections = 10'000;           // at a time; beyond: 503
+    std::size_t max_requests_per_connection = 0;    // the last one is answered with Connection: close
+    std::chrono::nanoseconds header_timeout = std::chrono::seconds(15); // for a head, from connect or its first byte; then: 408
+    std::chrono::nanoseconds body_timeout = std::chrono::seconds(60);   // for a whole body; then: 408
+    std::chrono::nanoseconds idle_timeout = std::chrono::seconds(75);   // between requests; then the connection is closed
+    std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);  // for each 64 KiB of a response; then it is reset
+    std::string_view server_name = {};              // the Server header; none by default
+};
+
+/// A handler that can answer requests: `handler(request)` or `handler(const request&)` returns `task<response>`.
+template <class H>
+concept request_handler = std::is_invocable_r_v<task<response>, std::decay_t<H>&, request&&>;
+
+/// An HTTP server on one listening socket; belongs to the thread of one loop.
+///
+/// The handler runs in the task of its connection; it may be slow, and it is cancelled at shutdown. An exception of it is
+/// answered with status 500 and goes to the loop's exception handler; the connection goes on. So is a response that
+/// cannot be sent (a status below 200 or above 599). What goes wrong on a connection (reset, garbage, too slow) ends that
+/// connection and is not reported.
+class server {
+public:
+    template <request_handler H>
+        requires(!std::same_as<std::remove_cvref_t<H>, server>)
+    explicit server(H&& handler, const server_options& options = {})
+        : server(std::in_place, detail::handler_function(std::forward<H>(handler)), options) {}
+    server(const server&) = delete;
+    server& operator=(const server&) = delete;
+    /// Stops listening and cancels what still runs, without waiting for it; no handler is started any more. What handlers
+    /// refer to must live until they have unwound: `shutdown` waits for that.
+    ~server();
+
+    /// Binds, listens and returns; serves in the background, as a task of the loop's root group. Port 0: the kernel picks
+    /// one. Throws `std::system_error` that names the address, `std::logic_error` if the server was started before.
+    [[nodiscard]] task<> listen(ip_endpoint at);
+    /// The same on a listener of one's own, in the current task, until the server is stopped and every connection has
+    /// ended. Cancelled: stops listening, cancels the connections and waits for them.
+    [[nodiscard]] task<> serve(tcp_listener listener);
+
+    /// No more connections; those that are there go on. Idempotent.
+    void stop_accepting();
+    /// Stops accepting, closes idle connections, lets running requests end within `grace`, then cancels their handlers
+    /// and resets what is left. Cancelled: does the last step at once.
+    [[nodiscard]] task<> shutdown(std::chrono::nanoseconds grace);
+
+    /// The port it listens on; 0 before `listen`.
+    [[nodiscard]] std::uint16_t port() const noexcept;
+    /// "http://ADDRESS:PORT" + `target`.
+    [[nodiscard]] std::string url(std::string_view target = "/") const;
+    /// Open connections.
+    [[nodiscard]] std::size_t connections() const noexcept;
+
+private:
+    server(std::in_place_t, detail::handler_function handler, const server_options& options);
+    void start(tcp_listener listener);
+    std::shared_ptr<detail::server_state> state_;
+    std::unique_ptr<eddy::server> listening_;
+    ip_endpoint local_;
+};
+
+} // namespace eddy::http

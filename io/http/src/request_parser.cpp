@@ -1,0 +1,132 @@
+#include "request_parser.hpp"
+
+#include <optional>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+namespace eddy::http::detail {
+namespace {
+
+namespace bhttp = boost::beast::http;
+
+constexpr std::size_t max_chunk_line = 4096; // a chunk's size with its extensions, and the trailer
+
+[[nodiscard]] std::string_view view(boost::beast::string_view s) noexcept {
+    return {s.data(), s.size()};
+}
+
+} // namespace
+
+class request_parser::beast {
+public:
+    explicit beast(const parser_limits& limits) {
+        parser.header_limit(static_cast<std::uint32_t>(limits.max_header + max_chunk_line));
+        parser.body_limit(limits.max_body);
+    }
+    /// How many bytes it used.
+    std::size_t put(std::string_view bytes) { return parser.put(boost::asio::buffer(bytes.data(), bytes.size()), error); }
+
+    bhttp::request_parser<bhttp::string_body> parser;
+    boost::system::error_code error;
+};
+
+request_parser::request_parser(parser_limits limits) : limits_(limits) {}
+request_parser::~request_parser() = default;
+
+void request_parser::refuse(int status, std::string_view reason) noexcept {
+    refusal_ = refusal(status, reason);
+    state_ = state::refused;
+    keep_alive_ = false;
+}
+
+void request_parser::feed(std::string_view bytes) {
+    input_.append(bytes);
+    parse();
+}
+
+void request_parser::next() {
+    state_ = state::head;
+    request_ = request();
+    beast_.reset();
+    scanner_.reset();
+    expectation_ = false;
+    parse();
+}
+
+void request_parser::parse() {
+    if (state_ == state::head) parse_head();
+    if (state_ == state::body) parse_body();
+}
+
+void request_parser::parse_head() {
+    if (!scanner_.in_fields()) { // empty lines before a request are left over from what some clients send after a body
+        std::size_t blank = 0;
+        while (std::string_view(input_).substr(blank).starts_with("\r\n")) blank += 2;
+        if (blank > 0) {
+            input_.erase(0, blank);
+            scanner_.reset();
+        }
+        if (input_ == "\r") return;
+    }
+    const head_scanner::result found = scanner_.scan(input_);
+    if (found == head_scanner::result::bad) return refuse(400, "a control character or half a line end in the head");
+    if (scanner_.size() > limits_.max_header)
+        return scanner_.in_fields() ? refuse(431, "the headers are too large") : refuse(414, "the request line is too long");
+    if (found == head_scanner::result::complete) head_complete();
+}
+
+void request_parser::head_complete() {
+    const std::string_view head = std::string_view(input_).substr(0, scanner_.size());
+    if (const refusal r = check_head(head)) return refuse(r.status, r.reason);
+    beast_ = std::make_unique<beast>(limits_);
+    const std::size_t used = beast_->put(head);
+    const bool too_large = beast_->error == bhttp::error::body_limit;
+    if (beast_->error && !too_large) return refuse(400, "the head is malformed");
+
+    const auto& message = beast_->parser.get();
+    request_.method = view(message.method_string());
+    request_.target = view(message.target());
+    request_.minor_version = message.version() == 10 ? 0 : 1;
+    for (const auto& field : message) request_.headers.add(view(field.name_string()), view(field.value()));
+    if (const refusal r = check_framing(request_.headers, request_.minor_version)) return refuse(r.status, r.reason);
+    if (too_large) return refuse(413, "the body is too large");
+
+    keep_alive_ = !request_.headers.has_token("Connection", "close") &&
+                  (request_.minor_version > 0 || request_.headers.has_token("Connection", "keep-alive"));
+    const std::string& expected = request_.headers.get("Expect");
+    if (!expected.empty() && request_.minor_version > 0 && !equal_names(expected, "100-continue"))
+        return refuse(417, "the only expectation here is 100-continue");
+    expectation_ = !expected.empty() && request_.minor_version > 0 && !beast_->parser.is_done();
+    input_.erase(0, used);
+    state_ = beast_->parser.is_done() ? state::ready : state::body;
+    if (state_ == state::body) beast_->parser.eager(true);
+}
+
+void request_parser::parse_body() {
+    expectation_ = expectation_ && input_.empty(); // who sends without waiting needs no invitation
+    while (!input_.empty() && !beast_->parser.is_done()) {
+        const std::size_t used = beast_->put(input_);
+        input_.erase(0, used);
+        if (beast_->error == bhttp::error::need_more) {
+            if (input_.size() > max_chunk_line) refuse(400, "a chunk header or trailer is too long");
+            return;
+        }
+        if (beast_->error == bhttp::error::body_limit) return refuse(413, "the body is too large");
+        if (beast_->error) return refuse(400, "the chunked body is malformed");
+    }
+    if (beast_->parser.is_done()) state_ = state::ready;
+}
+
+bool request_parser::take_expectation() noexcept {
+    return std::exchange(expectation_, false);
+}
+
+request request_parser::take() {
+    request_.body = std::move(beast_->parser.get().body());
+    return std::move(request_);
+}
+
+} // namespace eddy::http::detail

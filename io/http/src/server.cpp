@@ -1,0 +1,70 @@
+#include <eddy/http/server.hpp>
+
+#include <eddy/cancel_scope.hpp>
+#include <eddy/errors.hpp>
+#include <eddy/serve.hpp>
+
+#include <stdexcept>
+#include <utility>
+
+#include "server_state.hpp"
+
+namespace eddy::http {
+
+server::server(std::in_place_t, detail::handler_function handler, const server_options& options)
+    : state_(std::make_shared<detail::server_state>(std::move(handler), options)) {}
+
+server::~server() {
+    state_->stopping = true;
+}
+
+void server::start(tcp_listener listener) {
+    if (listening_) throw std::logic_error("this http server was started before; make a new one");
+    local_ = listener.local_endpoint();
+    auto connection = [state = state_](tcp_stream s) { return detail::serve_connection(state, std::move(s)); };
+    listening_ = std::make_unique<eddy::server>(std::move(listener), std::move(connection));
+    listening_->start();
+}
+
+task<> server::listen(ip_endpoint at) {
+    start(tcp_listener::bind(at));
+    co_return;
+}
+
+task<> server::serve(tcp_listener listener) {
+    start(std::move(listener));
+    std::exception_ptr cancelled;
+    try {
+        co_await listening_->join();
+    } catch (const operation_cancelled&) {
+        cancelled = std::current_exception();
+    }
+    if (!cancelled) co_return;
+    state_->stopping = true;
+    co_await with_shield([this]() -> task<> { co_await listening_->shutdown(std::chrono::nanoseconds(0)); });
+    std::rethrow_exception(cancelled);
+}
+
+void server::stop_accepting() {
+    if (listening_) listening_->stop_accepting();
+}
+
+task<> server::shutdown(std::chrono::nanoseconds grace) {
+    if (!listening_) throw std::logic_error("http::server::shutdown: the server was not started");
+    state_->drain();
+    co_await listening_->shutdown(grace);
+}
+
+std::uint16_t server::port() const noexcept {
+    return local_.port();
+}
+
+std::string server::url(std::string_view target) const {
+    return "http://" + local_.to_string() + std::string(target);
+}
+
+std::size_t server::connections() const noexcept {
+    return state_->connections.size();
+}
+
+} // namespace eddy::http

@@ -1,0 +1,46 @@
+// What the connections of one server share.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include <eddy/detail/ready_list.hpp>
+#include <eddy/http/server.hpp>
+
+#include "connection.hpp"
+#include "request_parser.hpp"
+
+namespace eddy::http::detail {
+
+// Held by the server and by each of its connections, since these may unwind after the server is gone.
+class server_state {
+public:
+    server_state(handler_function h, const server_options& o) : handler(std::move(h)), options(o), server_name(o.server_name) {
+        options.server_name = server_name;
+    }
+    server_state(const server_state&) = delete;
+    server_state& operator=(const server_state&) = delete;
+    ~server_state() = default;
+
+    [[nodiscard]] parser_limits limits() const noexcept {
+        constexpr std::size_t unlimited = std::size_t{1} << 31; // of a head; it is held in memory
+        parser_limits l;
+        l.max_header = options.max_header != 0 ? options.max_header : unlimited;
+        l.max_body = options.max_body != 0 ? options.max_body : static_cast<std::size_t>(-1);
+        return l;
+    }
+    /// Ends idle connections now, the others after the request they serve.
+    void drain() noexcept {
+        stopping = true;
+        for (connection* c = connections.front(); c; c = connections.next(*c)) c->stop_soon();
+    }
+
+    handler_function handler;
+    server_options options;
+    std::string server_name;
+    bool stopping = false;
+    eddy::detail::intrusive_list<connection, &connection::link> connections;
+};
+
+} // namespace eddy::http::detail

@@ -1,0 +1,19 @@
+// Include once in a program: every heap block is counted, whoever asks for it.
+#pragma once
+
+#include <cstdlib>
+#include <new>
+
+#include "measure.hpp"
+
+void* operator new(std::size_t n) {
+    ++bench::allocations;
+    if (void* p = std::malloc(n)) return p;
+    throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept {
+    std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+    std::free(p);
+}

@@ -1,0 +1,44 @@
+// TCP echo on 127.0.0.1:PORT; prints READY, serves until killed.  usage: bench_echo PORT [--engine asio]
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include <eddy/eddy.hpp>
+
+using namespace eddy;
+
+namespace {
+
+task<> echo(tcp_stream s) {
+    const auto buffer = std::make_unique<std::byte[]>(16384);
+    const std::span<std::byte> room(buffer.get(), 16384);
+    for (;;) {
+        const outcome<std::size_t> n = co_await as_result(s.read_some(room));
+        if (!n || *n == 0) co_return;
+        co_await s.write(room.first(*n));
+    }
+}
+
+task<> serve_port(std::uint16_t port) {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", port}, {.backlog = 4096});
+    std::puts("READY");
+    std::fflush(stdout);
+    co_await serve(l, echo);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    rlimit files{};
+    ::getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+    run_options options;
+    for (int i = 2; i + 1 < argc; i += 2) {
+        if (std::strcmp(argv[i], "--engine") == 0) options.engine = std::strcmp(argv[i + 1], "asio") == 0 ? engine_kind::asio : engine_kind::native;
+    }
+    return run_main(serve_port(static_cast<std::uint16_t>(argc > 1 ? std::atoi(argv[1]) : 9000)), options);
+}
