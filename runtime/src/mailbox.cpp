@@ -51,11 +51,11 @@ mailbox::~mailbox() {
 }
 
 bool mailbox::post(remote_node& n) noexcept {
-    remote_node* head = head_.load(std::memory_order_relaxed);
+    remote_node* head = head_.load(std::memory_order_acquire); // who finds it closed sees all that the loop did before
     do {
         if (head == &closed_node) return false;
         n.next = head;
-    } while (!head_.compare_exchange_weak(head, &n, std::memory_order_seq_cst, std::memory_order_relaxed));
+    } while (!head_.compare_exchange_weak(head, &n, std::memory_order_seq_cst, std::memory_order_acquire));
     if (sleeping_.load(std::memory_order_seq_cst) && sleeping_.exchange(false)) wake();
     return true;
 }
