@@ -37,14 +37,15 @@ ip_endpoint::ip_endpoint() noexcept {
 
 ip_endpoint::ip_endpoint(std::string_view address, std::uint16_t port) {
     const std::string text(address);
+    const bool cut_off = text.find('\0') != std::string::npos; // inet_pton would not see the rest
     auto& four = *reinterpret_cast<sockaddr_in*>(data());
-    if (::inet_pton(AF_INET, text.c_str(), &four.sin_addr) == 1) {
+    if (!cut_off && ::inet_pton(AF_INET, text.c_str(), &four.sin_addr) == 1) {
         four.sin_family = AF_INET;
         four.sin_port = htons(port);
         return;
     }
     auto& six = *reinterpret_cast<sockaddr_in6*>(data());
-    if (!parse_v6(text, six))
+    if (cut_off || !parse_v6(text, six))
         throw std::invalid_argument("'" + text + "' is not an IP address; names are looked up with resolve() or tcp_connect()");
     six.sin6_family = AF_INET6;
     six.sin6_port = htons(port);

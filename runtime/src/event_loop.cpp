@@ -174,8 +174,9 @@ void event_loop::close(std::chrono::nanoseconds grace) {
     if (core_->running) detail::throw_logic_error("event_loop::close while the loop runs; stop it first");
     const auto grace_end = detail::after(core_->now(), grace);
     const bool joined = core_->join_all_tasks(grace_end);
-    core_->tear_down(!joined, grace_end);
+    const bool workers_ended = core_->tear_down(!joined, grace_end);
     if (!joined) throw shutdown_timeout("the event loop was closed while tasks were stuck; see the report before this");
+    if (!workers_ended) throw shutdown_timeout("the event loop was closed while calls on workers were stuck; see the report before this");
 }
 
 callback_handle event_loop::post(detail::callback_base* c, std::optional<loop_clock::time_point> when) {
@@ -212,7 +213,8 @@ loop_clock::time_point event_loop::now() const noexcept {
 }
 
 void event_loop::set_exception_handler(detail::unique_function<void(const error_context&)> handler) {
-    core_->exception_handler = std::move(handler);
+    using function = const detail::unique_function<void(const error_context&)>;
+    core_->exception_handler = handler ? std::make_shared<function>(std::move(handler)) : nullptr;
 }
 
 void event_loop::call_exception_handler(const error_context& e) noexcept {

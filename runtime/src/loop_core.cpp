@@ -57,9 +57,10 @@ loop_clock::time_point loop_core::now() const noexcept {
 }
 
 void loop_core::report(const error_context& e) noexcept {
-    if (!exception_handler) return print_report(e);
+    const auto handler = exception_handler;
+    if (!handler) return print_report(e);
     try {
-        exception_handler(e);
+        (*handler)(e);
     } catch (...) {
         print_report(e);
         print_report({.message = "the exception handler itself failed", .exception = std::current_exception()});

@@ -77,14 +77,15 @@ public:
     /// Cancels the root scope and runs until no task is left, R16; false if some are stuck for good.
     [[nodiscard]] bool join_all_tasks(loop_clock::time_point grace_end);
     /// After the tasks: pools, posts, engine. `abandon`: stuck tasks are leaked and worker threads let go.
-    void tear_down(bool abandon, loop_clock::time_point grace_end);
+    /// False if a worker was stuck; it was reported.
+    [[nodiscard]] bool tear_down(bool abandon, loop_clock::time_point grace_end);
     /// Reports the tasks that are left, by name and await site, and lets cancellations through their shields.
     void report_and_break_shields();
 
     event_loop& owner;
     std::shared_ptr<mailbox> mail = std::make_shared<mailbox>();
     std::shared_ptr<engine> io;
-    unique_function<void(const error_context&)> exception_handler;
+    std::shared_ptr<const unique_function<void(const error_context&)>> exception_handler; // shared: it may replace itself
     std::unique_ptr<worker_pool> default_pool;
     std::unique_ptr<worker_pool> blocking_pool;
     std::size_t pool_jobs = 0; // handed to pools, completion not seen yet

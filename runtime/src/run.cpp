@@ -82,10 +82,9 @@ void runner::drive(detail::task_context& main) {
     termination_watch watch(core, options_.handle_signals);
     core.on_signal = [&] {
         const int s = watch.take();
-        if (s == 0 || signal_ != 0) return;
-        signal_ = s;
+        if (s == 0 || grace_end_) return;
         grace_end_ = detail::after(core.now(), options_.grace);
-        main.cancel(signal_name(s));
+        if (main.root_scope().cancel_scope_now(signal_name(s))) signal_ = s; // else it had been cancelled by itself
     };
     const auto done = [&] { return main.done(); };
     const auto past_grace = [&] { return grace_end_ && core.now() >= *grace_end_; };
@@ -95,7 +94,7 @@ void runner::drive(detail::task_context& main) {
     }
     if (done()) return;
     static_cast<void>(core.join_all_tasks(*grace_end_));
-    if (!done()) throw shutdown_timeout(fmt::format("the main task did not end within the grace period after {}", signal_name(signal_)));
+    if (!done()) throw shutdown_timeout("the main task did not end within the grace period after a signal");
 }
 
 void runner::check_signal(const detail::task_context& main) const {
@@ -105,7 +104,7 @@ void runner::check_signal(const detail::task_context& main) const {
 void runner::close() {
     if (loop_.is_closed()) return;
     loop_core& core = loop_.core();
-    const termination_watch watch(core, options_.handle_signals && signal_ == 0);
+    const termination_watch watch(core, options_.handle_signals && !grace_end_);
     loop_.close(grace_end_ ? *grace_end_ - core.now() : options_.grace);
 }
 

@@ -51,12 +51,14 @@ void loop_core::report_and_break_shields() {
     }
 }
 
-void loop_core::tear_down(bool abandon, loop_clock::time_point grace_end) {
+bool loop_core::tear_down(bool abandon, loop_clock::time_point grace_end) {
+    bool all_workers_ended = true;
     // Pools first: what an abandoned call throws can still be reported.
     const auto patience = abandon ? std::chrono::nanoseconds(0) : std::max<std::chrono::nanoseconds>(remaining(*this, grace_end), after_grace);
     for (worker_pool* pool : {default_pool.get(), blocking_pool.get()}) {
         if (!pool) continue;
         for (const std::string& call : pool->shutdown(patience)) {
+            all_workers_ended = false;
             const std::string text = fmt::format("a worker is stuck and was let go: {}", call);
             report({.message = text, .exception = nullptr});
         }
@@ -76,6 +78,7 @@ void loop_core::tear_down(bool abandon, loop_clock::time_point grace_end) {
     while (timer_node* n = timers_.pop_due(any_time)) callback_base::discard_if_callback(*n);
     default_pool.reset();
     blocking_pool.reset();
+    return all_workers_ended;
 }
 
 } // namespace eddy::detail

@@ -18,11 +18,13 @@ bool is_redirect(int status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-bool is_html(const std::string& content_type) {
-    std::string type = content_type.substr(0, content_type.find(';'));
+bool is_html_page(const fetch_result& got) {
+    if (got.status < 200 || got.status >= 300) return false;
+    std::string type = got.content_type.substr(0, got.content_type.find(';'));
     for (char& c : type)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return type.empty() || type.starts_with("text/html") || type.starts_with("application/xhtml+xml");
+    if (type.empty()) return !got.body.empty();
+    return type.starts_with("text/html") || type.starts_with("application/xhtml+xml");
 }
 
 }  // namespace
@@ -156,7 +158,7 @@ eddy::task<> crawler::finish(page& p, fetch_result& got) {
                        .content_type = got.content_type,
                        .location = std::move(got.location),
                        .content = std::nullopt};
-    if (got.status >= 200 && got.status < 300 && is_html(got.content_type)) {
+    if (is_html_page(got)) {
         // Parsing takes milliseconds, and a loop that is busy for milliseconds serves nobody else: so it is the pool's work.
         auto parsing = eddy::offload(parse_page, std::move(got.body), got.content_type, p.address);
         record.content = co_await parsing;
@@ -168,7 +170,7 @@ eddy::task<> crawler::finish(page& p, fetch_result& got) {
     if (p.given && record.error)
         tell_failure(p, record.error->message);
     else if (p.given && record.status >= 400)
-        tell_failure(p, fmt::format("{} answered {}", p.address.text, record.status));
+        tell_failure(p, fmt::format("answered with status {}", record.status));
     co_await out_.write(to_json_line(record));
 }
 
@@ -190,16 +192,16 @@ void crawler::follow_links(const page& p, const page_content& content) {
 void crawler::follow_redirect(const page& p, page_record& record) {
     const std::optional<url> target = resolve(p.address, record.location);
     if (!target) {
-        record.error = failure{"bad redirect", fmt::format("{} redirects to '{}'", p.address.text, record.location)};
+        record.error = failure{"bad redirect", fmt::format("redirects to '{}'", record.location)};
         return;
     }
     record.location = target->text;
     std::vector<std::string> via = p.via;
     via.push_back(p.address.text);
     if (std::find(via.begin(), via.end(), target->text) != via.end()) {
-        record.error = failure{"redirect loop", fmt::format("{} leads back to {}", p.address.text, target->text)};
+        record.error = failure{"redirect loop", "leads back to " + target->text};
     } else if (via.size() > redirect_limit) {
-        record.error = failure{"too many redirects", fmt::format("{} redirects on after {} redirects", p.address.text, redirect_limit)};
+        record.error = failure{"too many redirects", fmt::format("redirects on, after {} redirects", redirect_limit)};
     } else {
         go_on_at(p, *target, std::move(via));
     }

@@ -17,7 +17,7 @@ namespace scraper {
 /// What went wrong.
 struct failure {
     std::string kind;     // a word or two, to count by: "timeout"
-    std::string message;  // a sentence that names the address
+    std::string message;  // more of it, for people
 };
 
 struct fetch_result {

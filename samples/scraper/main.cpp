@@ -61,7 +61,8 @@ void print_summary(const options& o, const std::string& path, const std::string&
     if (path.empty())
         fmt::print(where, "The pages themselves were not kept: that takes --out FILE.\n");
     if (o.demo)
-        fmt::print(where, "This was the embedded site, which fails on purpose in places: the errors belong there.\n");
+        fmt::print(where, "This was the embedded site, which fails on purpose in places: the errors belong there and do not\n"
+                          "count for the exit status.\n");
     if (std::fflush(where) != 0) throw output_error(std::string("cannot write the table: ") + std::strerror(errno));
 }
 

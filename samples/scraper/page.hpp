@@ -19,7 +19,7 @@ struct page_content {
     std::string title;
     std::string charset;
     text_statistics text;          // of what a reader sees: without scripts and styles
-    std::vector<page_link> links;  // each target once, in order of appearance; web addresses only
+    std::vector<page_link> links{};  // each target once, in order of appearance; web addresses only
 };
 
 /// Parses an HTML page, however broken; all text in the result is valid UTF-8. Takes a while (milliseconds for a big

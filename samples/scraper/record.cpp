@@ -22,7 +22,7 @@ std::string to_json_line(const page_record& r) {
     if (r.status != 0) o.add("status", r.status);
     if (r.error) o.add("error", r.error->kind).add("message", r.error->message);
     o.add("depth", r.depth).add("tries", r.tries);
-    o.add_fixed("ms", static_cast<double>(r.elapsed.count()) / 1000, 1);
+    if (r.elapsed.count() > 0) o.add_fixed("ms", static_cast<double>(r.elapsed.count()) / 1000, 1);
     if (r.status != 0) o.add("bytes", r.bytes).add("type", r.content_type);
     if (!r.location.empty()) o.add("location", r.location);
     if (r.content) {

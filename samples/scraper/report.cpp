@@ -17,8 +17,9 @@ std::string human_bytes(std::uint64_t n) {
     return fmt::format("{:.1f} MB", static_cast<double>(n) / 1e6);
 }
 
-std::string milliseconds(std::chrono::microseconds t) {
-    return fmt::format("{:.1f} ms", static_cast<double>(t.count()) / 1000);
+std::string percentile_text(std::vector<std::chrono::microseconds>& samples, double p) {
+    if (samples.empty()) return "none";
+    return fmt::format("{:.1f} ms", static_cast<double>(percentile(samples, p).count()) / 1000);
 }
 
 double rate(std::size_t pages, std::chrono::duration<double> elapsed) {
@@ -69,7 +70,7 @@ void reporter::tell(std::string_view message) {
 }
 
 void reporter::tell_interruption(std::size_t running, std::chrono::seconds grace) {
-    tell(fmt::format("interrupted; finishing the {} pages that are being fetched, within {} s (again: end at once)", running,
+    tell(fmt::format("interrupted; finishing what is being fetched ({}), within {} s (again: end at once)", running,
                      grace.count()));
 }
 
@@ -77,10 +78,10 @@ std::string summary(statistics n, std::chrono::duration<double> elapsed, std::ve
     std::string table = fmt::format("{} pages in {:.1f} s\n", n.pages, elapsed.count());
     text_row(table, "pages/s", fmt::format("{:.1f}", rate(n.pages, elapsed)));
     text_row(table, "bytes", human_bytes(n.bytes));
-    text_row(table, "latency p50", milliseconds(percentile(n.latencies, 0.50)));
-    text_row(table, "latency p95", milliseconds(percentile(n.latencies, 0.95)));
-    text_row(table, "loop lag p99", milliseconds(percentile(loop_lag, 0.99)));
-    text_row(table, "loop lag max", milliseconds(percentile(loop_lag, 1.00)));
+    text_row(table, "latency p50", percentile_text(n.latencies, 0.50));
+    text_row(table, "latency p95", percentile_text(n.latencies, 0.95));
+    text_row(table, "loop lag p99", percentile_text(loop_lag, 0.99));
+    text_row(table, "loop lag max", percentile_text(loop_lag, 1.00));
     table += "pages by status\n";
     for (const auto& [status, count] : n.by_status) count_row(table, std::to_string(status), count);
     count_row(table, "no answer", n.unanswered);

@@ -9,7 +9,7 @@ namespace {
 
 // 4xx: there is none, so everything is allowed. 5xx: nobody knows, so nothing is (RFC 9309, section 2.3.1).
 failure unavailable(const url& robots, int status) {
-    return failure{"no robots.txt", robots.text + " answered " + std::to_string(status) + ", so nothing there may be fetched"};
+    return failure{"no robots.txt", robots.text + " answered with status " + std::to_string(status) + ", so nothing there may be fetched"};
 }
 
 }  // namespace

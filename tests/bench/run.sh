@@ -116,5 +116,6 @@ offload_table() {
     echo_tables
     task_table
     offload_table
-} | tee "$work/page.md"
+} >"$work/page.md" # not a pipe: the list of servers to end has to stay with this shell
+cat "$work/page.md"
 [ "$target" = /dev/null ] || cp "$work/page.md" "$target"

@@ -211,6 +211,13 @@ EDDY_TEST("S-04 shielding what is done already costs no tick") {
     CHECK(v == 3);
 }
 
+EDDY_TEST("shielding a handle that stays with its owner only observes it") {
+    auto h = spawn([]() -> task<std::string> { co_return "a value that is too long for the small string"; });
+    const std::string& seen = co_await shielded(h);
+    CHECK(seen == "a value that is too long for the small string");
+    CHECK(h.result() == seen);
+}
+
 EDDY_TEST("S-05 set and cancelled in one tick, the shielded wait returns the value") {
     promise<std::string> p;
     std::string log;

@@ -20,7 +20,7 @@ function quoted(text) {
 
 function forget_notes() {
     given = checks = throws = needs = ""
-    skip = only_compile = 0
+    skip = only_compile = real_time = 0
 }
 
 # A note is a comment of the page: "<!-- KEY: VALUE -->", over several lines if need be. It is for the next block.
@@ -32,12 +32,13 @@ function note(text,   key) {
     sub(/^[^:]*: */, "", text)
     if (key == "declare") declare(text, note_line)
     else if (key == "given") given = given text "\n"
-    else if (key == "check") checks = checks "    CHECK(" text ");\n"
+    else if (key == "check") checks = checks "    CHECK((" text "));\n"
     else if (key == "throws") throws = text
     else if (key == "needs") needs = text
+    else if (key == "real time") real_time = 1
     else if (key == "not run") only_compile = 1
     else if (key == "not compiled") skip = 1
-    else if (key ~ /^(given|check|throw|declare|need|not)/) fail("unknown note `" key "`")
+    else if (key ~ /^(given|check|throw|declare|need|not|real)/) fail("unknown note `" key "`")
 }
 
 # Code for the namespace; its includes go to the top of the file.
@@ -62,7 +63,7 @@ function statements(code, line,   body) {
     if (only_compile)
         tests = tests "\n[[maybe_unused]] task<> compiled_" line "() {\n" body
     else
-        tests = tests "\n#line " line " " quoted(source) "\nEDDY_TEST(" quoted(page ":" line) ") {\n" body
+        tests = tests "\n#line " line " " quoted(source) (real_time ? "\nEDDY_TEST_REAL(" : "\nEDDY_TEST(") quoted(page ":" line) ") {\n" body
     used = 1
 }
 

@@ -101,9 +101,9 @@ using shield_value_t = typename shield_body<F>::type::value_type;
 
 /// What `move_on_after` and `with_shield(d, …)` give: nothing if their own scope caught the cancellation (R15).
 template <class T>
-using maybe_t = std::conditional_t<std::is_void_v<T>, bool,
-                                   std::optional<typename std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>,
-                                                                             std::type_identity<T>>::type>>;
+using maybe_t = std::conditional_t<
+    std::is_void_v<T>, bool,
+    std::optional<std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, T>>>;
 
 } // namespace detail
 

@@ -164,13 +164,12 @@ public:
         } else {
             if (inner_.was_cancelled()) return outcome<T>(cancelled_outcome{inner_.task().note_cancelled()});
             if constexpr (requires { inner_.op().take_outcome(); }) {
-                return inner_.op().take_outcome();
-            } else {
-                try {
-                    return take();
-                } catch (...) {
-                    return outcome<T>::of(std::current_exception());
-                }
+                if (!inner_.failed_to_begin()) return inner_.op().take_outcome();
+            }
+            try {
+                return take();
+            } catch (...) {
+                return outcome<T>::of(std::current_exception());
             }
         }
     }

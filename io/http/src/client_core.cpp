@@ -1,13 +1,11 @@
 #include "client_core.hpp"
 
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -195,7 +193,7 @@ void client_core::watch_socket(curl_socket_t fd, int what) {
     if (what == CURL_POLL_REMOVE) {
         if (found == watches_.end()) return;
         if (found->second->is_duplicate())
-            forget_socket(fd);
+            forget_socket(fd); // libcurl may have closed the socket already
         else
             found->second->want(false, false); // an idle connection, or close_socket follows
         return;
@@ -208,22 +206,20 @@ void client_core::watch_socket(curl_socket_t fd, int what) {
     found->second->want((what & CURL_POLL_IN) != 0, (what & CURL_POLL_OUT) != 0);
 }
 
-curl_socket_t client_core::open_socket(const curl_sockaddr& address, int& error) {
-    const int fd = ::socket(address.family, address.socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address.protocol);
-    error = fd < 0 ? errno : 0;
-    if (fd < 0) return CURL_SOCKET_BAD;
-    try {
-        watches_.emplace(fd, std::make_shared<socket_watch>(*this, fd, fd));
-    } catch (...) {
-        ::close(fd);
-        throw;
-    }
-    return fd;
+void client_core::connected(curl_socket_t fd) {
+    std::shared_ptr<socket_watch>& watch = watches_[fd];
+    if (watch && !watch->is_duplicate()) return;
+    auto own = std::make_shared<socket_watch>(*this, fd, fd);
+    if (watch) own->take_over(*watch);
+    watch = std::move(own);
 }
 
 int client_core::close_socket(void* core, curl_socket_t fd) noexcept {
-    static_cast<client_core*>(core)->forget_socket(fd);
-    return 0;
+    auto& self = *static_cast<client_core*>(core);
+    const auto found = self.watches_.find(fd);
+    const bool ours = found != self.watches_.end() && !found->second->is_duplicate();
+    self.forget_socket(fd);
+    return ours ? 0 : ::close(fd); // ours is closed when its pumps are gone
 }
 
 void client_core::forget_socket(curl_socket_t fd) noexcept {
@@ -231,7 +227,7 @@ void client_core::forget_socket(curl_socket_t fd) noexcept {
     if (found == watches_.end()) return;
     const std::shared_ptr<socket_watch> watch = std::move(found->second);
     watches_.erase(found);
-    watch->stop(); // closes the descriptor when its pumps are gone
+    watch->stop();
 }
 
 int client_core::timer_callback(CURLM*, long milliseconds, void* core) noexcept {

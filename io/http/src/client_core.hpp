@@ -40,8 +40,8 @@ public:
     /// A descriptor is ready: tell libcurl. `events`: CURL_CSELECT_*.
     void socket_ready(curl_socket_t fd, int events);
 
-    /// A non-blocking, close-on-exec socket that will be watched; CURL_SOCKET_BAD and the errno if there is none.
-    [[nodiscard]] curl_socket_t open_socket(const curl_sockaddr& address, int& error);
+    /// A request goes out on that socket: from now on libcurl asks us to close it. Throws `std::bad_alloc`.
+    void connected(curl_socket_t fd);
 
     /// Easy handles are kept, with what they remember of TLS sessions.
     [[nodiscard]] CURL* take_easy();

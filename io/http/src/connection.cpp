@@ -58,26 +58,27 @@ task<> serve_connection(std::shared_ptr<server_state> server, tcp_stream stream)
         co_await c.turn_away();
 }
 
-task<> connection::run() {
+/// Awaits what the connection does; a peer that is gone, or a socket that was aborted under us, ends it quietly.
+task<> connection::until_gone(task<> work) {
     try {
-        remote_ = stream_.remote_endpoint();
-        co_await serve_requests();
+        co_await std::move(work);
         co_await stream_.close();
-    } catch (const std::system_error&) { // the peer is gone, or broke the connection
+    } catch (const std::system_error&) {
     } catch (const broken_resource&) {
+    } catch (const closed_resource&) {
     }
+}
+
+task<> connection::run() {
+    return until_gone(serve_requests());
 }
 
 task<> connection::turn_away() {
-    try {
-        co_await refuse({503, "too many connections"});
-        co_await stream_.close();
-    } catch (const std::system_error&) { // it did not wait for the answer
-    } catch (const broken_resource&) {
-    }
+    return until_gone(refuse({503, "too many connections"}));
 }
 
 task<> connection::serve_requests() {
+    remote_ = stream_.remote_endpoint();
     bool goes_on = true;
     while (goes_on && !server_.stopping) {
         const outcome got = co_await read_request();

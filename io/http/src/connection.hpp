@@ -37,6 +37,7 @@ public:
 
 private:
     enum class outcome { request, refused, closed };
+    task<> until_gone(task<> work);
     task<> serve_requests();
     task<outcome> read_request();
     task<bool> read_first_bytes();

@@ -28,6 +28,11 @@ void socket_watch::set(side& s, bool wanted, bool outgoing) {
         s.pump = spawn(&socket_watch::run, {.name = "http client socket"}, shared_from_this(), outgoing);
 }
 
+void socket_watch::take_over(socket_watch& other) {
+    want(other.in_.wanted, other.out_.wanted);
+    other.stop();
+}
+
 void socket_watch::stop() noexcept {
     core_ = nullptr;
     for (side* s : {&in_, &out_}) {

@@ -15,8 +15,9 @@ class client_core;
 
 // Each direction that libcurl has asked for has a task, the pump: it waits for readiness and tells libcurl. It is made when
 // first needed, sleeps while libcurl does not care, and ends when the watch stops. The descriptor we wait on is ours: the
-// socket itself, which libcurl asks us to close, or a duplicate where libcurl closes without asking (its resolver's
-// socket pair). It is closed when the last pump is gone, so that nobody can wait on a number that means something else.
+// socket of an established connection, which libcurl asks us to close, or a duplicate where libcurl closes without asking
+// (sockets that still connect, its resolver's socket pair). It is closed when the last pump is gone, so that nobody can
+// wait on a number that means something else by then.
 //
 // A pump outlives the cancellation of the root group at shutdown for as long as requests run: they may be shielded.
 class socket_watch : public std::enable_shared_from_this<socket_watch> {
@@ -29,6 +30,8 @@ public:
 
     /// What libcurl waits for from now on. Throws `std::bad_alloc`, `std::logic_error` without a loop.
     void want(bool readable, bool writable);
+    /// Goes on where `other` stands, which stops.
+    void take_over(socket_watch& other);
     /// Ends the pumps; libcurl is not told anything any more. Cannot fail.
     void stop() noexcept;
     /// The last request ended: pumps that survived the shutdown of the loop end too.

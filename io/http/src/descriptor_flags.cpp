@@ -1,6 +1,7 @@
 #include "descriptor_flags.hpp"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -23,7 +24,23 @@ void mark_descriptor(int fd) noexcept {
     if (flags >= 0) ::fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
 }
 
+using name_function = int (*)(int, sockaddr*, socklen_t*);
+
+/// The port of an IP socket's end; -1 if it has none.
+[[nodiscard]] int port_of(int fd, name_function name) noexcept {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (name(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return -1;
+    if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+    if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
+    return -1;
+}
+
 } // namespace
+
+bool is_connection(int fd, int local_port, int remote_port) noexcept {
+    return port_of(fd, &::getsockname) == local_port && port_of(fd, &::getpeername) == remote_port;
+}
 
 coming_pair coming_pair::guess() noexcept {
     coming_pair p;

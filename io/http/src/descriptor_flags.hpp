@@ -1,7 +1,12 @@
-// Close-on-exec for socket pairs that libcurl makes without it (before version 8.11).
+// What we find out about descriptors that libcurl deals with.
 #pragma once
 
 namespace eddy::http::detail {
+
+/// Is `fd` the socket of a connection between these two ports?
+[[nodiscard]] bool is_connection(int fd, int local_port, int remote_port) noexcept;
+
+// libcurl before version 8.11 makes socket pairs without close-on-exec.
 
 /// The numbers that the next `socketpair` will get, unless another thread opens something in between. Made before a call
 /// that creates a pair, `mark` is called after it; a number that turned out to be something else is left alone.

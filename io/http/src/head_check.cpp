@@ -11,7 +11,7 @@ head_scanner::result head_scanner::scan(std::string_view input) noexcept {
             if (c != '\n') return result::bad;
             after_return_ = false;
             if (line_length_ == 0) return result::complete;
-            ++lines_;
+            if (lines_++ == 0) request_line_ = position_;
             line_length_ = 0;
         } else if (c == '\r') {
             after_return_ = true;

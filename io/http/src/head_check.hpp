@@ -30,14 +30,17 @@ public:
     [[nodiscard]] result scan(std::string_view input) noexcept;
     /// The size of the head once it is complete: up to and with the empty line.
     [[nodiscard]] std::size_t size() const noexcept { return position_; }
-    /// Has the first line ended?
+    /// Has the request line ended?
     [[nodiscard]] bool in_fields() const noexcept { return lines_ > 0; }
+    /// The size of the request line, as far as it was seen.
+    [[nodiscard]] std::size_t request_line() const noexcept { return in_fields() ? request_line_ : position_; }
     void reset() noexcept { *this = head_scanner(); }
 
 private:
     std::size_t position_ = 0;
     std::size_t lines_ = 0;
     std::size_t line_length_ = 0;
+    std::size_t request_line_ = 0;
     bool after_return_ = false;
 };
 

@@ -13,6 +13,7 @@ namespace {
 namespace bhttp = boost::beast::http;
 
 constexpr std::size_t max_chunk_line = 4096; // a chunk's size with its extensions, and the trailer
+constexpr std::size_t shortest_last_chunk = std::string_view("0\r\n\r\n").size();
 
 [[nodiscard]] std::string_view view(boost::beast::string_view s) noexcept {
     return {s.data(), s.size()};
@@ -73,8 +74,8 @@ void request_parser::parse_head() {
     }
     const head_scanner::result found = scanner_.scan(input_);
     if (found == head_scanner::result::bad) return refuse(400, "a control character or half a line end in the head");
-    if (scanner_.size() > limits_.max_header)
-        return scanner_.in_fields() ? refuse(431, "the headers are too large") : refuse(414, "the request line is too long");
+    if (scanner_.request_line() > limits_.max_header) return refuse(414, "the request line is too long");
+    if (scanner_.size() > limits_.max_header) return refuse(431, "the headers are too large");
     if (found == head_scanner::result::complete) head_complete();
 }
 
@@ -108,6 +109,8 @@ void request_parser::head_complete() {
 void request_parser::parse_body() {
     expectation_ = expectation_ && input_.empty(); // who sends without waiting needs no invitation
     while (!input_.empty() && !beast_->parser.is_done()) {
+        // Beast (1.74) asserts that it sees a last chunk whole; any chunk that begins like one is followed by more.
+        if (beast_->parser.chunked() && input_.front() == '0' && input_.size() < shortest_last_chunk) return;
         const std::size_t used = beast_->put(input_);
         input_.erase(0, used);
         if (beast_->error == bhttp::error::need_more) {

@@ -1,8 +1,10 @@
 #include "transfer.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
-#include <limits>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -47,9 +49,7 @@ void transfer::set(CURLoption option, T value, const char* name) {
 
 void transfer::start() {
     if (core_->closed()) throw closed_resource("the http client is closed; " + spec_.method + " " + spec_.url + " was not sent");
-    const std::string_view url = spec_.url;
-    if (!equal_names(url.substr(0, 7), "http://") && !equal_names(url.substr(0, 8), "https://"))
-        throw error(error_kind::bad_url, spec_.method, spec_.url, "it must start with http:// or https://");
+    check_url();
     easy_ = core_->take_easy();
     core_->set_common_options(easy_);
     set_callbacks();
@@ -60,6 +60,14 @@ void transfer::start() {
     set_headers();
     core_->add(*this);
     arm(deadline_, spec_.timeout, "the time limit of the request is over");
+}
+
+void transfer::check_url() const {
+    const std::string_view url = spec_.url;
+    const std::size_t scheme = equal_names(url.substr(0, 7), "http://") ? 7 : equal_names(url.substr(0, 8), "https://") ? 8 : 0;
+    if (scheme == 0) throw error(error_kind::bad_url, spec_.method, spec_.url, "it must start with http:// or https://");
+    if (const std::string_view rest = url.substr(scheme); rest.empty() || rest.find_first_of("/?#") == 0) // libcurl takes the path
+        throw error(error_kind::bad_url, spec_.method, spec_.url, "it has no host");
 }
 
 void transfer::set_callbacks() {
@@ -178,17 +186,26 @@ curl_socket_t transfer::on_open(void* self, curlsocktype, curl_sockaddr* address
     curl_socket_t fd = CURL_SOCKET_BAD;
     t.guarded([&] {
         t.connecting();
-        fd = t.core_->open_socket(*address, t.socket_error_);
+        t.opened_.reserve(t.opened_.size() + 1);
+        fd = ::socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+        t.socket_error_ = fd == CURL_SOCKET_BAD ? errno : 0;
+        if (fd != CURL_SOCKET_BAD) t.opened_.push_back(fd);
         return true;
     });
     return fd;
 }
 
-int transfer::on_connected(void* self, char*, char*, int, int) noexcept {
+int transfer::on_connected(void* self, char*, char*, int port, int local_port) noexcept {
     auto& t = *static_cast<transfer*>(self);
     t.connect_deadline_.cancel();
     t.connecting_ = false;
-    return CURL_PREREQFUNC_OK;
+    const bool taken = t.guarded([&] {
+        for (const curl_socket_t fd : std::exchange(t.opened_, {})) {
+            if (is_connection(fd, local_port, port)) t.core_->connected(fd);
+        }
+        return true;
+    });
+    return taken ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 void transfer::saw_foreign_socket(int fd) const noexcept {

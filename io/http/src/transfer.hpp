@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <curl/curl.h>
 
@@ -62,6 +63,7 @@ public:
     [[nodiscard]] CURL* easy() const noexcept { return easy_; }
 
 private:
+    void check_url() const;
     void set_method();
     void set_headers();
     void set_callbacks();
@@ -79,7 +81,11 @@ private:
     [[nodiscard]] error_kind kind_of(CURLcode code) const noexcept;
     [[nodiscard]] std::string current_url() const;
     template <class T>
-    [[nodiscard]] T info(CURLINFO what) const noexcept;
+    [[nodiscard]] T info(CURLINFO what) const noexcept {
+        T value{};
+        if (curl_easy_getinfo(easy_, what, &value) != CURLE_OK) return T{};
+        return value;
+    }
 
     static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self) noexcept;
     static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self) noexcept;
@@ -104,6 +110,7 @@ private:
     std::optional<error_kind> refused_;
     std::string refusal_;
     int socket_error_ = 0;
+    std::vector<curl_socket_t> opened_; // since it last connected; libcurl may have closed some
     callback_handle deadline_;
     callback_handle connect_deadline_;
     bool connecting_ = false;

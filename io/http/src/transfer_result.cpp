@@ -73,13 +73,6 @@ void transfer::end(std::exception_ptr e) noexcept {
     finished(CURLE_ABORTED_BY_CALLBACK);
 }
 
-template <class T>
-T transfer::info(CURLINFO what) const noexcept {
-    T value{};
-    if (curl_easy_getinfo(easy_, what, &value) != CURLE_OK) return T{};
-    return value;
-}
-
 std::string transfer::current_url() const {
     const char* url = easy_ ? info<char*>(CURLINFO_EFFECTIVE_URL) : nullptr;
     return url && *url ? url : spec_.url;

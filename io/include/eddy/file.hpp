@@ -64,8 +64,8 @@ public:
     [[nodiscard]] task<std::uint64_t> size();
     [[nodiscard]] task<> truncate(std::uint64_t size);
     /// Sets the position; returns it.
-    [[nodiscard]] std::uint64_t seek(std::uint64_t offset);
-    [[nodiscard]] std::uint64_t seek_end();
+    std::uint64_t seek(std::uint64_t offset);
+    std::uint64_t seek_end();
     /// Closes the file and reports what the kernel had to say (EIO, ENOSPC). Waits for calls that run; those that wait
     /// for a worker throw `closed_resource`. The descriptor is freed also if it is cancelled or fails (R13). Twice does
     /// no harm.

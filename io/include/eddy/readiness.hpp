@@ -35,9 +35,10 @@ private:
 
 } // namespace detail
 
-/// Awaitable: until reading from `fd` would not block (data, end or error). At most one waiter a direction and descriptor.
-/// Checkpoint; cancelled, nothing happened. Throws `std::system_error` that names the descriptor if it cannot be watched
-/// (regular files). `fd` must stay open while the wait lasts; the library neither reads nor closes it.
+/// Awaitable: until reading from `fd` would not block (data, end or error). One waiter a direction and descriptor: a second
+/// one throws `busy_resource`. Regular files are always ready. Checkpoint; cancelled, nothing happened. Throws
+/// `std::system_error` that names the descriptor if it cannot be watched. `fd` must stay open while the wait lasts; the
+/// library neither reads nor closes it.
 [[nodiscard]] inline detail::readiness_operation wait_readable(int fd) noexcept {
     return {fd, detail::io_opcode::wait_read};
 }

@@ -71,6 +71,8 @@ public:
     }
     /// For `as_result`: whether the operation ended cancelled, without throwing.
     [[nodiscard]] bool was_cancelled() const noexcept { return op_.state_ == operation::state::cancelled; }
+    /// It had to wait for its turn and then threw: `take` rethrows that.
+    [[nodiscard]] bool failed_to_begin() const noexcept { return op_.state_ == operation::state::failed; }
     [[nodiscard]] Op& op() const noexcept { return op_; }
     [[nodiscard]] task_context& task() const noexcept { return *op_.task_; }
 
@@ -101,6 +103,7 @@ public:
     bool await_suspend(std::coroutine_handle<> h) { return inner_.await_suspend(h); }
     decltype(auto) await_resume() { return inner_.await_resume(); }
     [[nodiscard]] bool was_cancelled() const noexcept { return inner_.was_cancelled(); }
+    [[nodiscard]] bool failed_to_begin() const noexcept { return inner_.failed_to_begin(); }
     [[nodiscard]] Op& op() noexcept { return op_; }
     [[nodiscard]] task_context& task() const noexcept { return inner_.task(); }
 

@@ -1,0 +1,233 @@
+#include <eddy/coro.hpp>
+#include <eddy/sleep.hpp>
+#include <eddy/testing.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace std::chrono_literals;
+
+namespace {
+
+task<std::string> give(std::chrono::nanoseconds d, const char* what) {
+    co_await sleep_for(d);
+    co_return what;
+}
+task<int> fail(std::chrono::nanoseconds d, const char* what) {
+    co_await sleep_for(d);
+    throw std::runtime_error(what);
+}
+task<int> noting(std::string& log, const char* name, std::chrono::nanoseconds cleanup) {
+    try {
+        co_await sleep_for(1h);
+    } catch (const operation_cancelled&) {
+        log += name;
+    }
+    co_await with_shield([&]() -> task<> { co_await sleep_for(cleanup); });
+    co_await this_task::checkpoint();
+    co_return 0;
+}
+task<int> stubborn(int v) {
+    try {
+        co_await sleep_for(1h);
+    } catch (const operation_cancelled&) {
+    }
+    co_return v;
+}
+
+} // namespace
+
+EDDY_TEST("G-01 results come in argument order, whatever order they arrived in") {
+    auto all = co_await gather(give(3ms, "a"), give(1ms, "b"), give(2ms, "c"));
+    CHECK(std::get<0>(all) + std::get<1>(all) + std::get<2>(all) == "abc");
+}
+
+EDDY_TEST("G-02 gathering nothing gives nothing, without a tick") {
+    std::string log;
+    this_loop().call_soon([&] { log += "tick "; });
+    const std::tuple<> none = co_await gather();
+    std::vector<task<int>> no_tasks;
+    const std::vector<int> empty = co_await gather(std::move(no_tasks));
+    log += "a ";
+    co_await this_task::yield();
+    CHECK(log == "a tick ");
+    CHECK(none == std::tuple<>());
+    CHECK(empty.empty());
+}
+
+EDDY_TEST("G-03 the first failure cancels and joins the others, then it is thrown") {
+    const auto start = loop_clock::now();
+    std::string log;
+    const auto r = co_await as_result(gather(fail(10ms, "E"), noting(log, "cancelled ", 5ms)));
+    CHECK(words::of(r) == "E");
+    CHECK(log == "cancelled ");
+    CHECK(loop_clock::now() - start == 15ms);
+}
+
+EDDY_TEST("G-04 of two failures the first is thrown, the second goes to the exception handler") {
+    const words::reports reports;
+    auto second = []() -> task<int> {
+        try {
+            co_await sleep_for(1h);
+        } catch (const operation_cancelled&) {
+            throw std::runtime_error("second");
+        }
+        co_return 0;
+    };
+    const auto r = co_await as_result(gather(fail(10ms, "first"), second()));
+    CHECK(words::of(r) == "first");
+    CHECK(reports.count() == 1);
+    CHECK(reports.text().find("second") != std::string::npos);
+}
+
+EDDY_TEST("G-05 gather_outcomes gives every outcome, a cancelled member's too") {
+    auto victim = spawn(give(1h, "never"));
+    co_await testing::settle();
+    this_loop().call_later(5ms, [&] { victim.cancel("by hand"); });
+    auto lifted = [&]() -> task<int> {
+        this_task::handle().cancel("self");
+        co_await this_task::yield();
+        co_return 1;
+    };
+    auto all = co_await gather_outcomes(give(10ms, "a"), fail(5ms, "E"), lifted(), victim, give(1ms, "d"));
+    CHECK(std::get<0>(all).value() == "a");
+    CHECK(words::of(std::get<1>(all)) == "E");
+    CHECK(std::get<2>(all).cancelled());
+    CHECK(words::holds<child_cancelled>(std::get<3>(all).exception()));
+    CHECK(std::get<4>(all).value() == "d");
+}
+
+EDDY_TEST("G-06 a member that somebody else cancelled makes gather throw child_cancelled") {
+    auto victim = spawn(give(1h, "never"), {.name = "victim"});
+    co_await testing::settle();
+    this_loop().call_later(5ms, [&] { victim.cancel("by hand"); });
+    const auto r = co_await as_result(gather(victim, give(1h, "b")));
+    CHECK(words::holds<child_cancelled>(r.exception()));
+    CHECK(words::of(r) == "task 'victim' was cancelled: by hand");
+    co_await this_task::checkpoint();
+}
+
+EDDY_TEST("G-06 a member task that cancels itself counts the same") {
+    auto self = []() -> task<int> {
+        this_task::handle().cancel("self");
+        co_await this_task::yield();
+        co_return 1;
+    };
+    const auto r = co_await as_result(gather(self(), give(1h, "b")));
+    CHECK(words::holds<child_cancelled>(r.exception()));
+}
+
+EDDY_TEST("G-07 a cancelled gather ends after its members' cleanup") {
+    const auto start = loop_clock::now();
+    std::string log;
+    auto h = spawn([&]() -> task<> { co_await gather(noting(log, "a ", 30ms), noting(log, "b ", 20ms)); });
+    co_await testing::settle();
+    co_await h.cancel_and_join();
+    CHECK(h.cancelled());
+    CHECK((log == "a b " || log == "b a "));
+    CHECK(loop_clock::now() - start == 30ms);
+}
+
+EDDY_TEST("G-08 G-09 a cancelled gather ends cancelled although every member returned a value") {
+    auto plain = spawn([]() -> task<> { co_await gather(stubborn(1), stubborn(2)); });
+    auto outcomes = spawn([]() -> task<> { co_await gather_outcomes(stubborn(1), stubborn(2)); });
+    co_await testing::settle();
+    co_await plain.cancel_and_join();
+    co_await outcomes.cancel_and_join();
+    CHECK(plain.cancelled());
+    CHECK(outcomes.cancelled());
+}
+
+EDDY_TEST("G-11 one handle twice: one run, its value twice") {
+    int runs = 0;
+    auto h = spawn([&]() -> task<int> { co_return ++runs; });
+    auto all = co_await gather(h, h);
+    CHECK(std::get<0>(all) == 1);
+    CHECK(std::get<1>(all) == 1);
+}
+
+EDDY_TEST("G-12 a handle that has failed already makes gather throw at once; tasks are joined, handles left running") {
+    const auto start = loop_clock::now();
+    auto failed = spawn(fail(0ms, "E"));
+    co_await failed.join();
+    auto observed = spawn(give(1s, "on"));
+    std::string log;
+    const auto r = co_await as_result(gather(failed, observed, noting(log, "owned ", 0ns)));
+    CHECK(words::of(r) == "E");
+    CHECK(log == "owned ");
+    CHECK(loop_clock::now() == start);
+    CHECK_FALSE(observed.done());
+    const std::string v = co_await observed;
+    CHECK(v == "on");
+}
+
+EDDY_TEST("R3 in a scope that is cancelled already no member is started, and its arguments are destroyed") {
+    auto owner = std::make_shared<int>(0);
+    bool started = false;
+    auto body = [&](std::shared_ptr<int>) -> task<> {
+        started = true;
+        co_return;
+    };
+    auto h = spawn([&]() -> task<> {
+        this_task::handle().cancel();
+        co_await gather(body(owner), body(owner));
+    });
+    co_await h.join();
+    CHECK(h.cancelled());
+    CHECK_FALSE(started);
+    CHECK(owner.use_count() == 1);
+}
+
+EDDY_TEST("gather lifts every awaitable; void becomes monostate, references reference_wrapper") {
+    event e;
+    queue<int> q(1);
+    int x = 1;
+    auto ref = [&]() -> task<int&> { co_return x; };
+    this_loop().call_later(1ms, [&] { e.set(); });
+    this_loop().call_later(2ms, [&] { q.try_push(5); });
+    auto op = q.pop();
+    auto all = co_await gather(e.wait(), op, ref(), sleep_for(3ms));
+    CHECK(std::get<0>(all) == std::monostate());
+    CHECK(std::get<1>(all) == 5);
+    CHECK(&std::get<2>(all).get() == &x);
+}
+
+EDDY_TEST("a vector of tasks or handles is gathered in its order") {
+    std::vector<task<std::string>> tasks;
+    for (const char* name : {"a", "b", "c"}) tasks.push_back(give(3ms, name));
+    const std::vector<std::string> many = co_await gather(std::move(tasks));
+    CHECK(many[0] + many[1] + many[2] == "abc");
+    std::vector<task_handle<int>> handles;
+    handles.push_back(spawn(stubborn(1)));
+    handles.push_back(spawn(fail(1ms, "E")));
+    const task_handle<int> first = handles[0];
+    const std::vector<outcome<int>> outs = co_await gather_outcomes([&] {
+        first.cancel();
+        return std::move(handles);
+    }());
+    CHECK(outs[0].value() == 1);
+    CHECK(words::of(outs[1]) == "E");
+}
+
+EDDY_TEST("a failure in a member of a gather that is being cancelled is reported; the gather ends cancelled") {
+    const words::reports reports;
+    auto h = spawn([]() -> task<> {
+        auto bad = []() -> task<> {
+            try {
+                co_await sleep_for(1h);
+            } catch (const operation_cancelled&) {
+                throw std::runtime_error("in cleanup");
+            }
+        };
+        co_await gather(bad(), sleep_for(1h));
+    });
+    co_await testing::settle();
+    co_await h.cancel_and_join();
+    CHECK(h.cancelled());
+    CHECK(reports.count() == 1);
+    CHECK(reports.text().find("in cleanup") != std::string::npos);
+}

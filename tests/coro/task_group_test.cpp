@@ -1,0 +1,464 @@
+#include <eddy/coro.hpp>
+#include <eddy/sleep.hpp>
+#include <eddy/testing.hpp>
+#include <eddy/timeout.hpp>
+
+#include <functional>
+#include <string>
+
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace std::chrono_literals;
+
+namespace {
+
+task<int> give(int x) {
+    co_return x;
+}
+task<> fail_after(std::chrono::nanoseconds d, const char* what) {
+    co_await sleep_for(d);
+    throw std::runtime_error(what);
+}
+
+/// A child that sleeps for ever and notes that it was cancelled, after some cleanup.
+task<> sleeper(std::string& log, const char* name, std::chrono::nanoseconds cleanup = 0ns) {
+    try {
+        co_await sleep_for(1h);
+    } catch (const operation_cancelled&) {
+        log += name;
+    }
+    if (cleanup > 0ns) co_await with_shield(cleanup + 1s, [&](cancel_scope&) -> task<> { co_await sleep_for(cleanup); });
+    co_await this_task::checkpoint();
+}
+
+} // namespace
+
+EDDY_TEST("TG-01 the block ends after its children, whose values can be read") {
+    task_handle<int> a;
+    task_handle<int> b;
+    const int sum = co_await with_task_group([&](task_group& g) -> task<int> {
+        a = g.spawn(give(1));
+        b = g.spawn([]() -> task<int> {
+            co_await sleep_for(10ms);
+            co_return 2;
+        });
+        const int r = co_await a;
+        CHECK(g.size() == 1);
+        co_return r + 10;
+    });
+    CHECK(sum == 11);
+    CHECK(b.result() == 2);
+}
+
+EDDY_TEST("TG-02 a group without children does not suspend") {
+    std::string log;
+    this_loop().call_soon([&] { log += "tick "; });
+    co_await with_task_group([](task_group&) -> task<> { co_return; });
+    log += "a ";
+    co_await this_task::yield();
+    CHECK(log == "a tick ");
+}
+
+EDDY_TEST("TG-03 the first failure cancels siblings and body, cleanup is awaited, then the group is thrown") {
+    const auto start = loop_clock::now();
+    std::string log;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        g.spawn(fail_after(10ms, "E"));
+        g.spawn(sleeper(log, "sibling ", 5ms));
+        co_await sleeper(log, "body ");
+    }));
+    CHECK(log == "sibling body ");
+    CHECK(words::of(r) == "task group: 1 error: E");
+    CHECK(loop_clock::now() - start == 15ms);
+    co_await this_task::checkpoint();
+}
+
+EDDY_TEST("TG-04 a child that fails after the body has ended cancels the rest") {
+    std::string log;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        g.spawn(sleeper(log, "sibling "));
+        g.spawn(fail_after(10ms, "late"));
+        co_return;
+    }));
+    CHECK(log == "sibling ");
+    CHECK(words::of(r) == "task group: 1 error: late");
+}
+
+EDDY_TEST("TG-05 two children that fail in one tick are both in the group, in completion order", "[fifo]") {
+    const auto r = co_await as_result(with_task_group([](task_group& g) -> task<> {
+        g.spawn(fail_after(10ms, "first"));
+        g.spawn(fail_after(10ms, "second"));
+        co_return;
+    }));
+    CHECK(words::of(r) == "task group: 2 errors: first; second");
+}
+
+EDDY_TEST("TG-07 a body that throws cancels the children; its error comes last") {
+    std::string log;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        g.spawn(sleeper(log, "child "));
+        g.spawn([]() -> task<> {
+            try {
+                co_await sleep_for(1h);
+            } catch (const operation_cancelled&) {
+                throw std::runtime_error("child's");
+            }
+        });
+        co_await testing::settle();
+        throw std::runtime_error("body's");
+    }));
+    CHECK(log == "child ");
+    CHECK(words::of(r) == "task group: 2 errors: child's; body's");
+}
+
+EDDY_TEST("TG-08 a body that throws before a child had its first step: the child runs to its first checkpoint") {
+    std::string log;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        g.spawn([&]() -> task<> {
+            log += "start ";
+            co_await this_task::yield();
+            log += "not reached";
+        });
+        throw std::runtime_error("body's");
+        co_return;
+    }));
+    CHECK(log == "start ");
+    CHECK(words::of(r) == "task group: 1 error: body's");
+}
+
+EDDY_TEST("TG-09 a child that is cancelled on its own is no error") {
+    task_handle<int> other;
+    co_await with_task_group([&](task_group& g) -> task<> {
+        auto one = g.spawn([]() -> task<> { co_await sleep_for(1h); });
+        other = g.spawn([]() -> task<int> {
+            co_await sleep_for(1s);
+            co_return 3;
+        });
+        co_await testing::settle();
+        one.cancel();
+    });
+    CHECK(other.result() == 3);
+}
+
+EDDY_TEST("TG-10 a cancellation from outside cancels and joins the children and goes on, plain") {
+    std::string log;
+    auto h = spawn([&]() -> task<> {
+        co_await with_task_group([&](task_group& g) -> task<> {
+            g.spawn(sleeper(log, "child ", 5ms));
+            co_return;
+        });
+        log += "not reached";
+    });
+    co_await testing::settle();
+    h.cancel("outside");
+    const auto r = co_await as_result(h);
+    CHECK(log == "child ");
+    CHECK(h.cancelled());
+    CHECK(words::of(r).find("outside") != std::string::npos);
+}
+
+EDDY_TEST("TG-12 a second cancellation does not interrupt the children's cleanup") {
+    const auto start = loop_clock::now();
+    std::string log;
+    auto h = spawn([&]() -> task<> {
+        co_await with_task_group([&](task_group& g) -> task<> {
+            g.spawn(sleeper(log, "child ", 30ms));
+            co_return;
+        });
+    });
+    co_await testing::settle();
+    h.cancel();
+    co_await sleep_for(10ms);
+    h.cancel();
+    co_await h.join();
+    CHECK(log == "child ");
+    CHECK(h.cancelled());
+    CHECK(loop_clock::now() - start == 30ms);
+}
+
+EDDY_TEST("TG-13 a child that swallows the group's cancellation has a value; only the original error is in the group") {
+    task_handle<int> stubborn;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        stubborn = g.spawn([]() -> task<int> {
+            try {
+                co_await sleep_for(1h);
+            } catch (const operation_cancelled&) {
+            }
+            co_return 5;
+        });
+        g.spawn(fail_after(10ms, "E"));
+        co_return;
+    }));
+    CHECK(words::of(r) == "task group: 1 error: E");
+    CHECK(stubborn.result() == 5);
+}
+
+EDDY_TEST("TG-14 a child may spawn another one while the group waits at its end") {
+    std::string log;
+    co_await with_task_group([&](task_group& g) -> task<> {
+        g.spawn([&]() -> task<> {
+            co_await sleep_for(10ms);
+            g.spawn([&]() -> task<> {
+                co_await sleep_for(10ms);
+                log += "grandchild";
+            });
+        });
+        co_return;
+    });
+    CHECK(log == "grandchild");
+}
+
+EDDY_TEST("TG-15 a task spawned while the group aborts starts and is cancelled at its first checkpoint") {
+    std::string log;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        g.spawn([&]() -> task<> {
+            try {
+                co_await sleep_for(1h);
+            } catch (const operation_cancelled&) {
+                g.spawn([&]() -> task<> {
+                    log += "started ";
+                    co_await this_task::yield();
+                    log += "not reached";
+                });
+                throw;
+            }
+        });
+        g.spawn(fail_after(10ms, "E"));
+        co_return;
+    }));
+    CHECK(log == "started ");
+    CHECK(words::of(r) == "task group: 1 error: E");
+}
+
+EDDY_TEST("TG-16 spawning before the group began and after it ended is an error, and nothing leaks") {
+    task_group g;
+    bool ran = false;
+    auto body = [&]() -> task<> {
+        ran = true;
+        co_return;
+    };
+    CHECK(words::of_call([&] { return g.spawn(body()); }) ==
+          "task_group::spawn before the group was entered: use it inside with_task_group");
+    co_await with_task_group(g, [](task_group&) -> task<> { co_return; });
+    CHECK(words::of_call([&] { return g.spawn(body()); }) == "task_group::spawn after the group ended: its block is over");
+    const auto again = co_await as_result(with_task_group(g, [](task_group&) -> task<> { co_return; }));
+    CHECK(words::of(again) == "a task_group is entered once; make a new one");
+    CHECK_FALSE(ran);
+}
+
+EDDY_TEST("TG-17 a hydra dies when a sibling fails") {
+    int heads = 0;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        std::function<task<>(int)> hydra = [&](int depth) -> task<> {
+            ++heads;
+            co_await sleep_for(1ms);
+            if (depth < 20) {
+                g.spawn(std::ref(hydra), depth + 1);
+                g.spawn(std::ref(hydra), depth + 1);
+            }
+        };
+        g.spawn(fail_after(8ms + 500us, "axe"));
+        g.spawn(std::ref(hydra), 0);
+        co_await sleep_for(1h);
+    }));
+    CHECK(words::of(r) == "task group: 1 error: axe");
+    CHECK(heads == 511);
+}
+
+EDDY_TEST("TG-18 an inner group's error that is caught leaves the outer group alone") {
+    std::string log;
+    co_await with_task_group([&](task_group& outer) -> task<> {
+        auto other = outer.spawn([&]() -> task<> {
+            co_await sleep_for(1s);
+            log += "other ";
+        });
+        const auto r = co_await as_result(with_task_group([](task_group& inner) -> task<> {
+            inner.spawn(fail_after(10ms, "E"));
+            co_return;
+        }));
+        log += words::of(r) + " ";
+        co_await other;
+    });
+    CHECK(log == "task group: 1 error: E other ");
+}
+
+EDDY_TEST("TG-20 an uncaught error of an inner group is a group in a group") {
+    const auto r = co_await as_result(with_task_group([](task_group& outer) -> task<> {
+        outer.spawn([]() -> task<> {
+            co_await with_task_group([](task_group& inner) -> task<> {
+                inner.spawn(fail_after(10ms, "E"));
+                co_return;
+            });
+        });
+        co_return;
+    }));
+    CHECK(words::of(r) == "task group: 1 error: task group: 1 error: E");
+    std::string seen;
+    std::string single;
+    try {
+        std::rethrow_exception(r.exception());
+    } catch (const exception_group& g) {
+        g.for_each<std::runtime_error>([&](const std::runtime_error& e) { seen += e.what(); });
+        single = words::of_call([&] { g.rethrow_if_single(); return 0; });
+    }
+    CHECK(seen == "E");
+    CHECK(single == "E");
+}
+
+EDDY_TEST("TG-22 a group that cancels itself ends without an error") {
+    std::string log;
+    co_await with_task_group([&](task_group& g) -> task<> {
+        g.spawn(sleeper(log, "child "));
+        co_await testing::settle();
+        g.cancel("enough");
+        co_await sleeper(log, "body ");
+    });
+    CHECK(log == "child body ");
+    co_await this_task::checkpoint();
+}
+
+EDDY_TEST("TG-22 a timeout that fires while a cancelled group waits is not swallowed") {
+    std::string log;
+    const auto r = co_await as_result(with_timeout(1s, [&](cancel_scope&) -> task<> {
+        co_await with_task_group([&](task_group& g) -> task<> {
+            g.spawn([&]() -> task<> {
+                co_await with_shield([]() -> task<> { co_await sleep_for(5s); });
+                log += "child ";
+            });
+            co_await testing::settle();
+            g.cancel("enough");
+            co_await this_task::yield();
+        });
+        log += "not reached";
+    }));
+    CHECK(log == "child ");
+    CHECK(words::holds<timeout_error>(r.exception()));
+}
+
+EDDY_TEST("TG-22 R15 a group cancelled by itself: the body's value if it has one, else child_cancelled") {
+    const int v = co_await with_task_group([](task_group& g) -> task<int> {
+        g.spawn([]() -> task<> { co_await sleep_for(1h); });
+        g.cancel("enough");
+        co_return 4;
+    });
+    CHECK(v == 4);
+    const auto r = co_await as_result(with_task_group([](task_group& g) -> task<int> {
+        g.cancel("enough");
+        co_await this_task::yield();
+        co_return 4;
+    }));
+    CHECK(words::of(r) == "the task group was cancelled before its body had a value: enough");
+    CHECK(words::holds<child_cancelled>(r.exception()));
+}
+
+EDDY_TEST("TG-23 a group cancelled before entry is cancelled on entry; after its end nothing happens") {
+    task_group g;
+    std::string log;
+    g.cancel();
+    g.cancel();
+    co_await with_task_group(g, [&](task_group& own) -> task<> {
+        own.spawn([&]() -> task<> {
+            log += "started ";
+            co_await this_task::yield();
+            log += "not reached";
+        });
+        co_await this_task::yield();
+        log += "not reached";
+    });
+    g.cancel();
+    CHECK(log == "started ");
+    co_await this_task::checkpoint();
+}
+
+EDDY_TEST("TG-24 an error while closing a resource of an aborting group joins the others") {
+    const auto r = co_await as_result(with_task_group([](task_group& g) -> task<> {
+        g.spawn(fail_after(10ms, "child's"));
+        std::exception_ptr failure;
+        try {
+            co_await sleep_for(1h);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) throw std::runtime_error("close failed");
+    }));
+    CHECK(words::of(r) == "task group: 2 errors: child's; close failed");
+    co_await this_task::checkpoint();
+}
+
+EDDY_TEST("TG-28 returning from the body waits for the children and cancels none") {
+    bool done = false;
+    co_await with_task_group([&](task_group& g) -> task<> {
+        g.spawn([&]() -> task<> {
+            co_await sleep_for(1s);
+            done = true;
+        });
+        co_return;
+    });
+    CHECK(done);
+}
+
+EDDY_TEST("TG-29 a timeout opened inside the group around a spawn does not apply to the child") {
+    task_handle<int> child;
+    co_await with_task_group([&](task_group& g) -> task<> {
+        co_await move_on_after(1s, [&](cancel_scope&) -> task<> {
+            child = g.spawn([]() -> task<int> {
+                co_await sleep_for(5s);
+                co_return 6;
+            });
+            co_await sleep_for(1h);
+        });
+    });
+    CHECK(child.result() == 6);
+}
+
+EDDY_TEST("an error that the body received through a child's handle is in the group once") {
+    const auto r = co_await as_result(with_task_group([](task_group& g) -> task<> {
+        auto h = g.spawn(fail_after(10ms, "E"));
+        co_await h;
+    }));
+    const bool cancelled_or_same = words::of(r) == "task group: 1 error: E";
+    CHECK(cancelled_or_same);
+}
+
+EDDY_TEST("a failed child cancels its siblings in spawn order, then the body", "[fifo]") {
+    std::string log;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        g.spawn(sleeper(log, "a "));
+        g.spawn(fail_after(10ms, "E"));
+        g.spawn(sleeper(log, "b "));
+        g.spawn(sleeper(log, "c "));
+        co_await sleeper(log, "body ");
+    }));
+    CHECK(log == "a b c body ");
+    CHECK_FALSE(r.has_value());
+}
+
+EDDY_TEST("eager children belong to the group") {
+    std::string log;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        auto h = g.spawn_eager(give(3));
+        CHECK(h.result() == 3);
+        g.spawn_eager(sleeper(log, "child "));
+        g.spawn_eager([]() -> task<> {
+            throw std::runtime_error("eager");
+            co_return;
+        });
+        co_await testing::settle();
+        log += "not reached";
+    }));
+    CHECK(log == "child ");
+    CHECK(words::of(r) == "task group: 1 error: eager");
+}
+
+EDDY_TEST("R10 a child's failure is in the group and not reported besides, with or without handles") {
+    const words::reports reports;
+    task_handle<> kept;
+    const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
+        kept = g.spawn(fail_after(10ms, "kept"));
+        co_return;
+    }));
+    kept = {};
+    CHECK_FALSE(r.has_value());
+    CHECK(reports.count() == 0);
+}

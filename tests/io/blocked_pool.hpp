@@ -1,0 +1,37 @@
+// A blocking pool whose workers are all held up, so that calls wait for a worker until the test lets them go.
+#pragma once
+
+#include <latch>
+#include <vector>
+
+#include <eddy/eddy.hpp>
+
+namespace io_test {
+
+class blocked_pool {
+public:
+    /// More calls than the pool has workers: what is offloaded afterwards waits.
+    [[nodiscard]] eddy::task<> block() {
+        eddy::worker_pool& pool = eddy::this_loop().blocking_pool();
+        for (int i = 0; i < 64; ++i) holders_.push_back(eddy::spawn(hold(pool)));
+        while (pool.queued() == 0) co_await eddy::this_task::yield();
+    }
+    [[nodiscard]] eddy::task<> release() {
+        gate_.count_down();
+        for (eddy::task_handle<>& h : holders_) co_await h.join();
+    }
+
+private:
+    eddy::task<> hold(eddy::worker_pool& pool) {
+        co_await eddy::offload(pool, [this] { gate_.wait(); });
+    }
+    std::latch gate_{1};
+    std::vector<eddy::task_handle<>> holders_;
+};
+
+/// Lets every task run that can, without time passing; for where pool calls run and `settle` would wait for them.
+[[nodiscard]] inline eddy::task<> some_turns() {
+    for (int i = 0; i < 10; ++i) co_await eddy::this_task::yield();
+}
+
+} // namespace io_test

@@ -1,0 +1,245 @@
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "io/support.hpp"
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace io_test;
+using namespace std::string_view_literals;
+
+namespace {
+
+/// A stream that gives what it was told, chunk by chunk, and then waits for more or ends.
+class scripted_stream {
+public:
+    explicit scripted_stream(std::vector<std::string> chunks, bool ends = true) : chunks_(std::move(chunks)), ends_(ends) {}
+    task<std::size_t> read_some(std::span<std::byte> out) {
+        co_await this_task::checkpoint();
+        if (next_ == chunks_.size()) {
+            if (!ends_) co_await more_.wait();
+            co_return 0;
+        }
+        std::string& chunk = chunks_[next_];
+        const std::size_t n = std::min(chunk.size(), out.size());
+        std::memcpy(out.data(), chunk.data(), n);
+        chunk.erase(0, n);
+        if (chunk.empty()) ++next_;
+        co_return n;
+    }
+    /// The end comes now.
+    void end() {
+        ends_ = true;
+        more_.set();
+    }
+
+private:
+    std::vector<std::string> chunks_;
+    std::size_t next_ = 0;
+    bool ends_;
+    event more_;
+};
+
+std::vector<std::string> bytewise(std::string_view text) {
+    std::vector<std::string> chunks;
+    for (const char c : text) chunks.emplace_back(1, c);
+    return chunks;
+}
+
+} // namespace
+
+EDDY_TEST("ST-03 read_exactly at the end is incomplete_read with what there was, and the buffer is empty after") {
+    std::vector<std::string> chunks{"eighteen ", "bytes now"};
+    scripted_stream s(chunks);
+    buffered_reader r{s};
+    std::string partial;
+    std::size_t expected = 0;
+    try {
+        static_cast<void>(co_await r.read_exactly(36));
+    } catch (const incomplete_read& e) {
+        partial = e.partial();
+        expected = e.expected();
+    }
+    CHECK(partial == "eighteen bytes now");
+    CHECK(expected == 36);
+    CHECK(r.buffered() == "");
+    CHECK(r.at_eof());
+    std::string nothing = co_await r.read_exactly(0);
+    CHECK(nothing == "");
+}
+
+EDDY_TEST("ST-05 a read that is cancelled with half a line there has consumed nothing") {
+    std::vector<std::string> chunks{"half a l"};
+    scripted_stream s(chunks, false);
+    buffered_reader r{s};
+    auto reading = spawn(r.read_line());
+    co_await testing::settle();
+    CHECK(!reading.done());
+    co_await reading.cancel_and_join();
+    CHECK(r.buffered() == "half a l");
+    std::string some = co_await r.read_exactly(4);
+    CHECK(some == "half");
+}
+
+EDDY_TEST("ST-06 a separator that is split over chunks is found once") {
+    std::vector<std::string> chunks{"head\r", "\n\r", "\nbody"};
+    scripted_stream s(chunks);
+    buffered_reader r{s};
+    std::string head = co_await r.read_until("\r\n\r\n");
+    CHECK(head == "head\r\n\r\n");
+    std::string rest = co_await r.read_to_end();
+    CHECK(rest == "body");
+    scripted_stream slow(bytewise("a--b---c--"));
+    buffered_reader dashes{slow};
+    std::string log;
+    for (int i = 0; i < 3; ++i) log += co_await dashes.read_until("--") + "|";
+    CHECK(log == "a--|b--|-c--|");
+}
+
+EDDY_TEST("ST-08 ST-10 data over the limit without a separator is limit_overrun, and can be read otherwise") {
+    for (const bool line : {false, true}) {
+        std::vector<std::string> chunks{"0123456789", "a", "bc\nnext\n"};
+        scripted_stream s(chunks);
+        buffered_reader r{s, {.limit = 10}};
+        std::size_t consumed = 0;
+        try {
+            if (line) static_cast<void>(co_await r.read_line());
+            if (!line) static_cast<void>(co_await r.read_until("\n"));
+        } catch (const limit_overrun& e) {
+            consumed = e.consumed();
+        }
+        CHECK(consumed == 11);
+        std::string long_line = co_await r.read_exactly(13);
+        CHECK(long_line == "0123456789abc");
+        std::string rest = co_await r.read_to_end();
+        CHECK(rest == "\nnext\n");
+    }
+}
+
+EDDY_TEST("ST-09 the limit does not count the separator: a line of exactly the limit passes, one byte more does not") {
+    std::vector<std::string> exact{"0123456789\r\n"};
+    scripted_stream fits(exact);
+    buffered_reader a{fits, {.limit = 10}};
+    std::string line = co_await a.read_until("\r\n");
+    CHECK(line == "0123456789\r\n");
+    for (const bool at_once : {true, false}) {
+        std::vector<std::string> chunks = bytewise("0123456789x\r\n");
+        if (at_once) chunks.assign(1, "0123456789x\r\n");
+        scripted_stream too_long(chunks);
+        buffered_reader b{too_long, {.limit = 10}};
+        outcome<std::string> end = co_await as_result(b.read_until("\r\n"));
+        CHECK(words::holds<limit_overrun>(end.exception()));
+    }
+}
+
+EDDY_TEST("ST-11 the end before the separator is incomplete_read with what there was") {
+    std::vector<std::string> chunks{"no end"};
+    scripted_stream s(chunks);
+    buffered_reader r{s};
+    std::string partial;
+    try {
+        static_cast<void>(co_await r.read_until("\n"));
+    } catch (const incomplete_read& e) {
+        partial = e.partial();
+        CHECK(std::string(e.what()) == "the stream ended before the separator, after 6 bytes");
+    }
+    CHECK(partial == "no end");
+    CHECK(r.buffered() == "");
+}
+
+EDDY_TEST("ST-12 an empty separator is invalid_argument") {
+    std::vector<std::string> chunks{"text"};
+    scripted_stream s(chunks);
+    buffered_reader r{s};
+    outcome<std::string> empty = co_await as_result(r.read_until(""));
+    CHECK(words::holds<std::invalid_argument>(empty.exception()));
+    const std::array<std::string_view, 2> one_empty{"\n", ""};
+    outcome<std::string> among = co_await as_result(r.read_until(std::span<const std::string_view>(one_empty)));
+    CHECK(words::holds<std::invalid_argument>(among.exception()));
+    outcome<std::string> none = co_await as_result(r.read_until(std::span<const std::string_view>()));
+    CHECK(words::holds<std::invalid_argument>(none.exception()));
+    std::string text = co_await r.read_to_end();
+    CHECK(text == "text");
+}
+
+EDDY_TEST("of several separators the one that ends first counts, however the text is cut") {
+    const std::array<std::string_view, 3> ends{"\n", "\r\n", "END"};
+    for (const bool at_once : {true, false}) {
+        std::vector<std::string> chunks = bytewise("a\r\nbENDc\nEN");
+        if (at_once) chunks.assign(1, "a\r\nbENDc\nEN");
+        scripted_stream s(chunks);
+        buffered_reader r{s};
+        std::string log;
+        for (int i = 0; i < 3; ++i) {
+            log += co_await r.read_until(std::span<const std::string_view>(ends));
+            log += "|";
+        }
+        CHECK(log == "a\r\n|bEND|c\n|");
+        std::string rest = co_await r.read_line();
+        CHECK(rest == "EN");
+    }
+}
+
+EDDY_TEST("ST-13 a second read on one reader is refused and the first is unharmed") {
+    connection p = co_await connected();
+    buffered_reader r{p.client};
+    co_await p.server.write("0123456789"sv);
+    auto first = spawn([&]() -> task<std::string> { return r.read_exactly(20); });
+    co_await testing::settle();
+    std::array<std::byte, 8> buffer;
+    outcome<std::size_t> some = co_await as_result(r.read_some(buffer));
+    outcome<std::string> exactly = co_await as_result(r.read_exactly(5));
+    outcome<std::string> line = co_await as_result(r.read_line());
+    outcome<std::string> rest = co_await as_result(r.read_to_end());
+    for (const auto& e : {some.exception(), exactly.exception(), line.exception(), rest.exception()})
+        CHECK(words::holds<busy_resource>(e));
+    co_await p.server.write("abcdefghij"sv);
+    std::string got = co_await std::move(first);
+    CHECK(got == "0123456789abcdefghij");
+}
+
+EDDY_TEST("lines of any length come out of chunks of any length") {
+    std::string text;
+    std::vector<std::string> lines;
+    for (std::size_t i = 0; i < 200; ++i) lines.push_back(std::string(i * 37 % 500, 'x') + "\n");
+    for (const std::string& l : lines) text += l;
+    for (const std::size_t size : {1u, 7u, 500u, 100'000u}) {
+        std::vector<std::string> chunks;
+        for (std::size_t at = 0; at < text.size(); at += size) chunks.push_back(text.substr(at, size));
+        scripted_stream s(std::move(chunks));
+        buffered_reader r{s, {.limit = 500, .chunk = 64}};
+        std::vector<std::string> got;
+        for (;;) {
+            std::string line = co_await r.read_line();
+            if (line.empty()) break;
+            got.push_back(std::move(line));
+        }
+        CHECK(got == lines);
+    }
+}
+
+EDDY_TEST("read_to_end has a limit of its own and says so") {
+    std::vector<std::string> chunks{"0123456789", "ab"};
+    scripted_stream s(chunks);
+    buffered_reader r{s};
+    outcome<std::string> end = co_await as_result(r.read_to_end(10));
+    CHECK(words::of(end) == "read over the limit of 10 bytes: 12 are there and no end");
+    std::string all = co_await r.read_to_end(12);
+    CHECK(all == "0123456789ab");
+}
+
+EDDY_TEST("what was read ahead can be handed on with the stream") {
+    connection p = co_await connected();
+    co_await p.server.write("first line\nread ahead"sv);
+    buffered_reader r{p.client};
+    std::string line = co_await r.read_line();
+    CHECK(line == "first line\n");
+    CHECK(r.buffered() == "read ahead");
+    CHECK(&r.stream() == &p.client);
+}

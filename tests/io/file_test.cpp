@@ -1,0 +1,297 @@
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <sys/stat.h>
+
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string>
+
+#include "io/blocked_pool.hpp"
+#include "io/support.hpp"
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace io_test;
+using namespace std::chrono_literals;
+using namespace std::string_view_literals;
+using mode = file::mode;
+
+namespace {
+
+std::string contents(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+task<std::string> read_some(file& f, std::size_t most) {
+    std::string text(most, '\0');
+    const std::size_t n = co_await f.read(std::as_writable_bytes(std::span(text)));
+    text.resize(n);
+    co_return text;
+}
+
+task<std::string> read_at(file& f, std::uint64_t at, std::size_t most) {
+    std::string text(most, '\0');
+    const std::size_t n = co_await f.read_at(at, std::as_writable_bytes(std::span(text)));
+    text.resize(n);
+    co_return text;
+}
+
+/// A pipe with a name: reads from it hold a worker up until somebody writes.
+std::string make_fifo(const temporary_folder& folder) {
+    std::string path = folder.file("fifo");
+    if (::mkfifo(path.c_str(), 0600) != 0) throw std::runtime_error("no fifo");
+    return path;
+}
+
+} // namespace
+
+EDDY_TEST("F-01 what is written, sought, truncated and appended is what the blocking calls give") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    file f = co_await file::open(path, mode::read_write | mode::create);
+    CHECK(f.path() == path);
+    std::size_t n = co_await f.write("0123456789"sv);
+    CHECK(n == 10);
+    n = co_await f.write_at(2, "ab"sv);
+    CHECK(n == 2);
+    CHECK(contents(path) == "01ab456789");
+    CHECK(f.seek(1) == 1);
+    std::string got = co_await read_some(f, 4);
+    CHECK(got == "1ab4");
+    got = co_await read_at(f, 8, 100);
+    CHECK(got == "89");
+    got = co_await read_some(f, 100); // the position did not move
+    CHECK(got == "56789");
+    got = co_await read_some(f, 100);
+    CHECK(got == "");
+    co_await f.truncate(5);
+    const std::uint64_t size = co_await f.size();
+    CHECK(size == 5);
+    CHECK(f.seek_end() == 5);
+    co_await f.sync();
+    co_await f.close();
+    CHECK(!f.is_open());
+    file a = co_await file::open(path, mode::append);
+    co_await a.write("end"sv);
+    co_await a.close();
+    CHECK(contents(path) == "01ab4end");
+}
+
+EDDY_TEST("F-01 modes: create, exclusive and truncate mean what open(2) says") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    co_await write_file(path, std::string("old"));
+    outcome<file> taken = co_await as_result(file::open(path, mode::write | mode::create | mode::exclusive));
+    CHECK(taken.error() == std::errc::file_exists);
+    file f = co_await file::open(path, mode::write | mode::truncate);
+    outcome<std::string> unreadable = co_await as_result(read_some(f, 1));
+    CHECK(unreadable.error() == std::errc::bad_file_descriptor);
+    co_await f.close();
+    CHECK(contents(path) == "");
+    file p = co_await file::open(folder.file("private"), mode::write | mode::create, 0600);
+    struct stat st {};
+    CHECK(::fstat(p.native_handle(), &st) == 0);
+    CHECK((st.st_mode & 0777) == 0600);
+    co_await p.close();
+}
+
+EDDY_TEST("F-01 whole files: empty, small, large, and files whose size the kernel does not say") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    for (const std::size_t size : {0u, 1u, 4096u, 3'000'000u}) {
+        std::string text(size, '\0');
+        for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 7);
+        co_await write_file(path, text);
+        std::string got = co_await read_file(path);
+        CHECK((got == text));
+    }
+    const std::array<std::byte, 3> bytes{std::byte{'a'}, std::byte{0}, std::byte{'b'}};
+    co_await write_file(path, std::span<const std::byte>(bytes));
+    std::string got = co_await read_file(path);
+    CHECK(got == std::string("a\0b", 3));
+    std::string status = co_await read_file("/proc/self/status");
+    CHECK(status.starts_with("Name:"));
+    CHECK(status.find("\nThreads:") != std::string::npos);
+}
+
+EDDY_TEST("F-02 the loop goes on while a worker waits for the kernel") {
+    temporary_folder folder;
+    const std::string path = make_fifo(folder);
+    auto reading = spawn(read_file(path));
+    for (int i = 0; i < 1000; ++i) co_await this_task::yield();
+    CHECK(!reading.done());
+    co_await write_file(path, std::string("at last"));
+    std::string got = co_await std::move(reading);
+    CHECK(got == "at last");
+}
+
+EDDY_TEST("F-03 a read that is cancelled in the kernel is waited for and gives its data; the next checkpoint throws") {
+    temporary_folder folder;
+    file f = co_await file::open(make_fifo(folder), mode::read_write);
+    file feed = co_await file::open(f.path(), mode::write);
+    std::string log;
+    auto reading = spawn([&]() -> task<> {
+        log += co_await read_some(f, 100);
+        log += " " + co_await words::ending(this_task::checkpoint());
+    });
+    while (this_loop().blocking_pool().running() == 0) co_await this_task::yield();
+    reading.cancel();
+    co_await some_turns();
+    CHECK(!reading.done());
+    co_await feed.write("data"sv);
+    co_await reading.join();
+    CHECK(log == "data cancelled");
+    co_await feed.close();
+    co_await f.close();
+}
+
+EDDY_TEST("F-04 a write that is cancelled in the kernel is done in full") {
+    temporary_folder folder;
+    const std::string path = make_fifo(folder);
+    file in = co_await file::open(path, mode::read_write);
+    file out = co_await file::open(path, mode::read);
+    const std::string much(300'000, 'x'); // more than a pipe holds
+    std::size_t written = 0;
+    auto writing = spawn([&]() -> task<> { written = co_await in.write(much); });
+    while (this_loop().blocking_pool().running() == 0) co_await this_task::yield();
+    writing.cancel();
+    std::size_t total = 0;
+    while (total < much.size()) {
+        std::string got = co_await read_some(out, 1 << 16);
+        total += got.size();
+    }
+    co_await writing.join();
+    CHECK(written == much.size());
+    co_await in.close();
+    co_await out.close();
+}
+
+EDDY_TEST("F-06 a second user of the position is refused by name; positional reads may overlap") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    co_await write_file(path, std::string("0123456789"));
+    file f = co_await file::open(path);
+    blocked_pool pool;
+    co_await pool.block();
+    auto first = spawn(read_some(f, 4));
+    auto one = spawn(read_at(f, 2, 3));
+    auto two = spawn(read_at(f, 4, 3));
+    co_await some_turns();
+    outcome<std::string> second = co_await as_result(read_some(f, 4));
+    CHECK(words::of(second) == "another task is already using the position of '" + path + "'; use read_at and write_at");
+    co_await pool.release();
+    std::string a = co_await std::move(first);
+    std::string b = co_await std::move(one);
+    std::string c = co_await std::move(two);
+    CHECK(a + " " + b + " " + c == "0123 234 456");
+    co_await f.close();
+}
+
+EDDY_TEST("F-07 a file that cannot be opened is an error that says the path and why") {
+    std::string end = co_await words::ending(file::open("/no/such/file"));
+    CHECK(end == "cannot open '/no/such/file': No such file or directory");
+    end = co_await words::ending(read_file("/no/such/file"));
+    CHECK(end == "cannot open '/no/such/file': No such file or directory");
+    end = co_await words::ending(write_file("/no/such/file", std::string("x")));
+    CHECK(end == "cannot open '/no/such/file': No such file or directory");
+    end = co_await words::ending(read_file("/"));
+    CHECK(end == "cannot read '/': Is a directory");
+    end = co_await words::ending(write_file("/", std::string("x")));
+    CHECK(end == "cannot open '/': Is a directory");
+    end = co_await words::ending(read_file(""));
+    CHECK(end == "cannot open '': No such file or directory");
+}
+
+EDDY_TEST("R13 a close waits for the call that runs, and calls that wait for a worker find the file closed") {
+    temporary_folder folder;
+    file f = co_await file::open(make_fifo(folder), mode::read_write);
+    file feed = co_await file::open(f.path(), mode::write);
+    const int fd = f.native_handle();
+    auto running = spawn(read_some(f, 100));
+    while (this_loop().blocking_pool().running() == 0) co_await this_task::yield();
+    auto closing = spawn([&]() -> task<> { co_await f.close(); });
+    co_await some_turns();
+    CHECK(!f.is_open());
+    CHECK(descriptor_is_open(fd));
+    CHECK(!closing.done());
+    std::string late = co_await words::ending(read_at(f, 0, 1));
+    CHECK(late == "this file is not open");
+    co_await feed.write("x"sv);
+    std::string got = co_await std::move(running);
+    CHECK(got == "x");
+    co_await closing;
+    CHECK(!descriptor_is_open(fd));
+    co_await f.close(); // twice does no harm
+    co_await feed.close();
+}
+
+EDDY_TEST("R13 a close in a cancelled scope frees the descriptor and then throws; a cancel during it waits") {
+    temporary_folder folder;
+    file f = co_await file::open(folder.file("x"), mode::write | mode::create);
+    int fd = f.native_handle();
+    std::string log;
+    const auto body = [&](cancel_scope& s) -> task<> {
+        s.cancel();
+        log = co_await words::ending(f.close());
+    };
+    co_await with_scope(body);
+    CHECK(log == "cancelled");
+    CHECK(!descriptor_is_open(fd));
+
+    file g = co_await file::open(folder.file("x"), mode::write);
+    fd = g.native_handle();
+    blocked_pool pool;
+    co_await pool.block();
+    auto closing = spawn([&]() -> task<> {
+        log = co_await words::ending(g.close());
+        log += " " + co_await words::ending(this_task::checkpoint());
+    });
+    co_await some_turns();
+    closing.cancel();
+    co_await some_turns();
+    CHECK(!closing.done());
+    co_await pool.release();
+    co_await closing.join();
+    CHECK(log == "ok cancelled");
+    CHECK(!descriptor_is_open(fd));
+}
+
+EDDY_TEST("a file object that is destroyed while a call runs is closed when the call is through") {
+    temporary_folder folder;
+    std::optional<file> f(co_await file::open(make_fifo(folder), mode::read_write));
+    file feed = co_await file::open(f->path(), mode::write);
+    const int fd = f->native_handle();
+    auto reading = spawn(read_some(*f, 100));
+    while (this_loop().blocking_pool().running() == 0) co_await this_task::yield();
+    f.reset();
+    CHECK(descriptor_is_open(fd));
+    co_await feed.write("late"sv);
+    std::string got = co_await std::move(reading);
+    CHECK(got == "late");
+    CHECK(!descriptor_is_open(fd));
+    co_await feed.close();
+}
+
+EDDY_TEST("F-10 an error of the close that a destructor does goes to the exception handler") {
+    words::reports reports;
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    std::optional<file> f(co_await file::open(path, mode::write | mode::create));
+    ::close(f->native_handle()); // the nearest to a failing close that can be had
+    f.reset();
+    CHECK(reports.text() == "closing '" + path + "': Bad file descriptor");
+}
+
+EDDY_TEST("F-10 a close that fails throws, and the file is closed all the same") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    file f = co_await file::open(path, mode::write | mode::create);
+    ::close(f.native_handle());
+    std::string end = co_await words::ending(f.close());
+    CHECK(end == "closing '" + path + "': Bad file descriptor");
+    CHECK(!f.is_open());
+}

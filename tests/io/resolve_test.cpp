@@ -1,0 +1,62 @@
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <netdb.h>
+
+#include <string>
+
+#include "lib/words.hpp"
+
+using namespace eddy;
+
+EDDY_TEST("a literal address is not looked up") {
+    const auto found = co_await resolve("127.0.0.1", "80");
+    REQUIRE(found.size() == 1);
+    CHECK(found[0] == ip_endpoint("127.0.0.1", 80));
+    const auto six = co_await resolve("::1", "0");
+    REQUIRE(six.size() == 1);
+    CHECK(six[0] == ip_endpoint("::1", 0));
+    CHECK(this_loop().stats().pool_jobs == 0);
+}
+
+EDDY_TEST("a literal address with a service name gets the service's port") {
+    outcome<std::vector<ip_endpoint>> found = co_await as_result(resolve("127.0.0.1", "http"));
+    if (!found) {
+        WARN("this machine has no list of services: " << words::of(found));
+        co_return;
+    }
+    REQUIRE(found->size() == 1);
+    CHECK((*found)[0] == ip_endpoint("127.0.0.1", 80));
+}
+
+EDDY_TEST("localhost is a loopback address") {
+    const auto found = co_await resolve("localhost", "80");
+    REQUIRE(!found.empty());
+    for (const ip_endpoint& e : found) {
+        const bool loopback = e.address() == "::1" || e.address().starts_with("127.");
+        CHECK(loopback);
+        CHECK(e.port() == 80);
+    }
+}
+
+EDDY_TEST("what cannot be looked up is a resolve_error that names host and service") {
+    outcome<std::vector<ip_endpoint>> name = co_await as_result(resolve("no-such-host.invalid", "80"));
+    CHECK(words::holds<resolve_error>(name.exception()));
+    CHECK(words::of(name).starts_with("cannot look up 'no-such-host.invalid' (service 80): "));
+    outcome<std::vector<ip_endpoint>> service = co_await as_result(resolve("127.0.0.1", "no-such-service"));
+    CHECK(words::holds<resolve_error>(service.exception()));
+    CHECK(service.error().category() == resolve_category());
+    outcome<std::vector<ip_endpoint>> port = co_await as_result(resolve("127.0.0.1", "70000"));
+    const bool refused_or_wrapped = !port || port->size() == 1; // glibc takes the number modulo 65536
+    CHECK(refused_or_wrapped);
+    outcome<std::vector<ip_endpoint>> nothing = co_await as_result(resolve("", ""));
+    CHECK(!nothing);
+}
+
+EDDY_TEST("look-ups run beside each other and off the loop") {
+    std::vector<task<std::vector<ip_endpoint>>> all;
+    for (int i = 0; i < 40; ++i) all.push_back(resolve("localhost", std::to_string(1000 + i)));
+    const auto found = co_await gather(std::move(all));
+    CHECK(found.size() == 40);
+    for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i].front().port() == 1000 + i);
+}

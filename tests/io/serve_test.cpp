@@ -1,0 +1,303 @@
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/support.hpp"
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace io_test;
+using namespace std::chrono_literals;
+using namespace std::string_view_literals;
+
+namespace {
+
+/// Sends a word and gets the echo.
+task<std::string> ask(tcp_stream& s, std::string word) {
+    co_await s.write(word);
+    buffered_reader r{s};
+    std::string answer = co_await r.read_exactly(word.size());
+    co_return answer;
+}
+
+task<std::string> connect_error_text(ip_endpoint where) {
+    std::string text = co_await words::ending(tcp_connect(where));
+    co_return text;
+}
+
+} // namespace
+
+EDDY_TEST("SV-01 SV-03 stop_accepting refuses new connections, the live one goes on, and join waits for it") {
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), echo};
+    const ip_endpoint where = srv.local_endpoint();
+    srv.start();
+    tcp_stream c = co_await tcp_connect(where);
+    std::string answer = co_await ask(c, "hello");
+    CHECK(answer == "hello");
+    CHECK(srv.connections() == 1);
+    srv.stop_accepting();
+    co_await testing::settle();
+    std::string refused = co_await connect_error_text(where);
+    CHECK(refused.ends_with("Connection refused"));
+    answer = co_await ask(c, "again");
+    CHECK(answer == "again");
+    auto first = spawn(srv.join());
+    auto second = spawn(srv.join());
+    co_await testing::settle();
+    CHECK(!first.done());
+    co_await c.close();
+    co_await first;
+    co_await second;
+    co_await srv.join(); // at once
+    CHECK(srv.connections() == 0);
+    CHECK(srv.local_endpoint() == where);
+}
+
+EDDY_TEST("SV-02 join before stop_accepting waits, also without a connection") {
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), echo};
+    srv.start();
+    auto joined = spawn(srv.join());
+    co_await sleep_for(1h);
+    CHECK(!joined.done());
+    srv.stop_accepting();
+    co_await joined;
+}
+
+EDDY_TEST("SV-05 SV-06 shutdown gives connections their grace, then cancels the handlers that are left") {
+    std::string log;
+    const auto handler = [&](tcp_stream s) -> task<> {
+        try {
+            co_await echo(std::move(s));
+            log += "ended ";
+        } catch (const operation_cancelled&) {
+            log += "cancelled ";
+            throw;
+        }
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
+    srv.start();
+    tcp_stream idle = co_await tcp_connect(srv.local_endpoint());
+    tcp_stream busy = co_await tcp_connect(srv.local_endpoint());
+    co_await testing::settle();
+    const auto start = loop_clock::now();
+    auto shutting = spawn([&]() -> task<> { co_await srv.shutdown(5s); });
+    co_await testing::settle();
+    std::string answer = co_await ask(busy, "still served");
+    CHECK(answer == "still served");
+    co_await busy.close();
+    co_await shutting;
+    CHECK(loop_clock::now() - start == 5s);
+    CHECK(log == "ended cancelled ");
+    outcome<std::string> end = co_await as_result(read_all(idle));
+    const bool over = end.has_value() || end.error() == std::errc::connection_reset;
+    CHECK(over);
+    CHECK(!srv.connections());
+}
+
+EDDY_TEST("SV-05 a shutdown whose connections end in time is over at once") {
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), echo};
+    srv.start();
+    const auto start = loop_clock::now();
+    co_await srv.shutdown(1h);
+    CHECK(loop_clock::now() == start);
+    co_await srv.shutdown(1h); // and again
+}
+
+EDDY_TEST("SV-05 a shutdown that is cancelled cancels the handlers at once") {
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), echo};
+    srv.start();
+    tcp_stream idle = co_await tcp_connect(srv.local_endpoint());
+    co_await testing::settle();
+    const auto start = loop_clock::now();
+    const auto body = [&](cancel_scope&) -> task<> { co_await srv.shutdown(1h); };
+    const bool ended = co_await move_on_after(1s, body);
+    CHECK(!ended);
+    co_await srv.join();
+    CHECK(loop_clock::now() - start == 1s);
+}
+
+EDDY_TEST("SV-05 SV-07 at the end of the grace a shielded write to a peer that does not read ends too") {
+    std::string log;
+    const auto handler = [&](tcp_stream s) -> task<> {
+        const std::string much(10'000'000, 'x');
+        const auto insist = [&]() -> task<> { log = co_await words::ending(s.write(much)); };
+        co_await with_shield(insist);
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
+    srv.start();
+    tcp_stream c = co_await tcp_connect(srv.local_endpoint());
+    co_await testing::settle();
+    const auto start = loop_clock::now();
+    co_await srv.shutdown(1s);
+    CHECK(loop_clock::now() - start == 1s);
+    CHECK(log.ends_with("it was closed on our side"));
+    outcome<std::string> got = co_await as_result(read_all(c));
+    CHECK(got.error() == std::errc::connection_reset);
+}
+
+EDDY_TEST("SV-07 handlers with full send buffers end with the shutdown") {
+    const auto handler = [](tcp_stream s) -> task<> {
+        const std::string much(10'000'000, 'x');
+        co_await s.write(much);
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
+    srv.start();
+    std::vector<tcp_stream> clients;
+    for (int i = 0; i < 10; ++i) clients.push_back(co_await tcp_connect(srv.local_endpoint()));
+    co_await testing::settle();
+    CHECK(srv.connections() == 10);
+    co_await srv.shutdown(0s);
+    CHECK(srv.connections() == 0);
+}
+
+EDDY_TEST("SV-08 a handler that throws is reported once, its connection is closed and the server goes on") {
+    words::reports reports;
+    const auto handler = [](tcp_stream s) -> task<> {
+        buffered_reader r{s};
+        std::string line = co_await r.read_line();
+        if (line == "fail\n") throw std::runtime_error("the handler failed");
+        co_await s.write(line);
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
+    srv.start();
+    tcp_stream bad = co_await tcp_connect(srv.local_endpoint());
+    co_await bad.write("fail\n"sv);
+    std::string end = co_await read_all(bad);
+    CHECK(end == "");
+    CHECK(reports.text() == "connection: the handler failed");
+    tcp_stream good = co_await tcp_connect(srv.local_endpoint());
+    std::string answer = co_await ask(good, "work\n");
+    CHECK(answer == "work\n");
+    co_await srv.shutdown(1s);
+    CHECK(reports.count() == 1);
+}
+
+EDDY_TEST("SV-08 a handler that throws before there is a task is reported like any other") {
+    words::reports reports;
+    const auto handler = [](tcp_stream) -> task<> { throw std::runtime_error("no task came of it"); };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
+    srv.start();
+    for (int i = 0; i < 2; ++i) {
+        tcp_stream c = co_await tcp_connect(srv.local_endpoint());
+        std::string end = co_await read_all(c);
+        CHECK(end == "");
+    }
+    CHECK(reports.text() == "connection: no task came of it; connection: no task came of it");
+    co_await srv.shutdown(1s);
+}
+
+EDDY_TEST("SV-09 a handler that is cancelled is not reported, and its connection is closed") {
+    words::reports reports;
+    const auto handler = [](tcp_stream s) -> task<> {
+        this_task::handle().cancel("by itself");
+        co_await echo(std::move(s));
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
+    srv.start();
+    tcp_stream c = co_await tcp_connect(srv.local_endpoint());
+    std::string end = co_await read_all(c);
+    CHECK(end == "");
+    CHECK(reports.count() == 0);
+    co_await srv.shutdown(1s);
+}
+
+EDDY_TEST("SV-10 a cancelled serve closes the listening socket and cancels its handlers; serving again is a logic_error") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const ip_endpoint where = l.local_endpoint();
+    auto serving = spawn(serve(l, echo));
+    tcp_stream c = co_await tcp_connect(where);
+    std::string answer = co_await ask(c, "hello");
+    CHECK(answer == "hello");
+    co_await serving.cancel_and_join();
+    CHECK(serving.cancelled());
+    std::string refused = co_await connect_error_text(where);
+    CHECK(refused.ends_with("Connection refused"));
+    std::string end = co_await read_all(c);
+    CHECK(end == "");
+    outcome<> again = co_await as_result(serve(l, echo));
+    CHECK(words::holds<std::logic_error>(again.exception()));
+}
+
+EDDY_TEST("SV-10 a server that was stopped is not started again") {
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), echo};
+    srv.start();
+    co_await srv.shutdown(0s);
+    CHECK(words::throws<std::logic_error>([&] { srv.start(); return 0; }));
+    server never{tcp_listener::bind({"127.0.0.1", 0}), echo};
+    outcome<> joined = co_await as_result(never.join());
+    CHECK(words::of(joined) == "server::join: the server was not started");
+}
+
+EDDY_TEST("SV-11 of two serve calls on one listener the second is a logic_error") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    auto serving = spawn(serve(l, echo));
+    outcome<> second = co_await as_result(serve(l, echo));
+    CHECK(words::of(second) == "serve: the listener is closed or was handed to another server; bind a new one");
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), echo};
+    srv.start();
+    CHECK(words::throws<std::logic_error>([&] { srv.start(); return 0; }));
+    co_await srv.shutdown(0s);
+    co_await serving.cancel_and_join();
+}
+
+EDDY_TEST("SV-14 after 1000 connections descriptors and tasks are back where they were") {
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), echo};
+    srv.start();
+    co_await testing::settle();
+    const std::size_t descriptors = open_descriptors();
+    const std::size_t tasks = this_loop().stats().tasks;
+    for (int i = 0; i < 1000; ++i) {
+        tcp_stream c = co_await tcp_connect(srv.local_endpoint());
+        std::string answer = co_await ask(c, "x");
+        if (answer != "x") FAIL("connection " << i << " answered '" << answer << "'");
+    }
+    co_await testing::settle();
+    CHECK(open_descriptors() == descriptors);
+    CHECK(this_loop().stats().tasks == tasks);
+    CHECK(srv.connections() == 0);
+    co_await srv.shutdown(1s);
+}
+
+EDDY_TEST("a server with a limit serves the next connection when one ends") {
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), echo, {.max_connections = 2}};
+    srv.start();
+    tcp_stream a = co_await tcp_connect(srv.local_endpoint());
+    tcp_stream b = co_await tcp_connect(srv.local_endpoint());
+    tcp_stream c = co_await tcp_connect(srv.local_endpoint()); // in the kernel's queue
+    auto third = spawn(ask(c, "third"));
+    co_await testing::settle();
+    CHECK(srv.connections() == 2);
+    CHECK(!third.done());
+    co_await a.close();
+    std::string answer = co_await std::move(third);
+    CHECK(answer == "third");
+    CHECK(srv.connections() == 2);
+    co_await srv.shutdown(0s);
+}
+
+EDDY_TEST("a server object that is destroyed cancels what runs") {
+    std::optional<server> srv(std::in_place, tcp_listener::bind({"127.0.0.1", 0}), echo);
+    srv->start();
+    tcp_stream c = co_await tcp_connect(srv->local_endpoint());
+    co_await testing::settle();
+    srv.reset();
+    std::string end = co_await read_all(c);
+    CHECK(end == "");
+}
+
+TEST_CASE("a server that outlives its loop is destroyed in peace") {
+    std::optional<server> srv;
+    auto body = [&]() -> task<> {
+        srv.emplace(tcp_listener::bind({"127.0.0.1", 0}), echo);
+        srv->start();
+        tcp_stream c = co_await tcp_connect(srv->local_endpoint());
+        std::string answer = co_await ask(c, "hello");
+        CHECK(answer == "hello");
+    };
+    run(body());
+    CHECK(srv->connections() == 0);
+    srv.reset();
+}
