@@ -33,9 +33,18 @@ bool incoming_operation::start() {
     core_->attach(task());
     if (core_->reader_) throw busy_resource("another task is already reading from " + core_->name());
     is_socket = core_->is_socket_;
-    if (core_->engine_->start(*core_->descriptor_, *this)) return true;
+    if (core_->engine_->start(*core_->descriptor_, *this)) {
+        note_end();
+        return true;
+    }
     core_->reader_ = this;
     return false;
+}
+
+// The kernel tells of a lost connection once, to whichever call comes first. If that was a write, reads get an end, as if
+// the peer had closed: they have to fail instead.
+void incoming_operation::note_end() noexcept {
+    if (opcode == io_opcode::read && result == 0 && error == 0) error = core_->lost_;
 }
 
 bool incoming_operation::abort() noexcept {
@@ -47,6 +56,7 @@ bool incoming_operation::abort() noexcept {
 void incoming_operation::completed(io_operation& op) noexcept {
     auto& self = static_cast<incoming_operation&>(op);
     self.core_->reader_ = nullptr;
+    self.note_end();
     self.finish();
 }
 
@@ -102,7 +112,10 @@ bool write_operation::start() {
 }
 
 bool write_operation::advance() noexcept {
-    if (error != 0) return true;
+    if (error != 0) {
+        if (error != EPIPE) core_->lost_ = error; // EPIPE: the peer had closed in order before
+        return true;
+    }
     written_ += static_cast<std::size_t>(result);
     return written_ == bytes_.size();
 }

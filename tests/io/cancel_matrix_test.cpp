@@ -32,6 +32,7 @@ EDDY_TEST("R1 in a scope that is cancelled already nothing is started") {
     for (const rig_entry& e : rigs()) {
         const std::shared_ptr<rig> r = e.make();
         co_await r->prepare();
+        co_await testing::settle();
         const std::size_t pending = this_loop().stats().pending_operations;
         std::string log;
         std::size_t started = 0;

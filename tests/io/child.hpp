@@ -58,6 +58,7 @@ public:
             if (const std::size_t end = rest_.find('\n'); end != std::string::npos) {
                 std::string text = rest_.substr(0, end);
                 rest_.erase(0, end + 1);
+                if (text.starts_with("Filters: ") || text.starts_with("Randomness seeded to: ")) continue; // Catch2's own
                 return text;
             }
             if (!more()) return std::exchange(rest_, {});

@@ -6,12 +6,12 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
 #include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
 
+#include <eddy/detail/ring.hpp>
 #include <eddy/detail/wait_queue.hpp>
 #include <eddy/errors.hpp>
 
@@ -76,7 +76,7 @@ private:
     void done(std::size_t n) noexcept;
     [[noreturn]] static void throw_closed() { throw queue_closed("the queue is closed"); }
 
-    std::deque<T> items_;
+    detail::fifo<T> items_;
     detail::wait_queue pushers_; // not empty only while the queue is full
     detail::wait_queue poppers_; // not empty only while it is empty
     detail::wait_queue joiners_;

@@ -277,6 +277,9 @@ protected:
 
 template <class T>
 class task_promise final : public promise_result<T> {
+    static_assert(alignof(T) <= alignof(std::max_align_t),
+                  "coroutine frames are not over-aligned (trap T17): return a pointer to such an object");
+
 public:
     [[nodiscard]] task<T> get_return_object() noexcept;
     template <class U = T>

@@ -50,6 +50,7 @@ protected:
     incoming_operation(incoming_operation&& o) noexcept;
     ~incoming_operation() = default;
     [[noreturn]] void throw_error(const char* doing) const;
+    void note_end() noexcept;
     void check(const char* doing) const {
         if (error != 0 || closed_) [[unlikely]]
             throw_error(doing);
@@ -185,6 +186,7 @@ private:
     bool is_socket_;
     bool write_shut_ = false;
     bool write_broken_ = false; // a cancelled write left half a message in it
+    int lost_ = 0;              // the errno with which a write learned that the connection is lost
     std::shared_ptr<engine> engine_;
     io_descriptor* descriptor_ = nullptr;
     incoming_operation* reader_ = nullptr;

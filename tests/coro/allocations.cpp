@@ -1,0 +1,41 @@
+#include "allocations.hpp"
+
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+thread_local std::size_t calls = 0;
+thread_local long countdown = -1; // negative: nothing fails
+
+} // namespace
+
+void* operator new(std::size_t n) {
+    ++calls;
+    if (countdown >= 0 && countdown-- == 0) throw std::bad_alloc();
+    if (void* p = std::malloc(n == 0 ? 1 : n)) return p;
+    throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept {
+    std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+    std::free(p);
+}
+
+namespace allocations {
+
+std::size_t count() noexcept {
+    return calls;
+}
+failing::failing(long n) noexcept {
+    countdown = n;
+}
+failing::~failing() {
+    countdown = -1;
+}
+bool failing::happened() const noexcept {
+    return countdown < 0;
+}
+
+} // namespace allocations

@@ -1,0 +1,35 @@
+// The global operator new of this test program: counts, and fails on request.
+#pragma once
+
+#include <cstddef>
+
+namespace allocations {
+
+/// With sanitizers frames come from plain operator new, one each: counting says nothing then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool counted = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+inline constexpr bool counted = false;
+#else
+inline constexpr bool counted = true;
+#endif
+#else
+inline constexpr bool counted = true;
+#endif
+
+/// How often this thread has called operator new.
+[[nodiscard]] std::size_t count() noexcept;
+
+/// While it lives, the n-th allocation of this thread fails, once; 0 is the next one.
+class failing {
+public:
+    explicit failing(long n) noexcept;
+    failing(const failing&) = delete;
+    failing& operator=(const failing&) = delete;
+    ~failing();
+    /// Did it fail?
+    [[nodiscard]] bool happened() const noexcept;
+};
+
+} // namespace allocations
