@@ -34,7 +34,7 @@ eddy::task<> echo(eddy::tcp_stream stream) {
     try {
         for (;;) {
             const std::size_t n = co_await stream.read_some(buffer);
-            if (n == 0) break;  // the other side has said all it had to say
+            if (n == 0) break; // the other side has said all it had to say
             co_await stream.write(std::span<const std::byte>(buffer).first(n));
         }
     } catch (const std::system_error&) {
@@ -46,7 +46,7 @@ eddy::task<> serve_echo(std::uint16_t port) {
     const eddy::ip_endpoint where("0.0.0.0", port);
     eddy::tcp_listener listener = eddy::tcp_listener::bind(where);
     std::printf("PORT %d\nREADY\n", int{listener.local_endpoint().port()});
-    std::fflush(stdout);  // somebody may be reading this through a pipe
+    std::fflush(stdout); // somebody may be reading this through a pipe
     // Accepts until it is cancelled, which Ctrl-C does; then it cancels the connections and waits for them.
     co_await eddy::serve(listener, echo);
 }
@@ -70,7 +70,8 @@ options parse_options(std::span<char*> arguments) {
     std::optional<std::uint16_t> port;
     while (!arguments.empty()) {
         const std::string_view name = arguments.front();
-        if (arguments.size() < 2) throw std::invalid_argument("'" + std::string(name) + "' needs a value, or is no option");
+        if (arguments.size() < 2)
+            throw std::invalid_argument("'" + std::string(name) + "' needs a value, or is no option");
         const std::string_view value = arguments[1];
         arguments = arguments.subspan(2);
         if (name == "--port")
@@ -85,7 +86,7 @@ options parse_options(std::span<char*> arguments) {
     return o;
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     try {

@@ -1,9 +1,9 @@
 // offload_demo: what `offload` is for, in three measurements.
 //
-// A ticker wants to run every 5 ms. Meanwhile there is nothing to do; or there is a lot of computing, and it is handed to
-// the worker pool with `co_await offload(f)`, until the pool is full and has a queue; or the same computing is done right
-// in the tasks, on the loop's own thread, which is the mistake that offload spares us. How late the ticker is each time
-// is the proof.
+// A ticker wants to run every 5 ms. Meanwhile there is nothing to do; or there is a lot of computing, and it is handed
+// to the worker pool with `co_await offload(f)`, until the pool is full and has a queue; or the same computing is done
+// right in the tasks, on the loop's own thread, which is the mistake that offload spares us. How late the ticker is
+// each time is the proof.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -63,7 +63,7 @@ eddy::task<> all_jobs(Job job, long& primes) {
             primes += n;
         };
         for (int i = 0; i < jobs; ++i) g.spawn(one);
-        co_return;  // the group waits for its tasks
+        co_return; // the group waits for its tasks
     });
 }
 
@@ -72,7 +72,8 @@ eddy::task<> nothing(long&) {
 }
 
 eddy::task<> on_the_pool(long& primes) {
-    co_await all_jobs([]() -> eddy::task<int> { co_return co_await eddy::offload(count_primes, size_of_a_job); }, primes);
+    co_await all_jobs([]() -> eddy::task<int> { co_return co_await eddy::offload(count_primes, size_of_a_job); },
+                      primes);
 }
 
 eddy::task<> on_the_loop(long& primes) {
@@ -93,7 +94,7 @@ eddy::task<measurement> measure(std::string what, Work work) {
         g.spawn(tick(m.lateness));
         co_await work(m.primes);
         m.took = eddy::loop_clock::now() - start;
-        co_await eddy::sleep_for(20ms);  // the ticker catches up
+        co_await eddy::sleep_for(20ms); // the ticker catches up
         g.cancel("measured");
     });
     std::sort(m.lateness.begin(), m.lateness.end());
@@ -107,8 +108,8 @@ double percentile(const measurement& m, double p) {
 }
 
 void print(const measurement& m) {
-    std::printf("  %-28s %7zu %9.2f %9.2f %9.2f %11.0f\n", m.what.c_str(), m.lateness.size(), percentile(m, 0.5), percentile(m, 0.99),
-                percentile(m, 1.0), m.took.count());
+    std::printf("  %-28s %7zu %9.2f %9.2f %9.2f %11.0f\n", m.what.c_str(), m.lateness.size(), percentile(m, 0.5),
+                percentile(m, 0.99), percentile(m, 1.0), m.took.count());
 }
 
 eddy::task<int> demo() {
@@ -125,13 +126,14 @@ eddy::task<int> demo() {
         std::fprintf(stderr, "offload_demo: the results differ: %ld and %ld primes\n", pool.primes, loop.primes);
         co_return 1;
     }
-    std::printf("\nBoth ways found the same %ld primes. With the work on the pool the ticker was late by %.2f ms (p50), with the\n"
+    std::printf("\nBoth ways found the same %ld primes. With the work on the pool the ticker was late by %.2f ms "
+                "(p50), with the\n"
                 "work on the loop by %.2f ms.\n",
                 pool.primes, percentile(pool, 0.5), percentile(loop, 0.5));
     co_return 0;
 }
 
-}  // namespace
+} // namespace
 
 int main() {
     return eddy::run_main(demo());

@@ -31,6 +31,22 @@ function(eddy_add_suite name)
   endif()
 endfunction()
 
+# eddy_add_scripts(FOLDER [LABELS label...])
+# makes one entry of ctest out of each FOLDER/*.sh: tests that run the samples as a user does. The script is given the folder
+# of the samples; exit status 77 means that it lacks something (see tests/lib/program.sh).
+function(eddy_add_scripts folder)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LABELS")
+  if(NOT TARGET samples)
+    return()
+  endif()
+  file(GLOB scripts CONFIGURE_DEPENDS ${folder}/*.sh)
+  foreach(script IN LISTS scripts)
+    cmake_path(GET script STEM stem)
+    add_test(NAME ${folder}.${stem} COMMAND "${script}" "${PROJECT_BINARY_DIR}/samples")
+    set_tests_properties(${folder}.${stem} PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77 LABELS "script;${arg_LABELS}")
+  endforeach()
+endfunction()
+
 # Every public header, included first and twice in a file of its own, compiles without a warning. A build failure is the
 # test's failure: the objects are part of `all`.
 function(eddy_add_header_test)

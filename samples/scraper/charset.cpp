@@ -11,7 +11,7 @@
 namespace scraper {
 namespace {
 
-constexpr std::size_t meta_range = 1024;  // how far browsers look for a <meta>
+constexpr std::size_t meta_range = 1024; // how far browsers look for a <meta>
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -58,7 +58,9 @@ public:
     ~converter() {
         if (known()) iconv_close(handle_);
     }
-    [[nodiscard]] bool known() const { return handle_ != iconv_t(-1); }  // NOLINT(performance-no-int-to-ptr): its interface
+    [[nodiscard]] bool known() const {
+        return handle_ != iconv_t(-1);
+    } // NOLINT(performance-no-int-to-ptr): its interface
 
     std::string convert(std::string_view bytes) {
         std::string in(bytes);
@@ -73,7 +75,7 @@ public:
             const int reason = errno;
             out.append(chunk, end);
             if (!failed || reason == E2BIG) continue;
-            append_character(out, replacement_character);  // a byte that means nothing, or a cut sequence
+            append_character(out, replacement_character); // a byte that means nothing, or a cut sequence
             ++next;
             --left;
         }
@@ -89,7 +91,7 @@ std::optional<std::string> convert(std::string_view bytes, const std::string& ch
     if (charset == "utf-8") return to_valid_utf8(bytes);
     converter c(charset);
     if (!c.known()) return std::nullopt;
-    return to_valid_utf8(c.convert(bytes));  // the NULs
+    return to_valid_utf8(c.convert(bytes)); // the NULs
 }
 
 // By a byte order mark, which is taken off.
@@ -106,7 +108,7 @@ std::string detect_mark(std::string_view& bytes) {
     return {};
 }
 
-}  // namespace
+} // namespace
 
 decoded_text decode_html(std::string_view bytes, std::string_view content_type) {
     std::string charset = detect_mark(bytes);
@@ -114,11 +116,11 @@ decoded_text decode_html(std::string_view bytes, std::string_view content_type) 
     if (std::optional<std::string> text = convert(bytes, charset)) return {std::move(*text), charset};
 
     charset = without_lies(declared_in_meta(bytes));
-    if (charset.starts_with("utf-16")) charset = "utf-8";  // if it were, we could not have read the <meta>
+    if (charset.starts_with("utf-16")) charset = "utf-8"; // if it were, we could not have read the <meta>
     if (std::optional<std::string> text = convert(bytes, charset)) return {std::move(*text), charset};
 
     charset = is_valid_utf8(bytes) ? "utf-8" : "windows-1252";
     return {convert(bytes, charset).value_or(to_valid_utf8(bytes)), charset};
 }
 
-}  // namespace scraper
+} // namespace scraper

@@ -27,7 +27,7 @@ bool is_html_page(const fetch_result& got) {
     return type.starts_with("text/html") || type.starts_with("application/xhtml+xml");
 }
 
-}  // namespace
+} // namespace
 
 // Counts a page from its admission to its end, however it ends.
 class crawler::visit_mark {
@@ -65,16 +65,8 @@ private:
 };
 
 crawler::crawler(const options& o, output& out, reporter& report, statistics& numbers)
-    : options_(o),
-      out_(out),
-      report_(report),
-      numbers_(numbers),
-      fetcher_(o),
-      robots_(fetcher_, o),
-      places_(o.concurrency, o.per_host),
-      pace_(o.rate),
-      backoff_(o.first_retry_delay),
-      frontier_(o.depth) {}
+    : options_(o), out_(out), report_(report), numbers_(numbers), fetcher_(o), robots_(fetcher_, o),
+      places_(o.concurrency, o.per_host), pace_(o.rate), backoff_(o.first_retry_delay), frontier_(o.depth) {}
 
 eddy::task<> crawler::run(std::span<const url> start) {
     co_await eddy::with_task_group([&](eddy::task_group& pages) -> eddy::task<> {
@@ -117,8 +109,9 @@ eddy::task<> crawler::visit(page p) {
 eddy::task<std::optional<crawler::delay>> crawler::try_once(page& p) {
     const places::place place = co_await places_.take(p.address.host);
     co_await pace_.turn();
-    co_await eddy::this_task::checkpoint();  // all of the above may go by without one
-    // Up to here an interruption drops the page. From here on it is finished, unless it takes longer than the grace period.
+    co_await eddy::this_task::checkpoint(); // all of the above may go by without one
+    // Up to here an interruption drops the page. From here on it is finished, unless it takes longer than the grace
+    // period.
     std::optional<delay> pause;
     co_await eddy::with_shield([&](eddy::cancel_scope& shield) -> eddy::task<> {
         const running_mark mark(*this, shield);
@@ -135,7 +128,8 @@ eddy::task<std::optional<crawler::delay>> crawler::fetch(page& p) {
         got = co_await fetcher_.get(p.address);
     else
         got.error = robots.error;
-    if (got.may_pass && p.tries <= options_.retries && !interrupted_) co_return backoff_.delay(p.tries, got.retry_after);
+    if (got.may_pass && p.tries <= options_.retries && !interrupted_)
+        co_return backoff_.delay(p.tries, got.retry_after);
 
     if (robots.allowed || robots.error)
         co_await finish(p, got);
@@ -159,7 +153,8 @@ eddy::task<> crawler::finish(page& p, fetch_result& got) {
                        .location = std::move(got.location),
                        .content = std::nullopt};
     if (is_html_page(got)) {
-        // Parsing takes milliseconds, and a loop that is busy for milliseconds serves nobody else: so it is the pool's work.
+        // Parsing takes milliseconds, and a loop that is busy for milliseconds serves nobody else: so it is the pool's
+        // work.
         auto parsing = eddy::offload(parse_page, std::move(got.body), got.content_type, p.address);
         record.content = co_await parsing;
     }
@@ -209,13 +204,13 @@ void crawler::follow_redirect(const page& p, page_record& record) {
 
 void crawler::go_on_at(const page& p, const url& target, std::vector<std::string> via) {
     if (interrupted_) return;
-    if (p.given) start_hosts_.insert(target.host);  // "example.org" often leads to "www.example.org"
+    if (p.given) start_hosts_.insert(target.host); // "example.org" often leads to "www.example.org"
     if (options_.same_host && !start_hosts_.contains(target.host)) {
         ++numbers_.elsewhere;
         return;
     }
     for (const frontier::found& f : frontier_.links(p.address, std::vector<url>(1, target), true)) {
-        const bool is_target = f.address.text == target.text;  // not a page that has come nearer
+        const bool is_target = f.address.text == target.text; // not a page that has come nearer
         admit(f.address, p.given && is_target, is_target ? via : std::vector<std::string>());
     }
 }
@@ -225,4 +220,4 @@ void crawler::tell_failure(const page& p, std::string_view why) {
     report_.tell(fmt::format("{}: {}", p.address.text, why));
 }
 
-}  // namespace scraper
+} // namespace scraper

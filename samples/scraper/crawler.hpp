@@ -25,16 +25,17 @@
 
 namespace scraper {
 
-/// Every page is a task of its own, from the moment a link to it is found: it waits for a place among the requests, asks
-/// robots.txt, fetches, has the page parsed on the pool, writes its line and spawns a task for each new link. So there
-/// is no queue and no worker loop; the queue is the tasks that wait for a place. They cost some hundred bytes each.
+/// Every page is a task of its own, from the moment a link to it is found: it waits for a place among the requests,
+/// asks robots.txt, fetches, has the page parsed on the pool, writes its line and spawns a task for each new link. So
+/// there is no queue and no worker loop; the queue is the tasks that wait for a place. They cost some hundred bytes
+/// each.
 class crawler {
 public:
     crawler(const options& o, output& out, reporter& report, statistics& numbers);
 
-    /// Returns when all pages are done. If it is cancelled, pages that wait are dropped at once, and pages that are being
-    /// fetched have `grace` to finish; then it throws `operation_cancelled`. Throws an `exception_group` if the output
-    /// cannot be written.
+    /// Returns when all pages are done. If it is cancelled, pages that wait are dropped at once, and pages that are
+    /// being fetched have `grace` to finish; then it throws `operation_cancelled`. Throws an `exception_group` if the
+    /// output cannot be written.
     [[nodiscard]] eddy::task<> run(std::span<const url> start);
 
     /// Given addresses that could not be fetched.
@@ -45,8 +46,8 @@ public:
 private:
     struct page {
         url address;
-        bool given = false;              // on the command line, or where that redirects to
-        std::vector<std::string> via{};  // the redirects that led here
+        bool given = false;             // on the command line, or where that redirects to
+        std::vector<std::string> via{}; // the redirects that led here
         int tries = 0;
         bool done = false;
     };
@@ -77,11 +78,11 @@ private:
     backoff backoff_;
     frontier frontier_;
     std::set<std::string> start_hosts_;
-    std::set<eddy::cancel_scope*> running_;  // the shields of the pages that are being fetched
+    std::set<eddy::cancel_scope*> running_; // the shields of the pages that are being fetched
     eddy::task_group* pages_ = nullptr;
     eddy::event all_done_;
     std::size_t failed_ = 0;
     bool interrupted_ = false;
 };
 
-}  // namespace scraper
+} // namespace scraper

@@ -17,7 +17,7 @@ eddy::http::client_options client_options(const options& o) {
     result.timeout = o.timeout;
     result.connect_timeout = o.timeout;
     result.max_body = body_limit;
-    result.max_connections = 0;  // the crawler has limits of its own
+    result.max_connections = 0; // the crawler has limits of its own
     result.max_idle_connections = static_cast<std::size_t>(o.concurrency);
     result.user_agent = "eddy-scraper/1.0";
     return result;
@@ -25,18 +25,30 @@ eddy::http::client_options client_options(const options& o) {
 
 const char* kind_name(error_kind kind) {
     switch (kind) {
-        case error_kind::bad_url: return "bad address";
-        case error_kind::resolve: return "unresolvable";
-        case error_kind::connect: return "no connection";
-        case error_kind::tls: return "TLS";
-        case error_kind::timeout: return "timeout";
-        case error_kind::disconnected: return "disconnected";
-        case error_kind::truncated: return "truncated";
-        case error_kind::too_large: return "too large";
-        case error_kind::too_many_redirects: return "too many redirects";
-        case error_kind::protocol: return "bad HTTP";
-        case error_kind::encoding: return "bad compression";
-        case error_kind::other: break;
+    case error_kind::bad_url:
+        return "bad address";
+    case error_kind::resolve:
+        return "unresolvable";
+    case error_kind::connect:
+        return "no connection";
+    case error_kind::tls:
+        return "TLS";
+    case error_kind::timeout:
+        return "timeout";
+    case error_kind::disconnected:
+        return "disconnected";
+    case error_kind::truncated:
+        return "truncated";
+    case error_kind::too_large:
+        return "too large";
+    case error_kind::too_many_redirects:
+        return "too many redirects";
+    case error_kind::protocol:
+        return "bad HTTP";
+    case error_kind::encoding:
+        return "bad compression";
+    case error_kind::other:
+        break;
     }
     return "other";
 }
@@ -64,7 +76,7 @@ std::chrono::milliseconds retry_after(const std::string& header) {
     return std::chrono::seconds(seconds);
 }
 
-}  // namespace
+} // namespace
 
 fetcher::fetcher(const options& o) : client_(client_options(o)) {}
 
@@ -96,4 +108,4 @@ eddy::task<fetch_result> fetcher::request(const url& address, int redirects) {
     co_return result;
 }
 
-}  // namespace scraper
+} // namespace scraper

@@ -16,19 +16,19 @@ namespace scraper {
 
 /// What went wrong.
 struct failure {
-    std::string kind;     // a word or two, to count by: "timeout"
-    std::string message;  // more of it, for people
+    std::string kind;    // a word or two, to count by: "timeout"
+    std::string message; // more of it, for people
 };
 
 struct fetch_result {
-    int status = 0;                // 0: no complete answer, and `error` says why
-    std::optional<failure> error;  // an answer is none, whatever its status
-    bool may_pass = false;         // a further try makes sense
-    std::string body;              // unpacked
+    int status = 0;               // 0: no complete answer, and `error` says why
+    std::optional<failure> error; // an answer is none, whatever its status
+    bool may_pass = false;        // a further try makes sense
+    std::string body;             // unpacked
     std::string content_type;
-    std::string location;                      // where a redirect leads
-    std::chrono::milliseconds retry_after{0};  // what the server asked for
-    std::uint64_t bytes = 0;                   // as received
+    std::string location;                     // where a redirect leads
+    std::chrono::milliseconds retry_after{0}; // what the server asked for
+    std::uint64_t bytes = 0;                  // as received
     std::chrono::microseconds elapsed{0};
 };
 
@@ -51,4 +51,4 @@ private:
 /// The name in robots.txt; the requests' User-Agent starts with it.
 inline constexpr std::string_view agent_name = "eddy-scraper";
 
-}  // namespace scraper
+} // namespace scraper

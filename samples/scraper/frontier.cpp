@@ -23,7 +23,7 @@ std::vector<frontier::found> frontier::links(const url& from, std::vector<url> t
 // `next` are addresses with the length of a way to them. Not recursive: a chain of pages can be long.
 std::vector<frontier::found> frontier::reach(std::vector<found> next) {
     std::vector<found> fresh;
-    for (std::size_t i = 0; i < next.size(); ++i) {  // it grows while we go
+    for (std::size_t i = 0; i < next.size(); ++i) { // it grows while we go
         const found f = next[i];
         if (f.depth > limit_) continue;
         const auto [at, is_new] = nodes_.try_emplace(f.address.text, node{.depth = f.depth});
@@ -38,4 +38,4 @@ std::vector<frontier::found> frontier::reach(std::vector<found> next) {
     return fresh;
 }
 
-}  // namespace scraper
+} // namespace scraper

@@ -10,8 +10,8 @@
 namespace scraper {
 
 /// Hands out every address once. Pages are fetched side by side, so the first way that is found to a page need not be
-/// the shortest one. With a depth limit that would make the result a matter of luck: the frontier remembers who links to
-/// what, and when a shorter way to a page turns up, what lies behind that page comes nearer, too.
+/// the shortest one. With a depth limit that would make the result a matter of luck: the frontier remembers who links
+/// to what, and when a shorter way to a page turns up, what lies behind that page comes nearer, too.
 class frontier {
 public:
     explicit frontier(int depth_limit) : limit_(depth_limit) {}
@@ -32,7 +32,7 @@ private:
     struct node {
         int depth;
         int step = 1;
-        std::vector<url> targets{};  // kept only if there is a limit
+        std::vector<url> targets{}; // kept only if there is a limit
     };
     [[nodiscard]] std::vector<found> reach(std::vector<found> next);
 
@@ -40,4 +40,4 @@ private:
     std::unordered_map<std::string, node> nodes_;
 };
 
-}  // namespace scraper
+} // namespace scraper

@@ -10,16 +10,26 @@ std::string json_string(std::string_view text) {
     std::string out = "\"";
     while (!text.empty()) {
         switch (const char32_t c = take_character(text).character) {
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\n': out += "\\n"; break;
-            case '\r': out += "\\r"; break;
-            case '\t': out += "\\t"; break;
-            default:
-                if (c < 0x20 || c == 0x7F)
-                    out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-                else
-                    append_character(out, c);
+        case '"':
+            out += "\\\"";
+            break;
+        case '\\':
+            out += "\\\\";
+            break;
+        case '\n':
+            out += "\\n";
+            break;
+        case '\r':
+            out += "\\r";
+            break;
+        case '\t':
+            out += "\\t";
+            break;
+        default:
+            if (c < 0x20 || c == 0x7F)
+                out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+            else
+                append_character(out, c);
         }
     }
     return out + '"';
@@ -55,4 +65,4 @@ json_object& json_object::add_raw(std::string_view key, std::string_view value) 
     return *this;
 }
 
-}  // namespace scraper
+} // namespace scraper

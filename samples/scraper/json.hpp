@@ -33,4 +33,4 @@ private:
     std::string text_ = "{";
 };
 
-}  // namespace scraper
+} // namespace scraper

@@ -14,4 +14,4 @@ eddy::task<> lag_meter::run() {
     }
 }
 
-}  // namespace scraper
+} // namespace scraper

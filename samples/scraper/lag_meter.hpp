@@ -20,4 +20,4 @@ private:
     std::vector<std::chrono::microseconds> samples_;
 };
 
-}  // namespace scraper
+} // namespace scraper

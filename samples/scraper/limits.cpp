@@ -10,13 +10,13 @@ namespace {
 
 constexpr std::chrono::milliseconds longest_delay{30'000};
 
-}  // namespace
+} // namespace
 
 eddy::task<places::place> places::take(const std::string& host) {
     eddy::semaphore& limit = hosts_.try_emplace(host, per_host_).first->second;
     place taken;
     taken.at_host = co_await limit.acquire();
-    taken.in_all = co_await total_.acquire();  // if it is cancelled here, unwinding gives the first permit back
+    taken.in_all = co_await total_.acquire(); // if it is cancelled here, unwinding gives the first permit back
     co_return taken;
 }
 
@@ -39,4 +39,4 @@ std::chrono::milliseconds backoff::delay(int tries, std::chrono::milliseconds as
     return std::max(std::chrono::milliseconds(chance(random_)), std::min(asked_for, longest_delay));
 }
 
-}  // namespace scraper
+} // namespace scraper

@@ -59,4 +59,4 @@ private:
     std::mt19937 random_;
 };
 
-}  // namespace scraper
+} // namespace scraper

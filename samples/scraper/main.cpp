@@ -58,11 +58,11 @@ void print_summary(const options& o, const std::string& path, const std::string&
     const bool beside_pages = path == "-" && !o.demo;
     std::FILE* where = beside_pages ? stderr : stdout;
     fmt::print(where, "{}", table);
-    if (path.empty())
-        fmt::print(where, "The pages themselves were not kept: that takes --out FILE.\n");
+    if (path.empty()) fmt::print(where, "The pages themselves were not kept: that takes --out FILE.\n");
     if (o.demo)
-        fmt::print(where, "This was the embedded site, which fails on purpose in places: the errors belong there and do not\n"
-                          "count for the exit status.\n");
+        fmt::print(where,
+                   "This was the embedded site, which fails on purpose in places: the errors belong there and do not\n"
+                   "count for the exit status.\n");
     if (std::fflush(where) != 0) throw output_error(std::string("cannot write the table: ") + std::strerror(errno));
 }
 
@@ -95,7 +95,7 @@ eddy::task<int> scrape(const options& o) {
     const std::vector<url> start = parse_urls(texts, report, numbers);
     crawler c(o, out, report, numbers);
 
-    std::exception_ptr ended_by;  // there is no co_await in a handler, so the clearing up happens behind it
+    std::exception_ptr ended_by; // there is no co_await in a handler, so the clearing up happens behind it
     try {
         co_await crawl(c, start, report, lag);
     } catch (...) {
@@ -107,7 +107,7 @@ eddy::task<int> scrape(const options& o) {
     });
     if (!out.failed()) print_summary(o, path, summary(numbers, report.elapsed(), lag.samples()));
     if (ended_by) std::rethrow_exception(ended_by);
-    co_return start.size() < texts.size() || c.failed() > 0 ? 1 : 0;
+    co_return start.size()<texts.size() || c.failed()> 0 ? 1 : 0;
 }
 
 int fail(const char* message) {
@@ -115,7 +115,7 @@ int fail(const char* message) {
     return 1;
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     try {

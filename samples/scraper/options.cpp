@@ -80,20 +80,21 @@ milliseconds as_milliseconds(double seconds) {
     return milliseconds(std::llround(seconds * 1000));
 }
 
-// The demo's site is on one host, on this machine, and some of its pages never answer: short delays, and many at a time.
+// The demo's site is on one host, on this machine, and some of its pages never answer: short delays, and many at a
+// time.
 void apply_defaults(options& o, const given_values& given) {
     o.per_host = given.per_host.value_or(o.demo ? 24 : 8);
     o.timeout = given.timeout.value_or(milliseconds(o.demo ? 1500 : 10'000));
     o.first_retry_delay = milliseconds(o.demo ? 100 : 500);
 }
 
-}  // namespace
+} // namespace
 
 options parse_options(std::span<const char* const> arguments) {
     options o;
     given_values given;
     argument_reader reader(arguments);
-    bool only_urls = false;  // after --
+    bool only_urls = false; // after --
     while (reader.next(only_urls)) {
         const std::string_view name = reader.name();
         if (only_urls || !name.starts_with('-'))
@@ -157,4 +158,4 @@ command line is wrong, 128 + N after signal N (130 after Ctrl-C). Pages found on
 )";
 }
 
-}  // namespace scraper
+} // namespace scraper

@@ -23,12 +23,13 @@ void write_to_standard_output(std::string_view text) {
     }
 }
 
-}  // namespace
+} // namespace
 
 eddy::task<> output::open() {
     if (path_.empty() || path_ == "-") co_return;
     try {
-        file_ = co_await eddy::file::open(path_, eddy::file::mode::write | eddy::file::mode::create | eddy::file::mode::truncate);
+        file_ = co_await eddy::file::open(path_, eddy::file::mode::write | eddy::file::mode::create |
+                                                     eddy::file::mode::truncate);
     } catch (const std::system_error& e) {
         fail("open", e);
     }
@@ -49,7 +50,7 @@ eddy::task<> output::put(const std::string& line) {
     if (file_)
         co_await file_->write(std::string_view(line));
     else
-        co_await eddy::offload(write_to_standard_output, std::string_view(line));  // the line outlives the call
+        co_await eddy::offload(write_to_standard_output, std::string_view(line)); // the line outlives the call
 }
 
 eddy::task<> output::close() {
@@ -67,4 +68,4 @@ void output::fail(const char* what, const std::system_error& e) {
     throw output_error("cannot " + std::string(what) + " " + name + ": " + e.code().message());
 }
 
-}  // namespace scraper
+} // namespace scraper

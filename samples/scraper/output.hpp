@@ -25,8 +25,8 @@ public:
     /// Throws `output_error`, as all of these do.
     [[nodiscard]] eddy::task<> open();
     /// Writes a line, with its line break. Many tasks may write; lines come out whole, one after the other. If it is
-    /// cancelled the line is out or it is not, but never half. After a failure nothing more is written, without an error:
-    /// one is enough.
+    /// cancelled the line is out or it is not, but never half. After a failure nothing more is written, without an
+    /// error: one is enough.
     [[nodiscard]] eddy::task<> write(std::string line);
     [[nodiscard]] eddy::task<> close();
 
@@ -42,4 +42,4 @@ private:
     bool failed_ = false;
 };
 
-}  // namespace scraper
+} // namespace scraper

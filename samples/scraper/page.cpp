@@ -56,8 +56,9 @@ bool has_word(std::string_view list, std::string_view word) {
 
 // Elements that may stand in the middle of a word.
 bool is_inline(std::string_view element) {
-    constexpr std::array<std::string_view, 20> names{"a",   "abbr", "acronym", "b", "big", "cite", "code",   "em",  "font", "i",
-                                                     "kbd", "mark", "s",       "q", "small", "span", "strong", "sub", "sup",  "u"};
+    constexpr std::array<std::string_view, 20> names{"a",     "abbr", "acronym", "b",   "big",  "cite", "code",
+                                                     "em",    "font", "i",       "kbd", "mark", "s",    "q",
+                                                     "small", "span", "strong",  "sub", "sup",  "u"};
     return std::find(names.begin(), names.end(), element) != names.end();
 }
 
@@ -158,10 +159,10 @@ private:
     bool nofollow_ = false;
 };
 
-}  // namespace
+} // namespace
 
 page_content parse_page(const std::string& html, const std::string& content_type, const url& address) {
-    static const bool initialised = (xmlInitParser(), true);  // once, whichever worker comes first
+    static const bool initialised = (xmlInitParser(), true); // once, whichever worker comes first
     (void)initialised;
     // We decode ourselves and give libxml2 nothing but UTF-8: left to itself it stops at the first byte that does not
     // fit the charset it has guessed.
@@ -175,4 +176,4 @@ page_content parse_page(const std::string& html, const std::string& content_type
     return content;
 }
 
-}  // namespace scraper
+} // namespace scraper

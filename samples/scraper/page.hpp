@@ -12,14 +12,15 @@ namespace scraper {
 
 struct page_link {
     url target;
-    bool nofollow = false;  // the page asks crawlers not to go there: rel=nofollow, or a <meta name=robots> for all its links
+    bool nofollow =
+        false; // the page asks crawlers not to go there: rel=nofollow, or a <meta name=robots> for all its links
 };
 
 struct page_content {
     std::string title;
     std::string charset;
-    text_statistics text;          // of what a reader sees: without scripts and styles
-    std::vector<page_link> links{};  // each target once, in order of appearance; web addresses only
+    text_statistics text;           // of what a reader sees: without scripts and styles
+    std::vector<page_link> links{}; // each target once, in order of appearance; web addresses only
 };
 
 /// Parses an HTML page, however broken; all text in the result is valid UTF-8. Takes a while (milliseconds for a big
@@ -27,4 +28,4 @@ struct page_content {
 /// `address` is where the page came from, `content_type` the HTTP header of that name, or empty.
 [[nodiscard]] page_content parse_page(const std::string& html, const std::string& content_type, const url& address);
 
-}  // namespace scraper
+} // namespace scraper

@@ -14,7 +14,7 @@ std::vector<std::string> addresses(const std::vector<page_link>& links, bool nof
     return result;
 }
 
-}  // namespace
+} // namespace
 
 std::string to_json_line(const page_record& r) {
     json_object o;
@@ -33,4 +33,4 @@ std::string to_json_line(const page_record& r) {
     return o.str() + '\n';
 }
 
-}  // namespace scraper
+} // namespace scraper

@@ -35,7 +35,7 @@ void text_row(std::string& table, std::string_view what, const std::string& text
     table += fmt::format("  {:<32}{:>8}\n", what, text);
 }
 
-}  // namespace
+} // namespace
 
 reporter::reporter(const statistics& numbers, bool show_progress) : numbers_(numbers), show_progress_(show_progress) {}
 
@@ -51,9 +51,9 @@ eddy::task<> reporter::progress() {
     };
     const line_end at_end{*this};
     while (show_progress_) {
-        const std::string line =
-            fmt::format("{} pages, {} waiting, {} running, {:.0f}/s, {} errors", numbers_.pages, numbers_.unfinished - numbers_.running,
-                        numbers_.running, rate(numbers_.pages, elapsed()), numbers_.error_count());
+        const std::string line = fmt::format("{} pages, {} waiting, {} running, {:.0f}/s, {} errors", numbers_.pages,
+                                             numbers_.unfinished - numbers_.running, numbers_.running,
+                                             rate(numbers_.pages, elapsed()), numbers_.error_count());
         fmt::print(stderr, "\r\033[K{}", line);
         std::fflush(stderr);
         co_await eddy::sleep_for(std::chrono::milliseconds(100));
@@ -74,7 +74,8 @@ void reporter::tell_interruption(std::size_t running, std::chrono::seconds grace
                      grace.count()));
 }
 
-std::string summary(statistics n, std::chrono::duration<double> elapsed, std::vector<std::chrono::microseconds> loop_lag) {
+std::string summary(statistics n, std::chrono::duration<double> elapsed,
+                    std::vector<std::chrono::microseconds> loop_lag) {
     std::string table = fmt::format("{} pages in {:.1f} s\n", n.pages, elapsed.count());
     text_row(table, "pages/s", fmt::format("{:.1f}", rate(n.pages, elapsed)));
     text_row(table, "bytes", human_bytes(n.bytes));
@@ -96,4 +97,4 @@ std::string summary(statistics n, std::chrono::duration<double> elapsed, std::ve
     return table;
 }
 
-}  // namespace scraper
+} // namespace scraper

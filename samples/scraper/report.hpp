@@ -36,4 +36,4 @@ private:
 [[nodiscard]] std::string summary(statistics numbers, std::chrono::duration<double> elapsed,
                                   std::vector<std::chrono::microseconds> loop_lag);
 
-}  // namespace scraper
+} // namespace scraper

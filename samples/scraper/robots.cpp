@@ -67,8 +67,8 @@ bool matches(std::string_view pattern, std::string_view text) {
     if (anchored) pattern.remove_suffix(1);
     std::size_t p = 0;
     std::size_t t = 0;
-    std::size_t after_star = std::string_view::npos;  // in the pattern
-    std::size_t swallowed_to = 0;                     // in the text
+    std::size_t after_star = std::string_view::npos; // in the pattern
+    std::size_t swallowed_to = 0;                    // in the text
     for (;;) {
         if (p == pattern.size() && (!anchored || t == text.size())) return true;
         if (p < pattern.size() && pattern[p] == '*') {
@@ -86,18 +86,18 @@ bool matches(std::string_view pattern, std::string_view text) {
     }
 }
 
-}  // namespace
+} // namespace
 
 robots_rules robots_rules::parse(std::string_view text, std::string_view agent) {
-    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
-    if (text.size() > size_limit) text = text.substr(0, text.find_last_of("\r\n", size_limit));  // no half a line
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);                                // a byte order mark
+    if (text.size() > size_limit) text = text.substr(0, text.find_last_of("\r\n", size_limit)); // no half a line
 
-    robots_rules ours;       // of all groups that name us
-    robots_rules everyones;  // of all groups that name *
+    robots_rules ours;      // of all groups that name us
+    robots_rules everyones; // of all groups that name *
     bool named = false;
-    bool for_us = false;  // about the group that is being read
+    bool for_us = false; // about the group that is being read
     bool for_all = false;
-    bool in_rules = true;  // the next user-agent line begins a new group
+    bool in_rules = true; // the next user-agent line begins a new group
     while (!text.empty()) {
         const auto end = text.find_first_of("\r\n");
         const std::optional<line> l = split(text.substr(0, end));
@@ -108,9 +108,10 @@ robots_rules robots_rules::parse(std::string_view text, std::string_view agent) 
             for_all = for_all || l->value == "*";
             for_us = for_us || equal_without_case(product_token(l->value), agent);
             named = named || for_us;
-        } else if (const bool allow = equal_without_case(l->key, "allow"); allow || equal_without_case(l->key, "disallow")) {
+        } else if (const bool allow = equal_without_case(l->key, "allow");
+                   allow || equal_without_case(l->key, "disallow")) {
             in_rules = true;
-            if (l->value.empty()) continue;  // "Disallow:" forbids nothing
+            if (l->value.empty()) continue; // "Disallow:" forbids nothing
             if (for_us) ours.rules_.push_back({normal_pattern(l->value), allow});
             if (for_all) everyones.rules_.push_back({normal_pattern(l->value), allow});
         }
@@ -131,4 +132,4 @@ bool robots_rules::allows(std::string_view target) const {
     return !best || best->allow;
 }
 
-}  // namespace scraper
+} // namespace scraper

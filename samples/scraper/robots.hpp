@@ -29,4 +29,4 @@ private:
     std::vector<rule> rules_;
 };
 
-}  // namespace scraper
+} // namespace scraper

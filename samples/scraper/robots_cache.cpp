@@ -9,10 +9,11 @@ namespace {
 
 // 4xx: there is none, so everything is allowed. 5xx: nobody knows, so nothing is (RFC 9309, section 2.3.1).
 failure unavailable(const url& robots, int status) {
-    return failure{"no robots.txt", robots.text + " answered with status " + std::to_string(status) + ", so nothing there may be fetched"};
+    return failure{"no robots.txt", robots.text + " answered with status " + std::to_string(status) +
+                                        ", so nothing there may be fetched"};
 }
 
-}  // namespace
+} // namespace
 
 eddy::task<robots_cache::verdict> robots_cache::check(const url& address) {
     site& s = sites_[address.origin];
@@ -47,4 +48,4 @@ eddy::task<> robots_cache::ask(const url& address, site& s) {
     }
 }
 
-}  // namespace scraper
+} // namespace scraper

@@ -21,7 +21,7 @@ public:
     /// What RFC 9309 makes of a site's answer.
     struct verdict {
         bool allowed = true;
-        std::optional<failure> error;  // the site or its robots.txt cannot be reached, so nothing there is allowed
+        std::optional<failure> error; // the site or its robots.txt cannot be reached, so nothing there is allowed
     };
     [[nodiscard]] eddy::task<verdict> check(const url& address);
 
@@ -37,7 +37,7 @@ private:
     fetcher& fetcher_;
     int retries_;
     backoff backoff_;
-    std::map<std::string, site> sites_;  // by origin
+    std::map<std::string, site> sites_; // by origin
 };
 
-}  // namespace scraper
+} // namespace scraper

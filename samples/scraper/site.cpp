@@ -15,7 +15,7 @@ eddy::http::response to_response(const site_page& page) {
     return r;
 }
 
-}  // namespace
+} // namespace
 
 site::site(std::uint32_t seed) : plan_(seed), server_([this](eddy::http::request q) { return answer(std::move(q)); }) {}
 
@@ -33,16 +33,24 @@ eddy::task<eddy::http::response> site::answer(eddy::http::request q) {
     const site_page* page = plan_.find(q.path());
     if (!page) co_return eddy::http::response(404, "<title>Not found</title>", "text/html");
     switch (page->how) {
-        case manner::plain: break;
-        case manner::slow: co_await eddy::sleep_for(1ms * page->delay_ms); break;
-        case manner::hanging: co_await eddy::sleep_for(1h); break;
-        case manner::truncated: co_return to_response(*page).truncate_after(page->body.size() / 2);
-        case manner::rude:
-        case manner::garbage: co_return eddy::http::response::raw(page->body);
-        case manner::flaky:
-            if (asked_[std::string(q.path())]++ < page->failures) co_return eddy::http::response(503, "not now", "text/plain");
+    case manner::plain:
+        break;
+    case manner::slow:
+        co_await eddy::sleep_for(1ms * page->delay_ms);
+        break;
+    case manner::hanging:
+        co_await eddy::sleep_for(1h);
+        break;
+    case manner::truncated:
+        co_return to_response(*page).truncate_after(page->body.size() / 2);
+    case manner::rude:
+    case manner::garbage:
+        co_return eddy::http::response::raw(page->body);
+    case manner::flaky:
+        if (asked_[std::string(q.path())]++ < page->failures)
+            co_return eddy::http::response(503, "not now", "text/plain");
     }
     co_return to_response(*page);
 }
 
-}  // namespace scraper
+} // namespace scraper

@@ -28,8 +28,8 @@ private:
     [[nodiscard]] eddy::task<eddy::http::response> answer(eddy::http::request q);
 
     site_plan plan_;
-    std::map<std::string, int, std::less<>> asked_;  // for flaky pages: how often
+    std::map<std::string, int, std::less<>> asked_; // for flaky pages: how often
     eddy::http::server server_;
 };
 
-}  // namespace scraper
+} // namespace scraper

@@ -26,8 +26,9 @@ private:
 
 std::string words(dice& d, int n) {
     constexpr std::array<std::string_view, 24> lexicon{
-        "eddy",  "river",  "whirl", "drift",  "current", "stone", "bridge", "reed",  "ripple", "shallow", "Strömung", "Fluß",
-        "rivière", "été",  "onde",  "remolino", "año",   "вода",  "река",   "渦",    "川",     "νερό",    "don’t",    "well-known"};
+        "eddy",   "river",   "whirl",    "drift", "current", "stone", "bridge", "reed",
+        "ripple", "shallow", "Strömung", "Fluß",  "rivière", "été",   "onde",   "remolino",
+        "año",    "вода",    "река",     "渦",    "川",      "νερό",  "don’t",  "well-known"};
     std::string text;
     for (int i = 0; i < n; ++i) {
         if (i > 0) text += ' ';
@@ -39,11 +40,16 @@ std::string words(dice& d, int n) {
 // The same page can be linked to in many ways; a scraper has to see that it is one page.
 std::string spelling(dice& d, int page) {
     switch (d.below(6)) {
-        case 0: return fmt::format("{}", page);  // next to this page
-        case 1: return fmt::format("../page/{}", page);
-        case 2: return fmt::format("/page/./{}#part-{}", page, d.below(9));
-        case 3: return fmt::format("/%70age/{}", page);
-        default: return fmt::format("/page/{}", page);
+    case 0:
+        return fmt::format("{}", page); // next to this page
+    case 1:
+        return fmt::format("../page/{}", page);
+    case 2:
+        return fmt::format("/page/./{}#part-{}", page, d.below(9));
+    case 3:
+        return fmt::format("/%70age/{}", page);
+    default:
+        return fmt::format("/page/{}", page);
     }
 }
 
@@ -85,15 +91,16 @@ void add_failures(page_map& pages, dice& d) {
         pages[fmt::format("/truncated/{}", i)] = site_page{.how = manner::truncated, .body = text};
     }
     pages["/rude"] = site_page{.how = manner::rude};
-    pages["/garbage"] = site_page{.how = manner::garbage, .body = "220 mail.example.org ESMTP, and no HTTP at all\r\n\r\n"};
+    pages["/garbage"] =
+        site_page{.how = manner::garbage, .body = "220 mail.example.org ESMTP, and no HTTP at all\r\n\r\n"};
 }
 
 void add_charsets(page_map& pages) {
-    const std::string body = html("Caf\xE9", "L'\xE9t\xE9 \xE0 la rivi\xE8re", "");  // ISO-8859-1
+    const std::string body = html("Caf\xE9", "L'\xE9t\xE9 \xE0 la rivi\xE8re", ""); // ISO-8859-1
     pages["/latin1/declared"] = site_page{.content_type = "text/html; charset=ISO-8859-1", .body = body};
-    pages["/latin1/meta"] = site_page{
-        .content_type = "text/html",
-        .body = html("Caf\xE9", "L'\xE9t\xE9 \xE0 la rivi\xE8re", "", "<meta charset=\"iso-8859-1\">")};
+    pages["/latin1/meta"] =
+        site_page{.content_type = "text/html",
+                  .body = html("Caf\xE9", "L'\xE9t\xE9 \xE0 la rivi\xE8re", "", "<meta charset=\"iso-8859-1\">")};
     pages["/latin1/undeclared"] = site_page{.content_type = "text/html", .body = body};
     pages["/utf8/invalid"] = site_page{.body = html("Half a caf\xC3", "bytes \xFF\xFE that \xC0\xAF mean nothing", "")};
     pages["/utf8/nul"] = site_page{.body = html(std::string("zero\0byte", 9), "text", "")};
@@ -111,14 +118,18 @@ void add_oddities(page_map& pages, dice& d) {
     pages["/empty"] = site_page{};
     pages["/no-content"] = site_page{.status = 204, .content_type = ""};
     pages["/text.txt"] = site_page{.content_type = "text/plain; charset=utf-8", .body = "no <a href=/trap>HTML</a>\n"};
-    pages["/image.png"] = site_page{.content_type = "image/png", .body = std::string("\x89PNG\r\n\x1A\n\0\0\0\rIHDR", 16)};
-    pages["/meta-nofollow"] = site_page{.body = html("Go no further", "…", link(d, "/trap"), "<meta name=\"robots\" content=\"nofollow\">")};
+    pages["/image.png"] =
+        site_page{.content_type = "image/png", .body = std::string("\x89PNG\r\n\x1A\n\0\0\0\rIHDR", 16)};
+    pages["/meta-nofollow"] =
+        site_page{.body = html("Go no further", "…", link(d, "/trap"), "<meta name=\"robots\" content=\"nofollow\">")};
     pages["/base"] = site_page{.body = html("Base", "…", link(d, "based"), "<base href=\"/below/\">")};
     pages["/below/based"] = site_page{.body = html("Below", "found by its base", "")};
-    for (const char* path : {"/private/1", "/private/2", "/trap"}) pages[path] = site_page{.body = html("Private", "not for robots", "")};
+    for (const char* path : {"/private/1", "/private/2", "/trap"})
+        pages[path] = site_page{.body = html("Private", "not for robots", "")};
     pages["/private/open"] = site_page{.body = html("Open", "for robots, too", "")};
-    pages["/robots.txt"] = site_page{.content_type = "text/plain",
-                                     .body = "# The site's rules\nUser-agent: *\nDisallow: /private\nAllow: /private/open$\nDisallow: /trap\n"};
+    pages["/robots.txt"] = site_page{
+        .content_type = "text/plain",
+        .body = "# The site's rules\nUser-agent: *\nDisallow: /private\nAllow: /private/open$\nDisallow: /trap\n"};
 }
 
 // What the ordinary pages link to beside each other.
@@ -127,11 +138,12 @@ std::vector<std::string> special_links(const page_map& pages) {
     for (const auto& [path, page] : pages)
         if (path != "/robots.txt" && path != "/trap" && path != "/below/based") links.push_back(path);
     for (int i = 1; i <= 5; ++i) links.push_back(fmt::format("/missing/{}", i));
-    for (const char* href : {"mailto:nobody@example.org", "javascript:void(0)", "http://[", "/image.png#x", ""}) links.emplace_back(href);
+    for (const char* href : {"mailto:nobody@example.org", "javascript:void(0)", "http://[", "/image.png#x", ""})
+        links.emplace_back(href);
     return links;
 }
 
-}  // namespace
+} // namespace
 
 site_plan::site_plan(std::uint32_t seed, int ordinary_pages) {
     dice d(seed);
@@ -148,12 +160,14 @@ site_plan::site_plan(std::uint32_t seed, int ordinary_pages) {
     for (int i = 0; i < ordinary_pages; ++i) {
         std::string links = std::move(extra[static_cast<std::size_t>(i)]);
         // A tree with three branches at each page reaches them all; some more links make a web of it.
-        for (int child = 3 * i + 1; child <= 3 * i + 3 && child < ordinary_pages; ++child) links += link(d, spelling(d, child));
+        for (int child = 3 * i + 1; child <= 3 * i + 3 && child < ordinary_pages; ++child)
+            links += link(d, spelling(d, child));
         for (int n = d.below(5); n > 0; --n) links += link(d, spelling(d, d.below(ordinary_pages)));
         const bool slow = i % 13 == 5;
-        pages_[fmt::format("/page/{}", i)] = site_page{.how = slow ? manner::slow : manner::plain,
-                                                       .body = html(fmt::format("Page {}: {}", i, words(d, 3)), words(d, 50 + d.below(200)), links),
-                                                       .delay_ms = slow ? 100 + d.below(300) : 0};
+        pages_[fmt::format("/page/{}", i)] =
+            site_page{.how = slow ? manner::slow : manner::plain,
+                      .body = html(fmt::format("Page {}: {}", i, words(d, 3)), words(d, 50 + d.below(200)), links),
+                      .delay_ms = slow ? 100 + d.below(300) : 0};
     }
     pages_["/"] = site_page{.body = html("The embedded site", words(d, 30), link(d, "/page/0"))};
 }
@@ -163,4 +177,4 @@ const site_page* site_plan::find(std::string_view path) const {
     return at == pages_.end() ? nullptr : &at->second;
 }
 
-}  // namespace scraper
+} // namespace scraper

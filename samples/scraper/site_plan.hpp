@@ -11,13 +11,13 @@ namespace scraper {
 
 /// How a page behaves. The web has all of these.
 enum class manner {
-    plain,      // answers at once
-    slow,       // answers after a while
-    flaky,      // answers 503 at first
-    hanging,    // never answers
-    truncated,  // ends in the middle
-    rude,       // closes the connection instead of an answer
-    garbage,    // answers, but not in HTTP
+    plain,     // answers at once
+    slow,      // answers after a while
+    flaky,     // answers 503 at first
+    hanging,   // never answers
+    truncated, // ends in the middle
+    rude,      // closes the connection instead of an answer
+    garbage,   // answers, but not in HTTP
 };
 
 struct site_page {
@@ -25,9 +25,9 @@ struct site_page {
     int status = 200;
     std::string content_type = "text/html; charset=utf-8";
     std::string body{};
-    std::string location{};  // of a redirect
-    int delay_ms = 0;      // of a slow page
-    int failures = 0;      // of a flaky one
+    std::string location{}; // of a redirect
+    int delay_ms = 0;       // of a slow page
+    int failures = 0;       // of a flaky one
 };
 
 class site_plan {
@@ -42,4 +42,4 @@ private:
     std::map<std::string, site_page, std::less<>> pages_;
 };
 
-}  // namespace scraper
+} // namespace scraper

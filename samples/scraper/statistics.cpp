@@ -26,9 +26,10 @@ std::size_t statistics::error_count() const {
 std::chrono::microseconds percentile(std::vector<std::chrono::microseconds>& samples, double p) {
     if (samples.empty()) return {};
     const auto rank = static_cast<std::size_t>(std::ceil(p * static_cast<double>(samples.size())));
-    const auto nth = samples.begin() + static_cast<std::ptrdiff_t>(std::clamp<std::size_t>(rank, 1, samples.size()) - 1);
+    const auto nth =
+        samples.begin() + static_cast<std::ptrdiff_t>(std::clamp<std::size_t>(rank, 1, samples.size()) - 1);
     std::nth_element(samples.begin(), nth, samples.end());
     return *nth;
 }
 
-}  // namespace scraper
+} // namespace scraper

@@ -19,25 +19,44 @@ bool is_in(const std::array<range, N>& ranges, char32_t c) noexcept {
 }
 
 bool is_white_space(char32_t c) noexcept {
-    constexpr std::array<range, 8> ranges{{{0x09, 0x0D}, {0x20, 0x20}, {0x85, 0x85}, {0xA0, 0xA0},
-                                           {0x1680, 0x1680}, {0x2000, 0x200A}, {0x2028, 0x202F}, {0x3000, 0x3000}}};
+    constexpr std::array<range, 8> ranges{{{0x09, 0x0D},
+                                           {0x20, 0x20},
+                                           {0x85, 0x85},
+                                           {0xA0, 0xA0},
+                                           {0x1680, 0x1680},
+                                           {0x2000, 0x200A},
+                                           {0x2028, 0x202F},
+                                           {0x3000, 0x3000}}};
     return is_in(ranges, c);
 }
 
 // Scripts without spaces: a character is the best guess at a word.
 bool is_word_alone(char32_t c) noexcept {
-    constexpr std::array<range, 6> ranges{{{0x3041, 0x30FF}, {0x3400, 0x4DBF}, {0x4E00, 0x9FFF}, {0xF900, 0xFAFF},
-                                           {0xFF66, 0xFF9D}, {0x20000, 0x323AF}}};
+    constexpr std::array<range, 6> ranges{
+        {{0x3041, 0x30FF}, {0x3400, 0x4DBF}, {0x4E00, 0x9FFF}, {0xF900, 0xFAFF}, {0xFF66, 0xFF9D}, {0x20000, 0x323AF}}};
     return is_in(ranges, c);
 }
 
 // A letter or digit. Outside of ASCII: whatever is no punctuation, symbol or control character.
 bool is_word_part(char32_t c) noexcept {
     if (c < 0x80) return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-    constexpr std::array<range, 17> others{{{0x80, 0xA9}, {0xAB, 0xB4}, {0xB6, 0xB9}, {0xBB, 0xBF}, {0xD7, 0xD7},
-                                            {0xF7, 0xF7}, {0x2000, 0x206F}, {0x20A0, 0x20CF}, {0x2190, 0x2BFF},
-                                            {0x3000, 0x3004}, {0x3008, 0x3020}, {0xE000, 0xF8FF}, {0xFE10, 0xFE6F},
-                                            {0xFF00, 0xFF0F}, {0xFF1A, 0xFF20}, {0xFFF0, 0xFFFF}, {0x1F000, 0x1FAFF}}};
+    constexpr std::array<range, 17> others{{{0x80, 0xA9},
+                                            {0xAB, 0xB4},
+                                            {0xB6, 0xB9},
+                                            {0xBB, 0xBF},
+                                            {0xD7, 0xD7},
+                                            {0xF7, 0xF7},
+                                            {0x2000, 0x206F},
+                                            {0x20A0, 0x20CF},
+                                            {0x2190, 0x2BFF},
+                                            {0x3000, 0x3004},
+                                            {0x3008, 0x3020},
+                                            {0xE000, 0xF8FF},
+                                            {0xFE10, 0xFE6F},
+                                            {0xFF00, 0xFF0F},
+                                            {0xFF1A, 0xFF20},
+                                            {0xFFF0, 0xFFFF},
+                                            {0x1F000, 0x1FAFF}}};
     return !is_in(others, c);
 }
 
@@ -45,8 +64,8 @@ bool is_apostrophe(char32_t c) noexcept {
     return c == '\'' || c == 0x2019;
 }
 
-// How a first byte says that more follow: their number, the bits it holds itself, and the smallest character that may be
-// written at this length.
+// How a first byte says that more follow: their number, the bits it holds itself, and the smallest character that may
+// be written at this length.
 struct lead {
     std::size_t more;
     char32_t bits;
@@ -60,7 +79,7 @@ lead read_lead(unsigned char byte) noexcept {
     return {0, 0, 0};
 }
 
-}  // namespace
+} // namespace
 
 decoded take_character(std::string_view& text) noexcept {
     const auto first = static_cast<unsigned char>(text.front());
@@ -72,7 +91,7 @@ decoded take_character(std::string_view& text) noexcept {
     for (std::size_t i = 0; i < l.more; ++i) {
         if (text.empty()) return {replacement_character, false};
         const auto byte = static_cast<unsigned char>(text.front());
-        if ((byte & 0xC0U) != 0x80U) return {replacement_character, false};  // not ours: left for the next call
+        if ((byte & 0xC0U) != 0x80U) return {replacement_character, false}; // not ours: left for the next call
         c = (c << 6U) | (byte & 0x3FU);
         text.remove_prefix(1);
     }
@@ -119,7 +138,7 @@ std::string to_valid_utf8(std::string_view text) {
 text_statistics count(std::string_view text) noexcept {
     text_statistics result;
     bool in_word = false;
-    bool in_space = true;  // white space at the start does not count
+    bool in_space = true; // white space at the start does not count
     bool after_apostrophe = false;
     while (!text.empty()) {
         const char32_t c = take_character(text).character;
@@ -143,7 +162,7 @@ text_statistics count(std::string_view text) noexcept {
             in_word = false;
         }
     }
-    if (in_space && result.characters > 0) --result.characters;  // nor does white space at the end
+    if (in_space && result.characters > 0) --result.characters; // nor does white space at the end
     return result;
 }
 
@@ -163,4 +182,4 @@ std::string collapse_white_space(std::string_view text) {
     return out;
 }
 
-}  // namespace scraper
+} // namespace scraper

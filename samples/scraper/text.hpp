@@ -26,15 +26,15 @@ void append_character(std::string& out, char32_t character);
 [[nodiscard]] std::string to_valid_utf8(std::string_view text);
 
 struct text_statistics {
-    std::size_t characters = 0;  // code points; a run of white space counts as one
+    std::size_t characters = 0; // code points; a run of white space counts as one
     std::size_t words = 0;
 };
 
-/// Counts without knowing the language: a word is a run of letters and digits, with apostrophes inside; each character of
-/// a script that is written without spaces (Han, Hiragana, Katakana) counts as one.
+/// Counts without knowing the language: a word is a run of letters and digits, with apostrophes inside; each character
+/// of a script that is written without spaces (Han, Hiragana, Katakana) counts as one.
 [[nodiscard]] text_statistics count(std::string_view text) noexcept;
 
 /// Runs of white space become one blank; none is left at the ends.
 [[nodiscard]] std::string collapse_white_space(std::string_view text);
 
-}  // namespace scraper
+} // namespace scraper

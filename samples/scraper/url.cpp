@@ -64,7 +64,7 @@ std::string printable(std::string_view text) {
 }
 
 std::string host_of(CURLU* handle) {
-#ifdef CURLU_PUNYCODE  // libcurl 7.88: an international name in the ASCII form that DNS and HTTP use
+#ifdef CURLU_PUNYCODE // libcurl 7.88: an international name in the ASCII form that DNS and HTTP use
     if (std::string ascii = get_part(handle, CURLUPART_HOST, CURLU_PUNYCODE); !ascii.empty()) return lower(ascii);
 #endif
     return lower(get_part(handle, CURLUPART_HOST));
@@ -96,7 +96,8 @@ int hex_value(char c) {
 }
 
 bool is_unreserved(char c) {
-    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '.' || c == '_' ||
+           c == '~';
 }
 
 void append_encoded(std::string& out, char c) {
@@ -105,7 +106,7 @@ void append_encoded(std::string& out, char c) {
     out += {'%', digits[byte >> 4U], digits[byte & 15U]};
 }
 
-}  // namespace
+} // namespace
 
 url parse_url(std::string_view text) {
     const auto fail = [&](std::string_view why) {
@@ -115,7 +116,8 @@ url parse_url(std::string_view text) {
     if (address.find('\0') != std::string_view::npos) throw fail("it holds a NUL byte");
     if (address.find("://") == std::string_view::npos) throw fail("it has no scheme (write http://… or https://…)");
     const url_handle handle = make_handle();
-    if (const CURLUcode code = set_address(handle.get(), address); code != CURLUE_OK) throw fail(curl_url_strerror(code));
+    if (const CURLUcode code = set_address(handle.get(), address); code != CURLUE_OK)
+        throw fail(curl_url_strerror(code));
     if (!is_web(handle.get())) throw fail("only http and https can be fetched");
     return normal_form(handle.get());
 }
@@ -153,4 +155,4 @@ std::string normalise_percent_encoding(std::string_view text) {
     return out;
 }
 
-}  // namespace scraper
+} // namespace scraper

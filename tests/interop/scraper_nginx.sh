@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The scraper against a real nginx: every page of a tree is found, whatever else is on the command line.
+# shellcheck source=tests/lib/program.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/program.sh"
 program scraper
 nginx=$(PATH=$PATH:/usr/sbin:/sbin command -v nginx) || skip "there is no nginx"

@@ -101,6 +101,7 @@ public:
     }
 
 protected:
+    /// Leaves no room.
     virtual task<> fill() {
         const int fd = pair_->client.native_handle();
         const std::string block(1 << 20, 'x');
@@ -131,16 +132,14 @@ private:
 
 class shutdown_write_rig final : public outgoing_rig {
 public:
-    ~shutdown_write_rig() override {
-        if (first_) first_.cancel();
-    }
-    task<> wait() override {
-        if (!first_) first_ = spawn(write_text(pair_->client, "before the end"));
-        co_await this_task::yield();
-        co_await pair_->client.shutdown_write();
-    }
+    ~shutdown_write_rig() override { first_.cancel(); }
+    task<> wait() override { co_await pair_->client.shutdown_write(); }
 
 private:
+    task<> fill() override {
+        co_await outgoing_rig::fill();
+        first_ = spawn(write_text(pair_->client, "before the end"));
+    }
     task_handle<> first_;
 };
 

@@ -48,7 +48,7 @@ void never_return() {
 
 task<> leave_worker_behind() {
     spawn([]() -> task<> { co_await offload(&never_return); }, {.name = "the stuck one"});
-    while (this_loop().stats().pool_jobs == 0) co_await this_task::yield();
+    while (this_loop().default_pool().running() == 0) co_await this_task::yield();
     say("main ends");
 }
 
@@ -64,7 +64,7 @@ TEST_CASE("child: interrupted", "[.child]") {
     leave(run_main(noisy([]() -> task<> { co_await sleep_for(1ms); })));
 }
 
-TEST_CASE("child: interrupted, with a long cleanup", "[.child]") {
+TEST_CASE("child: interrupted with a long cleanup", "[.child]") {
     leave(run_main(noisy(&sleep_long)));
 }
 
@@ -81,7 +81,7 @@ TEST_CASE("SG-08 SG-11 a first SIGINT or SIGTERM lets the program clean up and e
 TEST_CASE("SG-10 a second signal kills the program the default way, whichever comes first") {
     for (const int first : {SIGINT, SIGTERM}) {
         for (const int second : {SIGINT, SIGTERM}) {
-            child c("child: interrupted, with a long cleanup");
+            child c("child: interrupted with a long cleanup");
             CHECK(c.prints("READY"));
             c.signal(first);
             CHECK(c.prints("cleaning"));
@@ -92,12 +92,12 @@ TEST_CASE("SG-10 a second signal kills the program the default way, whichever co
     }
 }
 
-TEST_CASE("child: stuck cleanup, short grace", "[.child]") {
+TEST_CASE("child: stuck cleanup and a short grace", "[.child]") {
     leave(run_main(noisy(&sleep_long), {.grace = 10ms}));
 }
 
 TEST_CASE("RN-11 R16 a cleanup that outlives the grace period is named, and its shield is broken") {
-    child c("child: stuck cleanup, short grace");
+    child c("child: stuck cleanup and a short grace");
     CHECK(c.prints("READY"));
     c.signal(SIGTERM);
     CHECK(c.wait() == "exit 143");

@@ -81,7 +81,7 @@ expect_not_in() {
 
 wait_for_line() {
     local i
-    for ((i = 0; i < 400; ++i)); do
+    for ((i = 0; i < 400; ++i)); do # 20 s
         if grep -qE -- "$2" "$1" 2>/dev/null; then return; fi
         sleep 0.05
     done

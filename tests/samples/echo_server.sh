@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The echo server: says where it listens, echoes to many at a time, and ends by SIGTERM.
+# shellcheck source=tests/lib/program.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/program.sh"
 program echo_server
 

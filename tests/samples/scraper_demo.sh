@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The scraper on its embedded site: everything is found, and it takes no longer than it may.
+# shellcheck source=tests/lib/program.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/program.sh"
 program scraper
 

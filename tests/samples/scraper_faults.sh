@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What can go wrong with the command line and the output: a message that names the thing, an exit status, and no hang.
+# shellcheck source=tests/lib/program.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/program.sh"
 program scraper
 

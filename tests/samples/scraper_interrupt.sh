@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Ctrl-C: once, it ends in good order; twice, it ends.
+# shellcheck source=tests/lib/program.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/program.sh"
 program scraper
 

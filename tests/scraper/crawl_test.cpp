@@ -96,7 +96,7 @@ eddy::task<result> crawl_one(const options& o, std::string address) {
     co_return r;
 }
 
-}  // namespace
+} // namespace
 
 EDDY_TEST("all pages of the demo are visited once, and nothing that robots.txt forbids") {
     site s(1);
@@ -113,8 +113,9 @@ EDDY_TEST("all pages of the demo are visited once, and nothing that robots.txt f
     CHECK(r.numbers.nofollow == 2);
     CHECK(r.numbers.by_status.at(404) == 5);
     CHECK(r.numbers.by_status.at(500) == 3);
-    const std::map<std::string, std::size_t> errors{{"bad HTTP", 1}, {"bad redirect", 1}, {"disconnected", 1}, {"redirect loop", 1},
-                                                    {"timeout", 3},  {"too large", 1},    {"truncated", 3}};
+    const std::map<std::string, std::size_t> errors{{"bad HTTP", 1},      {"bad redirect", 1}, {"disconnected", 1},
+                                                    {"redirect loop", 1}, {"timeout", 3},      {"too large", 1},
+                                                    {"truncated", 3}};
     CHECK(r.numbers.errors == errors);
     CHECK(r.failed == 0);
     const std::string text = co_await eddy::read_file(file);
@@ -173,7 +174,7 @@ EDDY_TEST("what may pass is tried again, with pauses, as often as allowed") {
     CHECK(w.asked["/often"] == 3);
     CHECK(r.numbers.by_status == std::map<int, std::size_t>{{200, 2}, {503, 1}});
     CHECK(r.numbers.further_tries == 4);
-    CHECK(eddy::loop_clock::now() - start >= 750ms);  // at least half of 500 ms and half of 1 s
+    CHECK(eddy::loop_clock::now() - start >= 750ms); // at least half of 500 ms and half of 1 s
     co_await w.stop();
 }
 
@@ -194,7 +195,8 @@ EDDY_TEST("a 404 is final, and a page that hangs takes its time") {
 
 EDDY_TEST("robots.txt is asked for once, and followed") {
     web w;
-    w.pages["/robots.txt"] = site_page{.content_type = "text/plain", .body = "User-agent: eddy-scraper\nDisallow: /no\n", .delay_ms = 50};
+    w.pages["/robots.txt"] =
+        site_page{.content_type = "text/plain", .body = "User-agent: eddy-scraper\nDisallow: /no\n", .delay_ms = 50};
     w.pages["/"] = page("yes no/1 no/2");
     w.pages["/yes"] = page("");
     co_await w.start();
@@ -202,7 +204,7 @@ EDDY_TEST("robots.txt is asked for once, and followed") {
     const result r = co_await crawl(quick(), std::move(start));
     CHECK(w.asked == std::map<std::string, int>{{"/", 1}, {"/robots.txt", 1}, {"/yes", 1}});
     CHECK(r.numbers.disallowed == 3);
-    CHECK(r.failed == 1);  // the given one
+    CHECK(r.failed == 1); // the given one
     co_await w.stop();
 }
 

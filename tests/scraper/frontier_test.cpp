@@ -19,13 +19,14 @@ std::vector<url> pages(const std::string& names) {
 // "a0 b1": what came out, with depths.
 std::string list(const std::vector<frontier::found>& found) {
     std::string out;
-    for (const frontier::found& f : found) out += (out.empty() ? "" : " ") + f.address.target.substr(1) + std::to_string(f.depth);
+    for (const frontier::found& f : found)
+        out += (out.empty() ? "" : " ") + f.address.target.substr(1) + std::to_string(f.depth);
     return out;
 }
 
 constexpr int unlimited = std::numeric_limits<int>::max();
 
-}  // namespace
+} // namespace
 
 TEST_CASE("every address comes out once") {
     frontier f(unlimited);
@@ -72,8 +73,7 @@ TEST_CASE("a long chain comes nearer without recursion") {
     static_cast<void>(f.start(page("start")));
     static_cast<void>(f.links(page("start"), {page("slow"), page("x")}));
     static_cast<void>(f.links(page("x"), {page("0")}));
-    for (int i = 0; i < 20'000; ++i)
-        static_cast<void>(f.links(page(std::to_string(i)), {page(std::to_string(i + 1))}));
+    for (int i = 0; i < 20'000; ++i) static_cast<void>(f.links(page(std::to_string(i)), {page(std::to_string(i + 1))}));
     CHECK(f.depth(page("20000")) == 20'002);
     static_cast<void>(f.links(page("start"), {page("0")}));
     CHECK(f.depth(page("20000")) == 20'001);

@@ -20,7 +20,8 @@ TEST_CASE("any bytes give a valid string") {
 
 TEST_CASE("objects") {
     CHECK(json_object().str() == "{}");
-    CHECK(json_object().add("n", 1).add("s", "x\"").add("b", true).add_fixed("d", 1.25, 1).str() == R"({"n":1,"s":"x\"","b":true,"d":1.2})");
+    CHECK(json_object().add("n", 1).add("s", "x\"").add("b", true).add_fixed("d", 1.25, 1).str() ==
+          R"({"n":1,"s":"x\"","b":true,"d":1.2})");
     const std::vector<std::string> list{"a", "b\n"};
     CHECK(json_object().add("l", list).add("e", std::vector<std::string>()).str() == R"({"l":["a","b\n"],"e":[]})");
 }

@@ -23,7 +23,7 @@ std::string complaint(Words... words) {
     }
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("without a URL it is the demo, with its own delays") {
     const options o = parse();
@@ -46,8 +46,8 @@ TEST_CASE("with a URL it is not") {
 }
 
 TEST_CASE("every option is read, in both forms") {
-    const options o = parse("--out", "f", "--concurrency=7", "--per-host", "3", "u", "--depth=0", "--timeout", "0.25", "--retries=0",
-                            "--same-host", "--rate", "12.5");
+    const options o = parse("--out", "f", "--concurrency=7", "--per-host", "3", "u", "--depth=0", "--timeout", "0.25",
+                            "--retries=0", "--same-host", "--rate", "12.5");
     CHECK(*o.out == "f");
     CHECK(o.concurrency == 7);
     CHECK(o.per_host == 3);

@@ -11,7 +11,7 @@ bool allowed(std::string_view robots, std::string_view target, std::string_view 
     return robots_rules::parse(robots, agent).allows(target);
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("without rules everything is allowed") {
     CHECK(robots_rules().allows("/x"));
@@ -74,10 +74,9 @@ TEST_CASE("percent-encodings are compared in one form") {
 }
 
 TEST_CASE("the group that names the crawler counts, not the one for all") {
-    const char* robots =
-        "User-agent: *\nDisallow: /\n\n"
-        "User-agent: eddy-scraper\nDisallow: /ours\n\n"
-        "User-agent: other\nDisallow: /other\n";
+    const char* robots = "User-agent: *\nDisallow: /\n\n"
+                         "User-agent: eddy-scraper\nDisallow: /ours\n\n"
+                         "User-agent: other\nDisallow: /other\n";
     CHECK(allowed(robots, "/x"));
     CHECK_FALSE(allowed(robots, "/ours"));
     CHECK(allowed(robots, "/other"));
@@ -95,18 +94,17 @@ TEST_CASE("names are compared without case and without version") {
 }
 
 TEST_CASE("several agents share a group, and groups for one agent are put together") {
-    const char* robots =
-        "User-agent: a\nUser-agent: eddy-scraper\nDisallow: /1\n"
-        "User-agent: b\nDisallow: /2\n"
-        "User-agent: eddy-scraper\nDisallow: /3\n";
+    const char* robots = "User-agent: a\nUser-agent: eddy-scraper\nDisallow: /1\n"
+                         "User-agent: b\nDisallow: /2\n"
+                         "User-agent: eddy-scraper\nDisallow: /3\n";
     CHECK_FALSE(allowed(robots, "/1"));
     CHECK(allowed(robots, "/2"));
     CHECK_FALSE(allowed(robots, "/3"));
 }
 
 TEST_CASE("comments, blank lines, other line ends, other records and a byte order mark") {
-    const char* robots =
-        "\xEF\xBB\xBFUser-agent: * # all\r\n\r\nSitemap: http://x/\r\nCrawl-delay: 5\r\n  Disallow : /a # not this\r\nnonsense\r\nDisallow: /b";
+    const char* robots = "\xEF\xBB\xBFUser-agent: * # all\r\n\r\nSitemap: http://x/\r\nCrawl-delay: 5\r\n  Disallow : "
+                         "/a # not this\r\nnonsense\r\nDisallow: /b";
     CHECK_FALSE(allowed(robots, "/a"));
     CHECK_FALSE(allowed(robots, "/b"));
     CHECK(allowed(robots, "/c"));

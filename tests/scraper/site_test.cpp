@@ -13,11 +13,12 @@ namespace {
 std::string fingerprint(const site_plan& plan) {
     std::string all;
     for (const auto& [path, page] : plan.pages())
-        all += path + '\n' + std::to_string(page.status) + page.content_type + page.location + std::to_string(page.delay_ms) + page.body;
+        all += path + '\n' + std::to_string(page.status) + page.content_type + page.location +
+               std::to_string(page.delay_ms) + page.body;
     return all;
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("the same number gives the same site, another number another one") {
     CHECK(fingerprint(site_plan(7)) == fingerprint(site_plan(7)));
@@ -51,7 +52,8 @@ TEST_CASE("every page can be reached from the first one") {
         if (!page->location.empty()) {
             if (const auto target = resolve(address, page->location)) targets.push_back(target->target);
         } else {
-            for (const page_link& l : parse_page(page->body, page->content_type, address).links) targets.push_back(l.target.target);
+            for (const page_link& l : parse_page(page->body, page->content_type, address).links)
+                targets.push_back(l.target.target);
         }
         for (const std::string& target : targets)
             if (reached.insert(target).second) next.push_back(target);

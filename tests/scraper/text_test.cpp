@@ -10,14 +10,17 @@ TEST_CASE("valid UTF-8 is recognised") {
     CHECK(is_valid_utf8(""));
     CHECK(is_valid_utf8("abc é 漢 😀"));
     CHECK(is_valid_utf8("\xF4\x8F\xBF\xBF"));
-    for (const char* bad : {"\x80", "\xC3", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "a\xE2\x82"}) {
+    for (const char* bad : {"\x80", "\xC3", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80",
+                            "\xF5\x80\x80\x80", "\xFF", "a\xE2\x82"}) {
         CHECK_FALSE(is_valid_utf8(bad));
     }
 }
 
 TEST_CASE("invalid bytes are replaced, what is around them stays") {
-    CHECK(to_valid_utf8("a\xFF" "b") == "a\uFFFDb");
-    CHECK(to_valid_utf8("\xE2\x82" "b") == "\uFFFDb");
+    CHECK(to_valid_utf8("a\xFF"
+                        "b") == "a\uFFFDb");
+    CHECK(to_valid_utf8("\xE2\x82"
+                        "b") == "\uFFFDb");
     CHECK(to_valid_utf8("\xC3") == "\uFFFD");
     CHECK(to_valid_utf8("a\0b"s) == "a\uFFFDb");
     CHECK(to_valid_utf8("é漢😀") == "é漢😀");
@@ -44,7 +47,9 @@ TEST_CASE("white space is collapsed") {
 }
 
 TEST_CASE("the charset comes from the header, the page or the bytes") {
-    const auto charset = [](std::string_view bytes, std::string_view header) { return decode_html(bytes, header).charset; };
+    const auto charset = [](std::string_view bytes, std::string_view header) {
+        return decode_html(bytes, header).charset;
+    };
     CHECK(charset("x", "text/html; charset=UTF-8") == "utf-8");
     CHECK(charset("x", "text/html; charset=\"ISO-8859-1\"") == "windows-1252");
     CHECK(charset("x", "text/html;charset=koi8-r; x=y") == "koi8-r");
@@ -65,7 +70,10 @@ TEST_CASE("text is converted to UTF-8") {
     CHECK(decode_html("caf\xC3\xA9", "").text == "café");
     CHECK(decode_html("\xD0\xD2\xC9\xD7\xC5\xD4", "text/html; charset=koi8-r").text == "привет");
     CHECK(decode_html("\xFF\xFE\x61\x00\xE9\x00"s, "").text == "aé");
-    CHECK(decode_html("\xEF\xBB\xBF" "a", "").text == "a");
+    CHECK(decode_html("\xEF\xBB\xBF"
+                      "a",
+                      "")
+              .text == "a");
 }
 
 TEST_CASE("bytes that a declared charset does not allow are replaced") {

@@ -19,7 +19,7 @@ std::string complaint(std::string_view text) {
     }
 }
 
-}  // namespace
+} // namespace
 
 TEST_CASE("an address is taken apart") {
     const url u = parse_url("https://example.org:8443/a/b?c=d#e");
@@ -31,8 +31,9 @@ TEST_CASE("an address is taken apart") {
 
 TEST_CASE("spellings of one address become one") {
     for (const char* spelling :
-         {"http://example.org/~a/b%20c", "HTTP://EXAMPLE.ORG/~a/b%20c", "http://example.org:80/~a/b%20c", "http://example.org/%7Ea/b%20c",
-          "http://example.org/%7ea/b c", "http://example.org/x/../%7Ea/./b%20c", " http://example.org/~a/b%20c#top "}) {
+         {"http://example.org/~a/b%20c", "HTTP://EXAMPLE.ORG/~a/b%20c", "http://example.org:80/~a/b%20c",
+          "http://example.org/%7Ea/b%20c", "http://example.org/%7ea/b c", "http://example.org/x/../%7Ea/./b%20c",
+          " http://example.org/~a/b%20c#top "}) {
         INFO(spelling);
         CHECK(parse_url(spelling).text == "http://example.org/~a/b%20c");
     }
@@ -58,9 +59,11 @@ TEST_CASE("addresses with IPv6 hosts keep their brackets") {
 }
 
 TEST_CASE("what is no address is refused with a reason that names it") {
-    CHECK(complaint("example.org/x") == "'example.org/x' is not a web address: it has no scheme (write http://… or https://…)");
+    CHECK(complaint("example.org/x") ==
+          "'example.org/x' is not a web address: it has no scheme (write http://… or https://…)");
     CHECK(complaint("ftp://example.org/").find("'ftp://example.org/' is not a web address: only http and https") == 0);
-    for (const char* bad : {"", "http://", "http://a b/", "http://[::1/", "http://example.org:99999/", "ht!tp://example.org/", "://"}) {
+    for (const char* bad :
+         {"", "http://", "http://a b/", "http://[::1/", "http://example.org:99999/", "ht!tp://example.org/", "://"}) {
         INFO(bad);
         CHECK(complaint(bad).find("' is not a web address: ") != std::string::npos);
     }
@@ -86,7 +89,8 @@ TEST_CASE("a link to a place in the page is a link to the page") {
 }
 
 TEST_CASE("links that lead out of the web are none") {
-    for (const char* reference : {"mailto:ann@example.org", "javascript:void(0)", "tel:+4912345", "data:text/html,x", "ftp://example.org/"}) {
+    for (const char* reference :
+         {"mailto:ann@example.org", "javascript:void(0)", "tel:+4912345", "data:text/html,x", "ftp://example.org/"}) {
         INFO(reference);
         CHECK(resolved("http://example.org/", reference) == "nothing");
     }
