@@ -2,7 +2,7 @@
 
 # eddy_add_suite(NAME LIBRARIES lib... [LABELS label...] [PROGRAMS])
 # makes eddy_NAME_tests out of NAME/*_test.cpp. Left out while there are no such files or a library is not built. PROGRAMS:
-# the tests start the programs in EDDY_SAMPLES_DIR, so these are built first, and run alone.
+# the tests start sample programs, so these are built first, and run alone.
 function(eddy_add_suite name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "PROGRAMS" "" "LIBRARIES;LABELS")
   file(GLOB sources CONFIGURE_DEPENDS ${name}/*.cpp)

@@ -230,6 +230,7 @@ int event_loop::native_handle() const noexcept {
 }
 
 std::optional<loop_clock::time_point> event_loop::next_deadline() const noexcept {
+    if (core_->closed()) return std::nullopt;
     if (!core_->ready_empty() || !core_->mail->empty()) return core_->now();
     return core_->next_timer();
 }

@@ -2,6 +2,8 @@
 #include "http/support.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -153,6 +155,55 @@ EDDY_TEST("every descriptor of a running transfer is closed on exec") {
     co_await running.cancel_and_join();
 }
 
+namespace {
+
+/// While it lives, only `n` more descriptors can be opened.
+class few_descriptors {
+public:
+    explicit few_descriptors(rlim_t n) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        const int lowest_free = ::dup(0);
+        ::close(lowest_free);
+        rlimit few = before_;
+        few.rlim_cur = static_cast<rlim_t>(lowest_free) + n;
+        ::setrlimit(RLIMIT_NOFILE, &few);
+    }
+    ~few_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+    few_descriptors(const few_descriptors&) = delete;
+    few_descriptors& operator=(const few_descriptors&) = delete;
+
+private:
+    rlimit before_{};
+};
+
+} // namespace
+
+EDDY_TEST("a request for which there is no descriptor fails, and the next one works") {
+    http::server hs{echo};
+    co_await hs.listen({"127.0.0.1", 0});
+    http::client hc{{.timeout = 10s}};
+    std::string first_message;
+    for (rlim_t n = 0; n < 5; ++n) {
+        std::string message;
+        {
+            const few_descriptors limited(n);
+            try {
+                const http::response res = co_await hc.get(hs.url("/few"));
+                message = res.body;
+            } catch (const std::system_error& e) {
+                message = e.what();
+            }
+        }
+        if (n == 0) first_message = message;
+        CHECK((message == "GET /few" || message.starts_with("GET " + hs.url("/few") + " failed") ||
+               message.find("Too many open files") != std::string::npos));
+        const http::response fine = co_await hc.get(hs.url("/fine"), {.timeout = 1h});
+        CHECK(fine.body == "GET /fine");
+        hc = http::client({.timeout = 10s});
+    }
+    CHECK(first_message == "GET " + hs.url("/few") + " failed: no connection: no socket could be opened (Too many open files)");
+}
+
 TEST_CASE("a loop that ends cancels the transfers that run on it") {
     other_thread server;
     std::optional<http::client> hc(std::in_place);
@@ -191,7 +242,7 @@ TEST_CASE("a client outlives its loop and works on the next one") {
     CHECK(two == "/two");
 }
 
-TEST_CASE("a shielded request gets through while its loop shuts down") {
+TEST_CASE("shielded requests get through while their loop shuts down") {
     other_thread server;
     http::client hc;
     std::string log;
@@ -205,6 +256,8 @@ TEST_CASE("a shielded request gets through while its loop shuts down") {
         auto goodbye = [&]() -> task<> {
             const http::response res = co_await hc.get(server.url("/goodbye"));
             log += res.body;
+            const http::response again = co_await hc.get(server.url("/again"));
+            log += again.body;
         };
         co_await with_shield(goodbye);
         std::rethrow_exception(cancelled);
@@ -216,6 +269,6 @@ TEST_CASE("a shielded request gets through while its loop shuts down") {
         co_await this_task::yield();
     };
     run(main(), {.handle_signals = false});
-    CHECK(log == "/hello/goodbye");
+    CHECK(log == "/hello/goodbye/again");
     CHECK(hc.active() == 0);
 }

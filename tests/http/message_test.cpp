@@ -82,5 +82,7 @@ TEST_CASE("an error names method, URL and reason, and is a system error") {
     CHECK(e.code() == std::errc::timed_out);
     const http::error refused(http::error_kind::connect, "GET", "http://h/", "", ECONNREFUSED);
     CHECK(refused.what() == "GET http://h/ failed: no connection (Connection refused)"sv);
+    const http::error secret(http::error_kind::resolve, "GET", "http://me:pass:w@rd@h/p@q", "");
+    CHECK(secret.what() == "GET http://me:***@h/p@q failed: host name not resolved"sv);
     CHECK(refused.os_error() == std::errc::connection_refused);
 }

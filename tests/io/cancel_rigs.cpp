@@ -139,6 +139,7 @@ private:
     task<> fill() override {
         co_await outgoing_rig::fill();
         first_ = spawn(write_text(pair_->client, "before the end"));
+        while (this_loop().stats().pending_operations == 0) co_await this_task::yield();
     }
     task_handle<> first_;
 };

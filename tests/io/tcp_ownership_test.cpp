@@ -71,6 +71,13 @@ EDDY_TEST("a stream that is destroyed while a read waits for its turn ends that 
     CHECK(log == "128 read from " + peer + ": it was closed on our side");
 }
 
+EDDY_TEST("ST-01 a read of nothing is empty at once, also when it has to wait for its turn first") {
+    connection p = co_await connected();
+    std::size_t n = 0;
+    for (int i = 0; i < 300; ++i) n += co_await p.client.read_some({});
+    CHECK(n == 0);
+}
+
 EDDY_TEST("a stream may be moved while a task waits on it") {
     connection p = co_await connected();
     tcp_stream first = std::move(p.client);

@@ -4,7 +4,8 @@
 #   fail TEXT...             says what is wrong and ends the test; shows what the program had said
 #   skip TEXT                ends the test as skipped (77)
 #   program NAME             $program: the sample of that name, or the test is skipped
-#   start ARGUMENT...        starts $program in the background; $pid. Its output goes to the files out and err
+#   start ARGUMENT...        starts $program in the background; $pid. Its output goes to the files out and err; what the
+#                            program wrote before in pages.jsonl is removed
 #   finish                   waits for it; $status
 #   run ARGUMENT...          both
 #   expect_status N          and others: see below
@@ -52,6 +53,7 @@ program() {
 }
 
 start() {
+    rm -f pages.jsonl
     "$program" "$@" >out 2>err </dev/null &
     pid=$!
     started+=("$pid")

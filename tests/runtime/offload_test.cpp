@@ -174,11 +174,17 @@ EDDY_TEST("O-07 in a scope that is cancelled already the function is not started
 EDDY_TEST("a call that waits for a worker is withdrawn by a cancellation and never runs") {
     worker_pool pool(1);
     gate g;
+    std::atomic<bool> running{false};
     bool second_ran = false;
-    auto first = spawn([&]() -> task<> { co_await offload(pool, [&] { g.wait(); }); });
+    auto first = spawn([&]() -> task<> {
+        co_await offload(pool, [&] {
+            running = true;
+            g.wait();
+        });
+    });
+    while (!running) co_await this_task::yield();
     auto second = spawn([&]() -> task<> { co_await offload(pool, [&] { second_ran = true; }); });
-    co_await this_task::yield();
-    co_await this_task::yield();
+    while (pool.queued() == 0) co_await this_task::yield();
     co_await second.cancel_and_join();
     CHECK(second.cancelled());
     CHECK(pool.queued() == 0);

@@ -184,7 +184,7 @@ TEST_CASE("R16 an abandoned worker function that never returns ends run with shu
         return 0;
     });
     CHECK(thrown == "the event loop was closed while calls on workers were stuck; see the report before this");
-    CHECK(log == ": a worker is stuck and was let go: caller\n");
+    CHECK(log.find(": a worker is stuck and was let go: caller\n") != std::string::npos);
     const std::weak_ptr<shared_state> watch = state;
     state->let_go.count_down();
     while (watch.use_count() > 1) std::this_thread::yield(); // the late call lets go of what it owned

@@ -7,7 +7,7 @@ program scraper
 # Paced so that it would take half a minute.
 for signal in INT TERM; do
     start --demo --rate 10 --out pages.jsonl
-    wait_for_line pages.jsonl '/page/0"'
+    wait_for_line pages.jsonl '"url":"[^"]*/page/0"'
     since=$(now_ms)
     kill -"$signal" "$pid"
     finish
@@ -21,7 +21,7 @@ done
 
 # Some pages never answer; it waits for them no longer than the grace period.
 start --demo --timeout 60 --out pages.jsonl
-wait_for_line pages.jsonl '/truncated/1"'
+wait_for_line pages.jsonl '"url":"[^"]*/truncated/1"'
 since=$(now_ms)
 kill -INT "$pid"
 finish
@@ -32,7 +32,7 @@ expect_as_many_lines_as_pages pages.jsonl out
 
 # The second one ends it at once, by the signal itself.
 start --demo --timeout 60 --out pages.jsonl
-wait_for_line pages.jsonl '/truncated/1"'
+wait_for_line pages.jsonl '"url":"[^"]*/truncated/1"'
 kill -INT "$pid"
 wait_for_line err 'interrupted'
 since=$(now_ms)

@@ -169,7 +169,8 @@ EDDY_TEST("T1 items of queues: moved, or made by an operation with a name") {
         queue<aggregate> q(3);
         aggregate item{counted(1), "one"};
         co_await q.push(item);
-        co_await q.push(std::move(item));
+        auto moved = q.push(std::move(item));
+        co_await moved;
         auto push = q.push(aggregate{counted(3), "three"});
         co_await push;
         int sum = 0;

@@ -73,6 +73,7 @@ void client_core::add(transfer& t) {
     const CURLMcode code = curl_multi_add_handle(multi_, t.easy());
     if (code == CURLM_OK) {
         t.slot = transfers_.size() - 1;
+        if (timer_error_) fail_all(std::exchange(timer_error_, nullptr));
         return;
     }
     transfers_.pop_back();
@@ -99,6 +100,16 @@ void client_core::fail_all(const std::exception_ptr& e) noexcept {
     }
 }
 
+/// Ends the transfers that a callback could not serve.
+void client_core::end_failed() noexcept {
+    for (std::size_t i = transfers_.size(); i-- > 0;) {
+        transfer& t = *transfers_[i];
+        if (!t.callback_error()) continue;
+        remove(t); // puts the last one in its place
+        t.end(t.callback_error());
+    }
+}
+
 void client_core::socket_ready(curl_socket_t fd, int events) {
     int running = 0;
     collect(curl_multi_socket_action(multi_, fd, events, &running));
@@ -112,6 +123,8 @@ void client_core::time_passed() {
 void client_core::collect(CURLMcode code) {
     if (code != CURLM_OK)
         return fail_all(std::make_exception_ptr(std::runtime_error(std::string("libcurl failed: ") + curl_multi_strerror(code))));
+    if (timer_error_) return fail_all(std::exchange(timer_error_, nullptr));
+    if (std::exchange(socket_failed_, false)) end_failed();
     int left = 0;
     while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
         if (message->msg != CURLMSG_DONE) continue;
@@ -176,16 +189,17 @@ void client_core::set_common_options(CURL* easy) const {
 
 int client_core::socket_callback(CURL* easy, curl_socket_t fd, int what, void* core, void*) noexcept {
     auto& self = *static_cast<client_core*>(core);
+    transfer* t = nullptr;
+    if (easy) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t);
     try {
-        if (what != CURL_POLL_REMOVE && !self.watches_.contains(fd)) {
-            transfer* t = nullptr;
-            if (easy && curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) == CURLE_OK && t) t->saw_foreign_socket(fd);
-        }
+        if (t && what != CURL_POLL_REMOVE && !self.watches_.contains(fd)) t->saw_foreign_socket(fd);
         self.watch_socket(fd, what);
-        return 0;
     } catch (...) {
-        return -1; // libcurl's call returns an error, which fails the transfers
+        if (!t) return 0; // libcurl closes a connection that nobody uses any more
+        t->callback_failed(std::current_exception());
+        self.socket_failed_ = true;
     }
+    return 0;
 }
 
 void client_core::watch_socket(curl_socket_t fd, int what) {
@@ -231,12 +245,13 @@ void client_core::forget_socket(curl_socket_t fd) noexcept {
 }
 
 int client_core::timer_callback(CURLM*, long milliseconds, void* core) noexcept {
+    auto& self = *static_cast<client_core*>(core);
     try {
-        static_cast<client_core*>(core)->set_timer(milliseconds);
-        return 0;
+        self.set_timer(milliseconds);
     } catch (...) {
-        return -1;
+        self.timer_error_ = std::current_exception();
     }
+    return 0;
 }
 
 void client_core::set_timer(long milliseconds) {

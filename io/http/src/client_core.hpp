@@ -63,6 +63,7 @@ private:
     void set_timer(long milliseconds);
     void time_passed();
     void collect(CURLMcode code);
+    void end_failed() noexcept;
 
     client_options options_; // its texts point into the four strings
     std::string user_agent_;
@@ -73,6 +74,9 @@ private:
     std::vector<transfer*> transfers_;
     std::unordered_map<curl_socket_t, std::shared_ptr<socket_watch>> watches_;
     callback_handle timer_;
+    // What a callback of libcurl's threw. It is told nothing: a callback that fails would make the handle unusable for good.
+    std::exception_ptr timer_error_;
+    bool socket_failed_ = false; // some transfers have an error
 };
 
 /// Throws `std::bad_alloc` or `std::runtime_error` unless the option was taken.

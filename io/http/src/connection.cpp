@@ -177,6 +177,7 @@ task<bool> connection::answer() {
 
 /// The handler's response; 500 if it has none. Only a cancellation is thrown.
 task<response> connection::call_handler(request q) {
+    co_await this_task::checkpoint(); // a server that is gone starts no handler
     const std::string subject = q.method + " " + q.target;
     std::exception_ptr failure;
     try {

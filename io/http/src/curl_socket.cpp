@@ -55,12 +55,16 @@ task<> socket_watch::run(std::shared_ptr<socket_watch> self, bool outgoing) {
     } catch (const operation_cancelled&) {
         cancelled = true;
     }
-    if (!cancelled || !self->core_ || self->core_->active() == 0) co_return;
-    // The loop shuts down, but a request still runs: it has a shield, or its own cancellation is on the way.
-    side& s = self->at(outgoing);
+    // The loop shuts down, but a request may still run: it has a shield, or its own cancellation is on the way.
+    while (cancelled && self->core_ && self->core_->active() > 0) co_await self->pump_on(outgoing);
+}
+
+/// The pump, shielded until the last request has ended.
+task<> socket_watch::pump_on(bool outgoing) {
+    side& s = at(outgoing);
     co_await with_shield([&](cancel_scope& scope) -> task<> {
         s.shield = &scope;
-        co_await self->pump(outgoing);
+        co_await pump(outgoing);
     });
     s.shield = nullptr;
 }

@@ -48,6 +48,7 @@ private:
     };
     static task<> run(std::shared_ptr<socket_watch> self, bool outgoing);
     task<> pump(bool outgoing);
+    task<> pump_on(bool outgoing);
     void set(side& s, bool wanted, bool outgoing);
     [[nodiscard]] side& at(bool outgoing) noexcept { return outgoing ? out_ : in_; }
 

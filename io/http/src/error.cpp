@@ -35,10 +35,22 @@ std::string http_category::message(int value) const {
     return "transfer failed";
 }
 
+/// Without the password that a URL may hold: messages end up in logs.
+[[nodiscard]] std::string without_password(std::string_view url) {
+    const std::size_t scheme = url.find("://");
+    const std::size_t begin = scheme == std::string_view::npos ? 0 : scheme + 3;
+    const std::string_view authority = url.substr(begin, url.find_first_of("/?#", begin) - begin);
+    const std::size_t at = authority.rfind('@');
+    const std::size_t colon = authority.find(':');
+    std::string text(url);
+    if (at != std::string_view::npos && colon < at) text.replace(begin + colon + 1, at - colon - 1, "***");
+    return text;
+}
+
 [[nodiscard]] std::string describe(error_kind kind, std::string_view method, std::string_view url, std::string_view detail,
                                    int os_error) {
     std::string text(method);
-    text.append(" ").append(url).append(" failed: ").append(make_error_code(kind).message());
+    text.append(" ").append(without_password(url)).append(" failed: ").append(make_error_code(kind).message());
     if (!detail.empty()) text.append(": ").append(detail);
     if (os_error != 0) text.append(" (").append(std::system_category().message(os_error)).append(")");
     return text;

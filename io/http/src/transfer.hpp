@@ -54,6 +54,9 @@ public:
     void finished(CURLcode code) noexcept;
     /// It ends with an error of ours; it is out of the multi handle already.
     void end(std::exception_ptr e) noexcept;
+    /// A callback of libcurl's failed on its behalf.
+    void callback_failed(std::exception_ptr e) noexcept { exception_ = std::move(e); }
+    [[nodiscard]] const std::exception_ptr& callback_error() const noexcept { return exception_; }
     /// libcurl announces a descriptor of its own making.
     void saw_foreign_socket(int fd) const noexcept;
 

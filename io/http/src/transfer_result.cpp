@@ -34,10 +34,10 @@ bool transfer::header_line(std::string_view line) {
 // A new response begins: after a redirect, or after 100 Continue.
 bool transfer::status_line(std::string_view line) {
     response_.headers.clear();
-    const std::size_t space = line.find(' ');
-    const bool see_other = space != std::string_view::npos && line.substr(space + 1).starts_with("303");
+    const std::string_view status = line.substr(std::min(line.find(' '), line.size() - 1) + 1);
+    if (!status.starts_with('1')) header_bytes_ = line.size();
     // libcurl would keep the name of a method that it does not know as such.
-    if (see_other && spec_.max_redirects > 0 && spec_.method != "HEAD")
+    if (status.starts_with("303") && spec_.max_redirects > 0 && spec_.method != "HEAD")
         check_option(curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, nullptr), "CUSTOMREQUEST");
     return true;
 }

@@ -119,6 +119,7 @@ public:
     explicit accept_operation(stream_core& core) noexcept : incoming_operation(core, io_opcode::accept) {}
     accept_operation(accept_operation&&) noexcept = default;
     [[nodiscard]] bool try_now() const;
+    bool begin() override { return try_now() || start(); }
     [[nodiscard]] tcp_stream take() const;
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "accept"; }
 };

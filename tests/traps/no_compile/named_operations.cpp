@@ -34,7 +34,8 @@ eddy::task<std::size_t> f(eddy::queue<job>& q, std::string s) {
 
     job item{s, 1};
     co_await q.push(item);
-    co_await q.push(std::move(item));
+    auto moved = q.push(std::move(item));
+    co_await moved;
     auto push = q.push(job{s, 2});
     co_await push;
     co_return n;

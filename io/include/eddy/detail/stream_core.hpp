@@ -42,7 +42,6 @@ private:
 class incoming_operation : public operation, protected io_operation {
 public:
     bool abort() noexcept final;
-    bool begin() final { return start(); }
     bool start();
 
 protected:
@@ -72,6 +71,7 @@ public:
     }
     read_operation(read_operation&&) noexcept = default;
     [[nodiscard]] bool try_now() const;
+    bool begin() override { return try_now() || start(); }
     [[nodiscard]] std::size_t take() const {
         check("read from");
         return static_cast<std::size_t>(result);

@@ -32,7 +32,7 @@ enum class error_kind {
 [[nodiscard]] const std::error_category& category() noexcept;
 [[nodiscard]] std::error_code make_error_code(error_kind k) noexcept;
 
-/// A request without a complete answer. `what()` names method, URL and reason.
+/// A request without a complete answer. `what()` names method, URL (without its password) and reason.
 class error : public std::system_error {
 public:
     /// `detail` explains; `os_error`: the errno behind it, 0 if there is none.
