@@ -110,8 +110,7 @@ eddy::task<std::optional<crawler::delay>> crawler::try_once(page& p) {
     const places::place place = co_await places_.take(p.address.host);
     co_await pace_.turn();
     co_await eddy::this_task::checkpoint(); // all of the above may go by without one
-    // Up to here an interruption drops the page. From here on it is finished, unless it takes longer than the grace
-    // period.
+    // Up to here an interruption drops the page. From here on it is finished, if that takes no longer than the grace.
     std::optional<delay> pause;
     co_await eddy::with_shield([&](eddy::cancel_scope& shield) -> eddy::task<> {
         const running_mark mark(*this, shield);
@@ -153,20 +152,19 @@ eddy::task<> crawler::finish(page& p, fetch_result& got) {
                        .location = std::move(got.location),
                        .content = std::nullopt};
     if (is_html_page(got)) {
-        // Parsing takes milliseconds, and a loop that is busy for milliseconds serves nobody else: so it is the pool's
-        // work.
+        // Parsing takes milliseconds, and a loop that is busy for milliseconds serves nobody else: so the pool does it.
         auto parsing = eddy::offload(parse_page, std::move(got.body), got.content_type, p.address);
         record.content = co_await parsing;
     }
     if (is_redirect(got.status)) follow_redirect(p, record);
     if (record.content) follow_links(p, *record.content);
 
-    numbers_.add(record);
     if (p.given && record.error)
         tell_failure(p, record.error->message);
     else if (p.given && record.status >= 400)
         tell_failure(p, fmt::format("answered with status {}", record.status));
     co_await out_.write(to_json_line(record));
+    numbers_.add(record); // so that there are as many pages as lines
 }
 
 void crawler::follow_links(const page& p, const page_content& content) {

@@ -27,7 +27,7 @@ namespace scraper {
 
 /// Every page is a task of its own, from the moment a link to it is found: it waits for a place among the requests,
 /// asks robots.txt, fetches, has the page parsed on the pool, writes its line and spawns a task for each new link. So
-/// there is no queue and no worker loop; the queue is the tasks that wait for a place. They cost some hundred bytes
+/// there is no queue and no worker loop; the queue is the tasks that wait for a place. They cost a kilobyte or two
 /// each.
 class crawler {
 public:

@@ -84,6 +84,7 @@ eddy::task<int> scrape(const options& o) {
     reporter report(numbers, isatty(STDERR_FILENO) != 0);
     output out(path);
     co_await out.open();
+    crawler c(o, out, report, numbers);
 
     std::optional<site> demo;
     std::vector<std::string> texts = o.urls;
@@ -93,7 +94,6 @@ eddy::task<int> scrape(const options& o) {
         texts.push_back(demo->address());
     }
     const std::vector<url> start = parse_urls(texts, report, numbers);
-    crawler c(o, out, report, numbers);
 
     std::exception_ptr ended_by; // there is no co_await in a handler, so the clearing up happens behind it
     try {
@@ -107,7 +107,8 @@ eddy::task<int> scrape(const options& o) {
     });
     if (!out.failed()) print_summary(o, path, summary(numbers, report.elapsed(), lag.samples()));
     if (ended_by) std::rethrow_exception(ended_by);
-    co_return start.size()<texts.size() || c.failed()> 0 ? 1 : 0;
+    const bool all_fetched = start.size() == texts.size() && c.failed() == 0;
+    co_return all_fetched ? 0 : 1;
 }
 
 int fail(const char* message) {
@@ -131,9 +132,9 @@ int main(int argc, char** argv) {
     } catch (const eddy::interrupted& e) {
         return 128 + e.signal();
     } catch (const eddy::exception_group& e) {
-        // Every page that is being fetched can fail to write its line; once is enough to read.
+        // The pages are tasks of a group, and so an error of one of them comes in a group, even if it is the only one.
         std::string message = e.what();
-        e.for_each<output_error>([&](const output_error& first) { message = first.what(); });
+        e.for_each<output_error>([&](const output_error& x) { message = x.what(); });
         return fail(message.c_str());
     } catch (const std::exception& e) {
         return fail(e.what());

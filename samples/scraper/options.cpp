@@ -80,8 +80,7 @@ milliseconds as_milliseconds(double seconds) {
     return milliseconds(std::llround(seconds * 1000));
 }
 
-// The demo's site is on one host, on this machine, and some of its pages never answer: short delays, and many at a
-// time.
+// The demo's site is on one host, on this machine, and some of its pages never answer: so delays are short there.
 void apply_defaults(options& o, const given_values& given) {
     o.per_host = given.per_host.value_or(o.demo ? 24 : 8);
     o.timeout = given.timeout.value_or(milliseconds(o.demo ? 1500 : 10'000));

@@ -400,3 +400,11 @@ EDDY_TEST("a stop token is stopped in the tick after its scope is cancelled, or 
     s.cancel();
     CHECK(s.stop_token().stop_requested());
 }
+
+EDDY_TEST("a body that throws before it has a task leaves its scope closed") {
+    cancel_scope s;
+    const auto r = co_await as_result(with_scope(s, [](cancel_scope&) -> task<> { throw std::runtime_error("no task"); }));
+    CHECK(words::of(r) == "no task");
+    CHECK_FALSE(s.cancel("over"));
+    co_await this_task::checkpoint();
+}

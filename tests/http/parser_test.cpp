@@ -5,6 +5,8 @@
 #include "../../io/http/src/request_parser.hpp"
 #include "../../io/http/src/response_writer.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <vector>
 
 using namespace http_tests;
@@ -151,6 +153,36 @@ TEST_CASE("chunks are exactly size, data, line end") {
     CHECK(parse_every_way(head + "0\r\nbad trailer\r\n\r\n") == "400");
     // a bare line feed after the size: no chunk is accepted
     CHECK(parse({head + "5\nhello\r\n0\r\n\r\n"}) == "400");
+}
+
+TEST_CASE("mutated requests are understood the same way however they arrive") {
+    const std::array<std::string, 4> seeds{
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", with("Content-Length: 5\r\n", "helloGET /2 HTTP/1.0\r\n\r\n"),
+        with("Transfer-Encoding: chunked\r\n", "2\r\nab\r\n00;x=\"y\"\r\nT: 1\r\n\r\nGET / HTTP/1.0\r\n\r\n"),
+        with("Expect: 100-continue\r\nContent-Length: 3\r\n", "abc\r\n")};
+    constexpr std::string_view alphabet("\r\n :,;0159aZ\t\"\x80\0", 18);
+    std::uint32_t state = 12345;
+    const auto random = [&state](std::size_t below) {
+        state = state * 1664525U + 1013904223U;
+        return static_cast<std::size_t>(state >> 8) % below;
+    };
+    std::string wrong;
+    for (int round = 0; round < 20'000 && wrong.empty(); ++round) {
+        std::string text = seeds.at(random(seeds.size()));
+        for (std::size_t i = random(4); i < 4; ++i) {
+            const std::size_t at = random(text.size());
+            const std::size_t kind = random(3);
+            if (kind != 0) text.erase(at, 1 + random(3));
+            if (kind != 1) text.insert(std::min(at, text.size()), 1, alphabet[random(alphabet.size())]);
+        }
+        const std::size_t cut = random(text.size() + 1);
+        const std::string_view all = text;
+        const std::string whole = parse({all});
+        const std::string two = parse({all.substr(0, cut), all.substr(cut)});
+        if (whole != two) wrong = text + " cut at " + std::to_string(cut) + ": '" + two + "' not '" + whole + "'";
+    }
+    CHECK(wrong.empty());
+    if (!wrong.empty()) WARN(wrong);
 }
 
 TEST_CASE("limits: what is too large has a status of its own") {

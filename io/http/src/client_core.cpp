@@ -221,11 +221,21 @@ void client_core::watch_socket(curl_socket_t fd, int what) {
 }
 
 void client_core::connected(curl_socket_t fd) {
-    std::shared_ptr<socket_watch>& watch = watches_[fd];
-    if (watch && !watch->is_duplicate()) return;
-    auto own = std::make_shared<socket_watch>(*this, fd, fd);
-    if (watch) own->take_over(*watch);
-    watch = std::move(own);
+    const auto found = watches_.find(fd);
+    if (found != watches_.end() && !found->second->is_duplicate()) return;
+    auto watch = std::make_shared<socket_watch>(*this, fd, fd);
+    try {
+        if (found != watches_.end()) {
+            watch->take_over(*found->second);
+            found->second = watch;
+        } else {
+            watches_.emplace(fd, watch);
+        }
+    } catch (...) {
+        watch->stop();
+        throw;
+    }
+    watch->own();
 }
 
 int client_core::close_socket(void* core, curl_socket_t fd) noexcept {
@@ -257,7 +267,10 @@ int client_core::timer_callback(CURLM*, long milliseconds, void* core) noexcept 
 void client_core::set_timer(long milliseconds) {
     timer_.cancel();
     if (closed() || milliseconds < 0 || milliseconds > longest_timer) return;
-    timer_ = this_loop().call_later(std::chrono::milliseconds(milliseconds), [this] { time_passed(); });
+    timer_ = this_loop().call_later(std::chrono::milliseconds(milliseconds), [this] {
+        timer_ = {};
+        time_passed();
+    });
 }
 
 std::size_t client_core::connections() const noexcept {

@@ -12,7 +12,7 @@
 namespace eddy::http::detail {
 
 socket_watch::~socket_watch() {
-    ::close(fd_);
+    if (owns_) ::close(fd_);
 }
 
 void socket_watch::want(bool readable, bool writable) {

@@ -22,16 +22,19 @@ class client_core;
 // A pump outlives the cancellation of the root group at shutdown for as long as requests run: they may be shielded.
 class socket_watch : public std::enable_shared_from_this<socket_watch> {
 public:
-    /// `curl_fd`: what libcurl calls it; `fd`: what we wait on and close.
-    socket_watch(client_core& core, int curl_fd, int fd) noexcept : core_(&core), curl_fd_(curl_fd), fd_(fd) {}
+    /// `curl_fd`: what libcurl calls it; `fd`: what we wait on, and close if it is a duplicate.
+    socket_watch(client_core& core, int curl_fd, int fd) noexcept
+        : core_(&core), curl_fd_(curl_fd), fd_(fd), owns_(fd != curl_fd) {}
     socket_watch(const socket_watch&) = delete;
     socket_watch& operator=(const socket_watch&) = delete;
     ~socket_watch();
 
     /// What libcurl waits for from now on. Throws `std::bad_alloc`, `std::logic_error` without a loop.
     void want(bool readable, bool writable);
-    /// Goes on where `other` stands, which stops.
+    /// Goes on where `other` stands, which stops. Throws as `want` does.
     void take_over(socket_watch& other);
+    /// From now on the descriptor is ours to close.
+    void own() noexcept { owns_ = true; }
     /// Ends the pumps; libcurl is not told anything any more. Cannot fail.
     void stop() noexcept;
     /// The last request ended: pumps that survived the shutdown of the loop end too.
@@ -55,6 +58,7 @@ private:
     client_core* core_; // null: stopped
     int curl_fd_;
     int fd_;
+    bool owns_;
     side in_;
     side out_;
 };

@@ -123,7 +123,8 @@ void transfer::set_headers() {
 
 void transfer::arm(callback_handle& timer, std::chrono::nanoseconds limit, const char* what) {
     if (limit.count() <= 0) return;
-    timer = this_loop().call_later(limit, [this, limit, what] {
+    timer = this_loop().call_later(limit, [this, &timer, limit, what] {
+        timer = {};
         const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(limit).count();
         const error e(error_kind::timeout, spec_.method, current_url(), std::string(what) + " (" + std::to_string(milliseconds) + " ms)");
         core_->remove(*this);

@@ -5,7 +5,7 @@
 //     int v = loop.run_until_complete(f(1));
 //
 // Everything here belongs to the thread that runs the loop (before the first run: to the thread that made it), except
-// `call_soon_threadsafe`, `try_post` and `stop_threadsafe`.
+// `call_soon_threadsafe` and `try_post`.
 #pragma once
 
 #include <chrono>

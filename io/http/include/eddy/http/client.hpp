@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <eddy/http/error.hpp>
@@ -55,11 +56,13 @@ struct request_options {
     std::span<const header> headers = {};      // a header_list, or a vector or array of headers
 };
 
+static_assert(std::is_trivially_destructible_v<request_options>); // it is written into co_await expressions (trap T1)
+
 /// An HTTP client; belongs to the thread of one loop. Move-only.
 ///
 /// All requests: a task that sends the request when it is awaited and returns the whole response, whatever its status.
-/// Throws `http::error` (it names the URL and the reason), `std::invalid_argument` for a method or header that cannot be
-/// sent, and `closed_resource` if the client is closed before or meanwhile.
+/// The call itself throws `std::invalid_argument` for a method or header that cannot be sent. The task throws `http::error`
+/// (it names the URL and the reason), and `closed_resource` if the client is closed before or meanwhile.
 /// Cancelling it ends the transfer and closes its connection, so that no later request gets the rest of its answer.
 /// Timeouts run on the loop's clock. The request may have reached the server in each of these cases.
 class client {

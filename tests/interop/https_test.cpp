@@ -1,0 +1,122 @@
+// The HTTP client against OpenSSL's test server: certificates are checked.
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <eddy/eddy.hpp>
+#include <eddy/http.hpp>
+#include <eddy/testing.hpp>
+
+using namespace std::chrono_literals;
+using namespace eddy;
+
+namespace {
+
+/// A folder with a certificate for localhost that nobody has signed; removed at the end.
+class certificate {
+public:
+    certificate() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "eddy-https-XXXXXX").string();
+        folder_ = ::mkdtemp(pattern.data());
+        const std::string command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout " +
+                                    key() + " -out " + file() + " >/dev/null 2>&1";
+        made_ = std::system(command.c_str()) == 0; // NOLINT(concurrency-mt-unsafe)
+    }
+    ~certificate() { std::filesystem::remove_all(folder_); }
+    certificate(const certificate&) = delete;
+    certificate& operator=(const certificate&) = delete;
+    [[nodiscard]] explicit operator bool() const { return made_; }
+    [[nodiscard]] std::string file() const { return folder_ + "/certificate.pem"; }
+    [[nodiscard]] std::string key() const { return folder_ + "/key.pem"; }
+
+private:
+    std::string folder_;
+    bool made_ = false;
+};
+
+/// `openssl s_server` on a port of the kernel's choice; it answers every GET with a page.
+class openssl_server {
+public:
+    explicit openssl_server(const certificate& c) {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC) != 0) return;
+        output_ = ends[0];
+        const std::string cert = c.file();
+        const std::string key = c.key();
+        std::array<const char*, 10> arguments{"openssl", "s_server", "-accept", "0", "-www", "-cert", cert.c_str(), "-key", key.c_str(), nullptr};
+        posix_spawn_file_actions_t actions;
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+        if (::posix_spawnp(&pid_, "openssl", &actions, nullptr, const_cast<char**>(arguments.data()), environ) != 0) pid_ = -1;
+        ::posix_spawn_file_actions_destroy(&actions);
+        ::close(ends[1]);
+    }
+    ~openssl_server() {
+        if (output_ >= 0) ::close(output_);
+        if (pid_ < 0) return;
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+    openssl_server(const openssl_server&) = delete;
+    openssl_server& operator=(const openssl_server&) = delete;
+
+    /// Its port, once it says "ACCEPT [::]:PORT".
+    task<std::string> port() {
+        std::string said;
+        for (;;) {
+            const std::size_t line = said.find("ACCEPT ");
+            const std::size_t end = line == std::string::npos ? line : said.find('\n', line);
+            if (end != std::string::npos) co_return said.substr(said.rfind(':', end) + 1, end - said.rfind(':', end) - 1);
+            co_await wait_readable(output_);
+            std::array<char, 256> part{};
+            const ssize_t n = ::read(output_, part.data(), part.size());
+            if (n <= 0) co_return "";
+            said.append(part.data(), static_cast<std::size_t>(n));
+        }
+    }
+
+private:
+    pid_t pid_ = -1;
+    int output_ = -1;
+};
+
+task<std::string> outcome_of(http::client& hc, std::string url) {
+    try {
+        const http::response res = co_await hc.get(std::move(url));
+        co_return std::to_string(res.status) + (res.timings.tls.count() > 0 ? " over TLS" : "");
+    } catch (const http::error& e) {
+        co_return e.kind() == http::error_kind::tls ? "tls error" : e.what();
+    }
+}
+
+} // namespace
+
+EDDY_TEST_REAL("https: a certificate counts if it is trusted and names the host") {
+    const certificate c;
+    if (!c) {
+        WARN("there is no openssl: https is not tested");
+        co_return;
+    }
+    openssl_server server(c);
+    const std::string port = co_await server.port();
+    REQUIRE(!port.empty());
+    const std::string file = c.file();
+    http::client strict;
+    const std::string untrusted = co_await outcome_of(strict, "https://localhost:" + port + "/");
+    CHECK(untrusted == "tls error");
+    http::client trusting{{.ca_file = file}};
+    const std::string trusted = co_await outcome_of(trusting, "https://localhost:" + port + "/");
+    CHECK(trusted == "200 over TLS");
+    const std::string misnamed = co_await outcome_of(trusting, "https://127.0.0.1:" + port + "/");
+    CHECK(misnamed == "tls error");
+    http::client careless{{.verify_tls = false}};
+    const std::string unchecked = co_await outcome_of(careless, "https://127.0.0.1:" + port + "/");
+    CHECK(unchecked == "200 over TLS");
+}
