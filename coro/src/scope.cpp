@@ -45,7 +45,7 @@ void scope_node::enter(task_context& host) noexcept {
 }
 
 void scope_node::leave() noexcept {
-    if (own_) host_->deliveries_ = 0;
+    if (own_ && !parent_->effective()) host_->cancellation_over();
     host_->scope_ = parent_;
     parent_->inner_ = nullptr;
     host_->cancel_pending_ = parent_->effective();

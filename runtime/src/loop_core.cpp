@@ -25,7 +25,6 @@ namespace {
 
 constexpr std::uint64_t most_skipped_polls = 64;
 constexpr auto longest_without_poll = std::chrono::microseconds(50);
-constexpr auto longest_wait = std::chrono::hours(24); // engines add it to a clock
 
 bool debug_wanted(bool option) {
     const char* e = std::getenv("EDDY_DEBUG");

@@ -1,6 +1,7 @@
 #include <eddy/coro.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/testing.hpp>
+#include <eddy/timeout.hpp>
 
 #include <memory>
 #include <string>
@@ -77,6 +78,18 @@ EDDY_TEST("RC-04 if the first to end throws, the race throws it") {
 
 EDDY_TEST("RC-04 a value that was on its way when another member failed wins", "[fifo]") {
     const auto won = co_await race(fail(10ms, "E"), give(10ms, 4));
+    CHECK(won.index == 1);
+    CHECK(won.get<1>() == 4);
+}
+
+EDDY_TEST("RC-04 a member that had a timeout of its own before counts like any other", "[fifo]") {
+    const auto end = loop_clock::now() + 10ms;
+    auto patient = [&]() -> task<int> {
+        co_await move_on_after(1ms, [](cancel_scope&) -> task<> { co_await sleep_for(1h); });
+        co_await sleep_until(end);
+        co_return 4;
+    };
+    const auto won = co_await race(fail(10ms, "E"), patient());
     CHECK(won.index == 1);
     CHECK(won.get<1>() == 4);
 }

@@ -38,3 +38,11 @@ expect_status 0
 grep '^{' out >pages.jsonl
 expect_json_lines pages.jsonl
 expect_as_many_lines_as_pages pages.jsonl out
+
+# On a terminal: a progress line and the table, and no pages.
+if command -v script >/dev/null; then
+    script -qec "'$program'" /dev/null >terminal </dev/null || fail "status $? on a terminal"
+    expect_in terminal '[0-9]+ pages, [0-9]+ waiting, [0-9]+ running, [0-9]+/s, [0-9]+ errors'
+    expect_in terminal '^.*[0-9]+ pages in [0-9]+\.[0-9] s.?$'
+    expect_not_in terminal '"url":'
+fi

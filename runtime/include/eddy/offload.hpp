@@ -41,10 +41,14 @@ namespace detail {
 template <class F, class... A>
 inline constexpr bool takes_token = !std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...> &&
                                     std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<A>...>;
+/// Void for what cannot be called: overloads are then told apart by their constraints, and the body says what is wrong.
 template <class F, class... A>
 struct offload_result {
-    static_assert(std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>,
-                  "offload: the function cannot be called with these arguments, with or without a std::stop_token before them");
+    using type = void;
+};
+template <class F, class... A>
+    requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+struct offload_result<F, A...> {
     using type = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
 };
 template <class F, class... A>
@@ -96,6 +100,9 @@ private:
 /// The function, its arguments and its result.
 template <class R, class F, class... A>
 class typed_call : public offload_call {
+    static_assert(std::is_invocable_v<F, A...> || takes_token<F, A...>,
+                  "offload: the function cannot be called with these arguments, with or without a std::stop_token before them");
+
 public:
     template <class G, class... B>
     explicit typed_call(G&& f, B&&... args) : call_(std::forward<G>(f), std::forward<B>(args)...) {}

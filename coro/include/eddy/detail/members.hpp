@@ -27,14 +27,17 @@ template <class A>
 
 /// The value a member yields, as its own type: a handle that is observed gives a copy.
 template <class M>
-struct member_value {
-    using type = await_result_t<M>;
+struct member_value {}; // not awaitable: no member
+template <awaitable_in_task M>
+struct member_value<M> {
+    using type = detail::await_result_t<M>;
 };
 template <class Op>
 struct member_value<std::reference_wrapper<Op>> {
     using type = await_result_t<Op&>;
 };
 template <class T>
+    requires awaitable_in_task<task_handle<T>>
 struct member_value<task_handle<T>> {
     using type = T;
 };

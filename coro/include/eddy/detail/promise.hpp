@@ -148,11 +148,11 @@ concept makes_awaiter = requires(A&& a, promise_base& p) { std::forward<A>(a).ma
 
 /// The awaiter of anything awaitable, made for the coroutine whose promise is `p`.
 template <class A>
-[[nodiscard]] auto make_awaiter(A&& a, promise_base& p);
-
-template <class A>
 concept awaitable_in_task = is_task<std::remove_cvref_t<A>> || leaf_operation<A> || has_operation<A> || makes_awaiter<A> ||
                             std::same_as<std::remove_cvref_t<A>, this_context>;
+
+template <awaitable_in_task A>
+[[nodiscard]] auto make_awaiter(A&& a, promise_base& p);
 
 class promise_base {
 public:
@@ -216,7 +216,10 @@ public:
 
     template <class... A>
     void emplace(A&&... a) {
-        ::new (static_cast<void*>(std::addressof(value_))) T(std::forward<A>(a)...);
+        if constexpr (std::is_arithmetic_v<T> && sizeof...(A) == 1) // co_return 0 from a task<std::size_t>
+            value_ = (static_cast<T>(a), ...);
+        else
+            ::new (static_cast<void*>(std::addressof(value_))) T(std::forward<A>(a)...);
         has_value_ = true;
     }
     [[nodiscard]] bool has_value() const noexcept { return has_value_; }
@@ -345,7 +348,7 @@ private:
     promise_base& caller_;
 };
 
-template <class A>
+template <awaitable_in_task A>
 auto make_awaiter(A&& a, promise_base& p) {
     using type = std::remove_cvref_t<A>;
     if constexpr (std::same_as<type, this_context>)

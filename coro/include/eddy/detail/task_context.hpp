@@ -86,6 +86,11 @@ public:
     void continue_with(std::coroutine_handle<> h) noexcept { next_ = h; }
     void root_finished() noexcept { root_finished_ = true; }
     void deliver_cancellation() noexcept;
+    /// It has left the cancelled scopes it was in.
+    void cancellation_over() noexcept {
+        interrupted_ = false;
+        deliveries_ = 0;
+    }
     void make_ready() noexcept { loop_->make_ready(*this); }
     [[noreturn]] void throw_cancelled(std::size_t partial = 0);
     [[noreturn]] void rethrow_deferred_error();
@@ -96,7 +101,7 @@ public:
     [[nodiscard]] scope_node& scope() const noexcept { return *scope_; }
     [[nodiscard]] scope_node& root_scope() noexcept { return root_; }
     [[nodiscard]] bool cancel_pending() const noexcept { return cancel_pending_; }
-    /// Cancellation has reached it: an operation was aborted or a checkpoint threw.
+    /// Cancellation has reached it, and it is still inside the cancelled scope: an operation was aborted or a checkpoint threw.
     [[nodiscard]] bool interrupted() const noexcept { return interrupted_; }
 
     // --- seeing
@@ -146,7 +151,7 @@ private:
     promise_base* leaf_ = nullptr;
     task_owner* owner_ = nullptr;
     std::size_t references_ = 1; // the loop's own, until the task is done
-    std::uint32_t deliveries_ = 0; // of cancellations, since it last left a cancelled scope
+    std::uint32_t deliveries_ = 0; // of cancellations, since it was last outside all cancelled scopes
     int budget_ = budget_per_step;
     bool cancel_pending_ = false;
     bool interrupted_ = false;

@@ -97,19 +97,36 @@ template <class F, class... A>
     }
 }
 
-template <class State>
-struct state_value;
-template <class T>
-struct state_value<task_state<T>> {
-    using type = T;
-};
-template <class T, class F, class... A>
-struct state_value<callable_task_state<T, F, A...>> {
-    using type = T;
-};
-
-/// The T of the task that `make_task_state(F, A...)` makes.
+/// The T of the task that `make_task_state(F, A...)` makes. Void for what it would refuse: overloads are then told apart
+/// by their constraints (clang substitutes return types first), and `make_task_state` says what is wrong.
 template <class F, class... A>
-using spawned_t = typename state_value<std::remove_pointer_t<decltype(make_task_state(std::declval<F>(), std::declval<A>()...))>>::type;
+struct spawn_value {
+    using type = void;
+};
+template <class F>
+    requires(!is_task<std::remove_cvref_t<F>> && awaitable_in_task<F>)
+struct spawn_value<F> {
+    using type = detail::await_result_t<std::remove_cvref_t<F>>;
+};
+template <class T>
+struct task_value {
+    using type = void;
+};
+template <class T>
+struct task_value<task<T>> {
+    using type = T;
+};
+template <class F>
+    requires is_task<std::remove_cvref_t<F>>
+struct spawn_value<F> {
+    using type = typename std::remove_cvref_t<F>::value_type;
+};
+template <class F, class... A>
+    requires(!awaitable_in_task<F> && std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>...>)
+struct spawn_value<F, A...> {
+    using type = typename task_value<std::invoke_result_t<std::decay_t<F>&, std::decay_t<A>...>>::type;
+};
+template <class F, class... A>
+using spawned_t = typename spawn_value<F, A...>::type;
 
 } // namespace eddy::detail
