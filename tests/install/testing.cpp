@@ -1,5 +1,5 @@
 // The component testing: an hour of virtual time passes at once.
-#include <eddy/eddy.hpp>
+#include <eddy/runtime.hpp>
 #include <eddy/testing.hpp>
 
 #include <chrono>
