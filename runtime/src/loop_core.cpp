@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <utility>
 
@@ -194,7 +195,13 @@ void loop_core::run_watched(ready_node& n) {
 
 void loop_core::shuffle(ready_list& batch) {
     shuffle_buffer_.clear();
-    while (!batch.empty()) shuffle_buffer_.push_back(&batch.pop_front());
+    try {
+        while (!batch.empty()) {
+            shuffle_buffer_.push_back(nullptr);
+            shuffle_buffer_.back() = &batch.pop_front();
+        }
+    } catch (const std::bad_alloc&) { // the rest keeps its order
+    }
     std::shuffle(shuffle_buffer_.begin(), shuffle_buffer_.end(), *shuffle_);
     for (ready_node* n : shuffle_buffer_) batch.push_back(*n);
 }

@@ -206,7 +206,7 @@ EDDY_TEST("S-04 shielding what is done already costs no tick") {
     this_loop().call_soon([&] { log += "tick "; });
     const int v = co_await shielded(h);
     log += "a ";
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "a tick ");
     CHECK(v == 3);
 }

@@ -376,7 +376,7 @@ EDDY_TEST("a scope is entered once") {
     CHECK(words::of(r) == "a cancel_scope is entered once; make a new one");
 }
 
-EDDY_TEST("a stop token is stopped in the tick after its scope is cancelled, or inherits a cancellation") {
+EDDY_TEST("a stop token is stopped in the tick after its scope is cancelled, or inherits a cancellation", "[fifo]") {
     std::string log;
     auto h = spawn([&]() -> task<> {
         co_await with_scope([&](cancel_scope& s) -> task<> {

@@ -89,6 +89,6 @@ EDDY_TEST("waiting for an event that is set takes no tick") {
     this_loop().call_soon([&] { log += "tick "; });
     co_await e.wait();
     log += "a ";
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "a tick ");
 }

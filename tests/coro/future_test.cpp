@@ -19,7 +19,7 @@ EDDY_TEST("T-03 awaiting a settled future costs no tick") {
     this_loop().call_soon([&] { log += "tick "; });
     const int v = co_await f;
     log += "a ";
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "a tick ");
     CHECK(v == 3);
 }
@@ -48,7 +48,7 @@ EDDY_TEST("T-10 a callback on a settled future runs in a later tick") {
     std::string log;
     p.get_future().on_done([&] { log += "callback "; });
     log += "added ";
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "added callback ");
 }
 

@@ -53,7 +53,7 @@ EDDY_TEST("G-02 gathering nothing gives nothing, without a tick") {
     std::vector<task<int>> no_tasks;
     const std::vector<int> empty = co_await gather(std::move(no_tasks));
     log += "a ";
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "a tick ");
     CHECK(none == std::tuple<>());
     CHECK(empty.empty());

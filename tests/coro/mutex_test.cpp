@@ -113,7 +113,7 @@ EDDY_TEST("L-08 locking a free mutex takes no tick") {
         auto guard = co_await m.lock();
         log += "locked ";
     }
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "locked tick ");
 }
 

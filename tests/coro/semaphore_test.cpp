@@ -123,6 +123,6 @@ EDDY_TEST("acquiring a free permit takes no tick") {
     this_loop().call_soon([&] { log += "tick "; });
     auto p = co_await s.acquire();
     log += "a ";
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "a tick ");
 }

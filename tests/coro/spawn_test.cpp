@@ -129,7 +129,7 @@ EDDY_TEST("T-35 spawn keeps a capturing closure and its arguments alive until th
             log += text;
         }, token, std::string("argument"));
         spawn([token, &log]() -> task<> {
-            co_await sleep_for(1s);
+            co_await sleep_for(1500ms);
             log += " closure";
         });
     }

@@ -34,7 +34,7 @@ task<> sleeper(std::string& log, const char* name, std::chrono::nanoseconds clea
 
 } // namespace
 
-EDDY_TEST("TG-22 a group that cancels itself ends without an error") {
+EDDY_TEST("TG-22 a group that cancels itself ends without an error", "[fifo]") {
     std::string log;
     co_await with_task_group([&](task_group& g) -> task<> {
         g.spawn(sleeper(log, "child "));

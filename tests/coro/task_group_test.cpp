@@ -57,11 +57,11 @@ EDDY_TEST("TG-02 a group without children does not suspend") {
     this_loop().call_soon([&] { log += "tick "; });
     co_await with_task_group([](task_group&) -> task<> { co_return; });
     log += "a ";
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "a tick ");
 }
 
-EDDY_TEST("TG-03 the first failure cancels siblings and body, cleanup is awaited, then the group is thrown") {
+EDDY_TEST("TG-03 the first failure cancels siblings and body, cleanup is awaited, then the group is thrown", "[fifo]") {
     const auto start = loop_clock::now();
     std::string log;
     const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {

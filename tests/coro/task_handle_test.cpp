@@ -32,7 +32,7 @@ EDDY_TEST("T-04 the handle of a task that has ended is taken without a tick") {
     this_loop().call_soon([&] { log += "tick "; });
     const int v = co_await h;
     log += "a ";
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "a tick ");
     CHECK(v == 7);
 }

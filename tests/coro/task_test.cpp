@@ -70,7 +70,7 @@ EDDY_TEST("T-02 awaiting a task runs it inline and costs no tick") {
     this_loop().call_soon([&] { log += "tick "; });
     const int v = co_await add_one(1);
     log += "a ";
-    co_await this_task::yield();
+    co_await testing::settle();
     CHECK(log == "a tick ");
     CHECK(v == 2);
 }

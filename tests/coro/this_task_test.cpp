@@ -72,7 +72,7 @@ EDDY_TEST("yield takes exactly one trip: everybody who was ready goes first", "[
     CHECK(log == "a1 b1 main1 a2 b2 main2 ");
 }
 
-EDDY_TEST("R12 a ready leaf lets others run after at most 128 awaits, and takes nothing before it does") {
+EDDY_TEST("R12 a ready leaf lets others run after at most 128 awaits, and takes nothing before it does", "[fifo]") {
     std::string log;
     int taken = 0;
     event e;
@@ -83,7 +83,7 @@ EDDY_TEST("R12 a ready leaf lets others run after at most 128 awaits, and takes 
     CHECK(log == "128");
 }
 
-EDDY_TEST("a checkpoint goes on at once, and throws in a cancelled scope") {
+EDDY_TEST("a checkpoint goes on at once, and throws in a cancelled scope", "[fifo]") {
     std::string log;
     this_loop().call_soon([&] { log += "tick "; });
     co_await this_task::checkpoint();

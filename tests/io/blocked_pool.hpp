@@ -13,8 +13,9 @@ public:
     /// More calls than the pool has workers: what is offloaded afterwards waits.
     [[nodiscard]] eddy::task<> block() {
         eddy::worker_pool& pool = eddy::this_loop().blocking_pool();
+        const std::size_t before = eddy::this_loop().stats().pool_jobs;
         for (int i = 0; i < 64; ++i) holders_.push_back(eddy::spawn(hold(pool)));
-        while (pool.queued() == 0) co_await eddy::this_task::yield();
+        while (eddy::this_loop().stats().pool_jobs < before + 64) co_await eddy::this_task::yield();
     }
     [[nodiscard]] eddy::task<> release() {
         gate_.count_down();

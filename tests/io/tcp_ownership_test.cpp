@@ -31,6 +31,7 @@ EDDY_TEST("a stream that is destroyed while tasks write ends all of them with cl
     connection p = co_await connected();
     std::optional<tcp_stream> s(std::move(p.client));
     auto first = spawn(words::ending(write_text(*s, std::string(10'000'000, 'x'))));
+    co_await testing::settle();
     auto second = spawn(words::ending(write_text(*s, "y")));
     co_await testing::settle();
     s.reset();

@@ -102,7 +102,9 @@ EDDY_TEST("ST-16 after shutdown_write the peer sees the end and we still read it
 EDDY_TEST("ST-16 a write that is queued behind shutdown_write is a logic_error too") {
     connection p = co_await connected();
     auto first = spawn(write_text(p.client, std::string(10'000'000, 'x')));
+    co_await testing::settle();
     auto ending = spawn([&]() -> task<> { co_await p.client.shutdown_write(); });
+    co_await testing::settle();
     auto late = spawn(words::ending(write_text(p.client, "late")));
     co_await testing::settle();
     std::string all = co_await read_all(p.server);
@@ -160,6 +162,7 @@ EDDY_TEST("R13 concurrent writes go out first come first served and are never to
 EDDY_TEST("ST-21 a lost connection is an error for every writer, and close does not throw it again") {
     connection p = co_await connected();
     auto first = spawn(words::ending(write_text(p.client, std::string(10'000'000, 'x'))));
+    co_await testing::settle();
     auto second = spawn(words::ending(write_text(p.client, "y")));
     co_await testing::settle();
     p.server.abort();
@@ -231,7 +234,9 @@ EDDY_TEST("ST-25 a cancelled write says how much went out, and the stream is bro
 EDDY_TEST("ST-25 a write that was cancelled before its first byte leaves the stream whole") {
     connection p = co_await connected();
     auto first = spawn(write_text(p.client, std::string(10'000'000, 'x')));
+    co_await testing::settle();
     auto second = spawn(write_text(p.client, "never"));
+    co_await testing::settle();
     auto third = spawn(write_text(p.client, "last"));
     co_await testing::settle();
     co_await second.cancel_and_join();

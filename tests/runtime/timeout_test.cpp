@@ -72,7 +72,7 @@ TEST_CASE("TO-03 it is the loop that notices deadlines: a ready await after one 
     });
 }
 
-EDDY_TEST("TO-04 a zero or past deadline fires at the first yield") {
+EDDY_TEST("TO-04 a zero or past deadline fires at the first yield", "[fifo]") {
     const auto zero = co_await as_result(with_timeout(0s, [](cancel_scope&) -> task<> { co_await this_task::yield(); }));
     const auto past = co_await as_result(with_timeout(-5s, [](cancel_scope&) -> task<> { co_await sleep_for(0s); }));
     const auto none = co_await as_result(with_timeout(0s, [](cancel_scope&) -> task<int> { co_return 1; }));
