@@ -13,9 +13,14 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 packages "${build_packages[@]}" libxml2-dev
 need_compiler
 
-# A folder that is configured already, perhaps with tests, stays as it is; ninja configures again if need be.
+# A folder that is configured already, with samples and perhaps with tests, stays as it is; ninja configures again if need
+# be. One that somebody configured without samples gets them.
 build=$top/build/release
-[ -e "$build/build.ninja" ] && [ -w "$build" ] || configure release -DEDDY_BUILD_TESTS=OFF -DEDDY_TESTING=OFF -DEDDY_HTTP=ON
+if ! [ -e "$build/build.ninja" ]; then
+    configure release -DEDDY_BUILD_SAMPLES=ON -DEDDY_BUILD_TESTS=OFF -DEDDY_TESTING=OFF -DEDDY_HTTP=ON
+elif ! [ -w "$build" ] || ! grep -q '^EDDY_BUILD_SAMPLES:BOOL=ON' "$build/CMakeCache.txt" || ! grep -q '^EDDY_HTTP:[A-Z]*=ON' "$build/CMakeCache.txt"; then
+    configure release -DEDDY_BUILD_SAMPLES=ON -DEDDY_HTTP=ON
+fi
 if [ -x "$build/samples/scraper" ]; then say "building what changed"; else say "building (a minute or two)"; fi
 cmake --build "$build" --target samples || die "the build failed (the compiler's words are above)"
 

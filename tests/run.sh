@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [--core] [--preset NAME] [-- CTEST-ARGUMENT...]
 #
-#   --core          leave out the tests that need outside programs (nginx, curl), and do not install those
+#   --core          leave out the tests that need outside programs (nginx, openssl), and do not install those
 #   --preset NAME   debug (default), release, asan, tsan, coverage, clang, clang-asan or clang-19;
 #                   built in build/NAME
 #   --              the rest goes to ctest: -- -R io -V
@@ -35,7 +35,7 @@ esac
 jobs=${JOBS:-$(nproc)}
 
 wanted=("${build_packages[@]}" libxml2-dev catch2 'pkg-config|pkgconf')
-[ $core = yes ] || wanted+=('nginx-light|nginx' curl)
+[ $core = yes ] || wanted+=('nginx-light|nginx' openssl)
 case $preset in
     clang) wanted+=(clang-16) ;;
     clang-asan) wanted+=(clang-16 libclang-rt-16-dev) ;;
@@ -45,7 +45,9 @@ packages "${wanted[@]}"
 need_compiler
 
 cd "$top"
-configure "$preset" -DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON
+options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON)
+[ "$preset" != release ] || options+=(-DEDDY_BUILD_BENCH=ON) # so that the benchmarks are built somewhere
+configure "$preset" "${options[@]}"
 say "building"
 cmake --build "build/$preset" -j "$jobs" || die "the build failed (the compiler's words are above)"
 

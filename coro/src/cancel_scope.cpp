@@ -3,6 +3,11 @@
 #include <eddy/this_task.hpp>
 
 namespace eddy {
+namespace {
+
+const detail::scope_node::reason_ptr out_of_time = std::make_shared<const std::string>("deadline passed"); // made once, ahead of time
+
+} // namespace
 
 cancel_scope::cancel_scope() noexcept : timer_(&deadline_passed, *this), stop_node_(&stop_due, *this) {}
 cancel_scope::cancel_scope(std::optional<time_point> deadline) noexcept : cancel_scope() {
@@ -28,9 +33,9 @@ void cancel_scope::open(detail::task_context& host, bool shield) {
 }
 
 void cancel_scope::close() noexcept {
-    host()->loop().disarm(timer_);
     stop_node_.unlink();
-    if (effective() && stop_) stop_->request_stop();
+    if (effective() && stop_) stop_->request_stop(); // users' code: it may move the deadline
+    host()->loop().disarm(timer_);
     leave();
     phase_ = phase::closed;
 }
@@ -66,7 +71,7 @@ std::stop_token cancel_scope::stop_token() {
 void cancel_scope::deadline_passed(detail::ready_node& n) {
     cancel_scope& s = static_cast<owned_timer&>(n).scope;
     s.expired_ = true;
-    s.cancel_scope_now("deadline passed");
+    s.cancel_scope_now(out_of_time);
 }
 
 // Stop callbacks are users' code: they run from the ready list, not while the tree of scopes is being walked.

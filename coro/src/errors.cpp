@@ -3,7 +3,12 @@
 #include <cxxabi.h>
 
 #include <cstdlib>
+#include <memory>
 #include <typeinfo>
+
+#include <fmt/format.h>
+
+#include <eddy/detail/duration.hpp>
 
 namespace eddy {
 namespace {
@@ -22,6 +27,11 @@ std::string group_text(const std::vector<std::exception_ptr>& errors, std::strin
 
 } // namespace
 
+timeout_error::timeout_error(std::chrono::nanoseconds limit, std::source_location site, std::string_view what)
+    : std::runtime_error(fmt::format("{}{}timed out after {} ms (timeout set at {}:{})", what, what.empty() ? "" : " ",
+                                     std::chrono::duration<double, std::milli>(limit).count(), site.file_name(), site.line())),
+      limit_(limit), site_(site) {}
+
 exception_group::exception_group(std::vector<std::exception_ptr> errors, std::string_view what)
     : errors_(std::make_shared<const std::vector<std::exception_ptr>>(std::move(errors))),
       what_(std::make_shared<const std::string>(group_text(*errors_, what))) {}
@@ -37,6 +47,10 @@ void exception_group::rethrow_if_single() const {
 
 namespace detail {
 
+void throw_not_a_number() {
+    throw std::invalid_argument("a duration was NaN");
+}
+
 std::string describe(const std::exception_ptr& error) {
     if (!error) return "no exception";
     try {
@@ -50,9 +64,8 @@ std::string describe(const std::exception_ptr& error) {
         const std::type_info* type = abi::__cxa_current_exception_type();
         if (!type) return text + "unknown";
         int status = 0;
-        char* name = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-        text += status == 0 ? name : type->name();
-        std::free(name);
+        const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), &std::free);
+        text += status == 0 ? name.get() : type->name();
         return text;
     }
 }

@@ -13,6 +13,8 @@ void gather_set::child_ended(task_context& child) noexcept {
         } catch (...) {
             first_error_ = std::current_exception();
         }
+    } else if (first_error_ && first_error_ == child.error()) {
+        return; // two members observe one task
     } else if (first_error_ || scope().effective()) {
         const std::string name = child.name();
         const std::string_view text =
@@ -27,10 +29,9 @@ void gather_set::child_ended(task_context& child) noexcept {
 
 void gather_set::finish() {
     const bool interrupted = cancelled_while_joining();
-    const auto reason = scope().effective_reason();
     close();
     if (first_error_) std::rethrow_exception(first_error_);
-    if (interrupted) throw operation_cancelled(reason);
+    if (interrupted) host().throw_cancelled();
 }
 
 } // namespace eddy::detail

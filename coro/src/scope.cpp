@@ -7,9 +7,15 @@ namespace eddy::detail {
 bool scope_node::cancel_scope_now(std::string_view reason) noexcept {
     if (own_) return false;
     try {
-        if (!reason.empty()) reason_ = std::make_shared<const std::string>(reason);
+        return cancel_scope_now(reason.empty() ? nullptr : std::make_shared<const std::string>(reason));
     } catch (const std::bad_alloc&) { // cancelled all the same, without a reason
+        return cancel_scope_now(reason_ptr());
     }
+}
+
+bool scope_node::cancel_scope_now(const reason_ptr& reason) noexcept {
+    if (own_) return false;
+    reason_ = reason;
     own_ = true;
     if (!inherited_) propagate();
     return true;
@@ -32,6 +38,13 @@ std::optional<loop_clock::time_point> scope_node::effective_deadline() const noe
         if (s->shield_) break;
     }
     return earliest;
+}
+
+bool scope_node::any_child_in_flight(int levels) const noexcept {
+    for (const scope_node* c = children_.front(); c; c = children::next(*c)) {
+        if (c->host_ && c->host_->in_flight(levels)) return true;
+    }
+    return false;
 }
 
 void scope_node::enter(task_context& host) noexcept {

@@ -12,14 +12,13 @@ semaphore::semaphore(std::ptrdiff_t permits, std::optional<std::ptrdiff_t> bound
 }
 
 std::optional<semaphore_permit> semaphore::try_acquire() noexcept {
-    if (free_ == 0) return std::nullopt;
-    --free_;
+    if (!take()) return std::nullopt;
     return semaphore_permit(*this);
 }
 
 void semaphore::release() {
-    if (free_ >= bound_) detail::throw_logic_error("semaphore::release: more permits were released than the bound allows");
-    give_back();
+    if (free_ + held_ >= bound_) detail::throw_logic_error("semaphore::release: more permits were released than the bound allows");
+    add();
 }
 
 } // namespace eddy

@@ -14,7 +14,10 @@ std::exception_ptr any_task::exception() const {
 }
 
 bool any_task::cancel(std::string_view reason) const {
-    return state().cancel(reason);
+    detail::task_context& t = state();
+    if (!t.done() && t.loop().debug() && !t.loop().on_own_thread()) [[unlikely]]
+        throw std::logic_error("task_handle::cancel: this is not the thread of the task's loop; use thread_future::cancel or call_soon_threadsafe");
+    return t.cancel(reason);
 }
 
 namespace detail {

@@ -175,13 +175,13 @@ void close_now(const handle_ptr& h) {
 std::string read_all_now(const std::string& path) {
     const handle_ptr h = open_now(path, O_RDONLY | O_CLOEXEC, 0);
     std::string text;
+    text.resize(static_cast<std::size_t>(size_now(h)) + 1); // one more byte finds the end
     std::size_t used = 0;
-    for (std::uint64_t guess = size_now(h) + 1;; guess = used + 64 * 1024) { // one more byte finds the end
-        text.resize(static_cast<std::size_t>(guess));
+    for (;;) {
         const std::size_t n = read_now(h, std::as_writable_bytes(std::span(text).subspan(used)));
-        used += n;
         if (n == 0) break;
-        if (used < text.size()) guess = text.size();
+        used += n;
+        if (used == text.size()) text.resize(used + std::max<std::size_t>(64 * 1024, used / 2)); // it grows, or /proc
     }
     text.resize(used);
     return text;

@@ -37,8 +37,16 @@ std::optional<ip_endpoint> literal(const std::string& host, const std::string& s
     }
 }
 
-// On a worker.
-std::vector<ip_endpoint> look_up(const std::string& host, const std::string& service) {
+// What the C library would read differently: cut off at a NUL, a port modulo 65536, "" as port 0.
+void check(const std::string& host, const std::string& service) {
+    const char* wrong = nullptr;
+    if (host.find('\0') != std::string::npos || service.find('\0') != std::string::npos) wrong = "there is a NUL in it";
+    const bool number = service.find_first_not_of("0123456789") == std::string::npos;
+    if (number && !port_number(service)) wrong = "the service is neither a port nor a name";
+    if (wrong) throw resolve_error(EAI_SERVICE, resolve_category(), std::string("cannot look up '") + host.c_str() + "' (service " + service.c_str() + "): " + wrong); // no NUL in it
+}
+
+std::vector<ip_endpoint> look_up_now(const std::string& host, const std::string& service) {
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
@@ -50,8 +58,9 @@ std::vector<ip_endpoint> look_up(const std::string& host, const std::string& ser
         code = ::getaddrinfo(host.c_str(), service.c_str(), &hints, &found);
     }
     if (code != 0) {
+        const int system_error = errno;
         const std::string what = "cannot look up '" + host + "' (service " + service + ")";
-        if (code == EAI_SYSTEM) throw resolve_error(errno, std::generic_category(), what);
+        if (code == EAI_SYSTEM) throw resolve_error(system_error, std::generic_category(), what);
         throw resolve_error(code, resolve_category(), what);
     }
     const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owned(found, &::freeaddrinfo);
@@ -64,6 +73,21 @@ std::vector<ip_endpoint> look_up(const std::string& host, const std::string& ser
     return endpoints;
 }
 
+// A failure as a value: whoever was cancelled while it came does not want to hear of it.
+struct look_up_result {
+    std::vector<ip_endpoint> endpoints;
+    std::exception_ptr error;
+};
+
+// On a worker.
+look_up_result look_up(const std::string& host, const std::string& service) {
+    try {
+        return {look_up_now(host, service), nullptr};
+    } catch (...) {
+        return {{}, std::current_exception()};
+    }
+}
+
 } // namespace
 
 const std::error_category& resolve_category() noexcept {
@@ -72,9 +96,12 @@ const std::error_category& resolve_category() noexcept {
 }
 
 task<std::vector<ip_endpoint>> resolve(std::string host, std::string service) {
+    check(host, service);
     if (const std::optional<ip_endpoint> e = literal(host, service)) co_return std::vector<ip_endpoint>(1, *e);
     worker_pool& pool = this_loop().blocking_pool();
-    co_return co_await offload(pool, abandon, &look_up, std::move(host), std::move(service));
+    const look_up_result found = co_await offload(pool, abandon, &look_up, std::move(host), std::move(service));
+    if (found.error) std::rethrow_exception(found.error);
+    co_return found.endpoints;
 }
 
 } // namespace eddy

@@ -9,9 +9,17 @@ namespace eddy {
 namespace detail {
 namespace {
 
-bool out_of_resources(const std::error_code& e) {
-    return e == std::errc::too_many_files_open || e == std::errc::too_many_files_open_in_system || e == std::errc::no_buffer_space ||
-           e == std::errc::not_enough_memory;
+// What accept(2) says while the listener is as good as before: no resources now, a firewall's refusal, a network that is
+// down. What means that there is no listener any more ends the server.
+bool may_pass(const std::exception_ptr& e) {
+    try {
+        std::rethrow_exception(e);
+    } catch (const std::system_error& error) {
+        return error.code() != std::errc::bad_file_descriptor && error.code() != std::errc::invalid_argument &&
+               error.code() != std::errc::not_a_socket;
+    } catch (...) {
+        return false;
+    }
 }
 
 bool has_room(const server_state& s) {
@@ -20,7 +28,7 @@ bool has_room(const server_state& s) {
 
 // The handler's task. A handler that throws before there is a task fails like one that throws later.
 task<> handle(server_state& s, tcp_stream connection) {
-    task<> running = s.handle(std::move(connection));
+    task<> running = s.handle(connection);
     co_await std::move(running);
 }
 
@@ -37,8 +45,8 @@ task<> accept_loop(server_state& s) {
             s.connections.launch(handle(s, std::move(*got)), std::move(socket));
             continue;
         }
-        if (got.cancelled()) co_await this_task::checkpoint();
-        if (!out_of_resources(got.error())) std::rethrow_exception(got.exception());
+        co_await this_task::checkpoint(); // told to stop, it may have got anything
+        if (!may_pass(got.exception())) std::rethrow_exception(got.exception());
         co_await sleep_for(s.options.pause);
     }
 }
@@ -66,7 +74,7 @@ void connection_set::child_ended(task_context& child) noexcept {
 task<> run_server(std::shared_ptr<server_state> state) {
     server_state& s = *state;
     if (std::exchange(s.started, true)) throw std::logic_error("this server was started before; make a new one");
-    if (!s.listener.is_open()) throw std::logic_error("serve: the listener is closed or was handed to another server; bind a new one");
+    if (!s.listener.is_open() && !s.accepting.cancel_called()) throw std::logic_error("serve: the listener is closed or was handed to another server; bind a new one");
     task_context& self = co_await this_context();
     s.connections.open(self);
     std::exception_ptr failure;
@@ -80,16 +88,16 @@ task<> run_server(std::shared_ptr<server_state> state) {
     s.listener.close_now();
     co_await s.connections.join();
     const bool interrupted = s.connections.cancelled_while_joining();
-    const auto reason = s.connections.scope().effective_reason();
     s.connections.close();
     if (failure) std::rethrow_exception(failure);
-    if (interrupted) throw operation_cancelled(reason);
+    if (interrupted) s.connections.host().throw_cancelled();
 }
 
 } // namespace detail
 
 server::~server() {
     if (!running_ || running_.done()) return;
+    stop_accepting();
     running_.cancel("the server object was destroyed");
     running_.context().mark_seen();
 }
@@ -101,6 +109,7 @@ void server::start() {
 
 void server::stop_accepting() {
     state_->accepting.cancel("stop_accepting");
+    state_->listener.close_now();
 }
 
 task<> server::join() {
@@ -110,7 +119,7 @@ task<> server::join() {
     if (!running.cancelled()) co_await running; // rethrows what ended it
 }
 
-task<> server::shutdown(std::chrono::nanoseconds grace) {
+task<> server::end_within(std::chrono::nanoseconds grace) {
     if (!running_) throw std::logic_error("server::shutdown: the server was not started");
     task_handle<> running = running_;
     stop_accepting();

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include <system_error>
+#include <utility>
 
 #include <eddy/detail/task_context.hpp>
 #include <eddy/errors.hpp>
@@ -96,7 +97,7 @@ bool write_operation::try_now() const {
     if (!core_->is_open()) throw closed_resource("write to " + core_->name() + ": it was closed on our side");
     if (half_close_) return core_->write_shut_ && core_->writers_.empty(); // twice does no harm
     if (core_->write_shut_) throw std::logic_error("write to " + core_->name() + " after shutdown_write");
-    return bytes_.empty();
+    return bytes_.empty() && !core_->write_broken_;
 }
 
 bool write_operation::start() {
@@ -138,6 +139,7 @@ bool write_operation::drive() {
         const std::span<const std::byte> rest = bytes_.subspan(written_);
         buffer = const_cast<std::byte*>(rest.data()); // only read from
         length = rest.size();
+        driven_ = true;
         if (!core_->engine_->start(*core_->descriptor_, *this)) return false;
         if (advance()) return true;
     }
@@ -164,7 +166,7 @@ bool write_operation::abort() noexcept {
     core_->writers_.erase(*this);
     if (active) {
         if (written_ > 0) core_->write_broken_ = true;
-        core_->write_next();
+        task().loop().make_ready(core_->next_writer_);
     }
     return true;
 }
@@ -238,8 +240,31 @@ void stream_core::attach(task_context& t) {
     if (engine_ == here) [[likely]]
         return;
     if (engine_) throw std::logic_error(name_ + " belongs to another loop; use it on the loop that used it first");
-    descriptor_ = &here->adopt(fd_);
+    descriptor_ = &adopt_by(*here);
     engine_ = here;
+}
+
+// Somebody may be waiting for this very descriptor (wait_readable): a duplicate is a registration of its own.
+io_descriptor& stream_core::adopt_by(engine& e) {
+    try {
+        return e.adopt(fd_);
+    } catch (const std::system_error& error) {
+        if (error.code() != std::errc::file_exists) throw;
+    }
+    duplicate_ = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+    if (duplicate_ < 0) throw io_error(errno, "cannot watch", name_);
+    try {
+        return e.adopt(duplicate_);
+    } catch (...) {
+        ::close(std::exchange(duplicate_, -1));
+        throw;
+    }
+}
+
+void stream_core::next_writer_node::run_it(ready_node& n) {
+    stream_core& core = static_cast<next_writer_node&>(n).core;
+    const write_operation* const first = core.writers_.front();
+    if (first && !first->driven_) core.write_next();
 }
 
 void stream_core::write_next() noexcept {
@@ -268,6 +293,7 @@ void stream_core::forget() noexcept {
         w->finish();
     }
     engine_->release(*std::exchange(descriptor_, nullptr));
+    if (duplicate_ >= 0) ::close(std::exchange(duplicate_, -1));
     engine_.reset();
 }
 

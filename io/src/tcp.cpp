@@ -181,7 +181,7 @@ tcp_listener::tcp_listener(detail::core_owner c) : core_(std::move(c)), local_(e
 }
 
 ip_endpoint tcp_listener::local_endpoint() const {
-    static_cast<void>(core());
+    if (local_.port() == 0) static_cast<void>(core()); // never had a socket
     return local_;
 }
 

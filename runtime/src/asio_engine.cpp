@@ -25,7 +25,8 @@ using executor = asio::io_context::executor_type;
 // is still in the cache when its task writes the answer (measured: 12 % of the CPU a message).
 constexpr int most_handlers_a_poll = 48;
 
-/// Room for one of Asio's wait operations, reused for every wait of one side of a descriptor.
+/// Room for some of Asio's wait operations, used again for every wait of one side of a descriptor.
+template <std::size_t Slots>
 class operation_memory {
 public:
     operation_memory() noexcept = default;
@@ -33,33 +34,45 @@ public:
     operation_memory& operator=(const operation_memory&) = delete;
 
     [[nodiscard]] void* take(std::size_t n) {
-        if (used_ || n > sizeof storage_) return ::operator new(n);
-        used_ = true;
-        return storage_.data();
+        for (slot& s : slots_) {
+            if (s.used || n > sizeof s.room) continue;
+            s.used = true;
+            return s.room;
+        }
+        return ::operator new(n);
     }
     void give(void* p) noexcept {
-        if (p == storage_.data())
-            used_ = false;
-        else
-            ::operator delete(p);
+        for (slot& s : slots_) {
+            if (p != s.room) continue;
+            s.used = false;
+            return;
+        }
+        ::operator delete(p);
     }
 
 private:
-    alignas(std::max_align_t) std::array<std::byte, 192> storage_;
-    bool used_ = false;
+    struct slot {
+        alignas(std::max_align_t) std::byte room[192];
+        bool used = false;
+    };
+    std::array<slot, Slots> slots_;
 };
 
-template <class T>
+template <class T, std::size_t Slots>
 class memory_allocator {
 public:
     using value_type = T;
-    explicit memory_allocator(operation_memory& m) noexcept : memory(&m) {}
     template <class U>
-    memory_allocator(const memory_allocator<U>& o) noexcept : memory(o.memory) {}
+    struct rebind {
+        using other = memory_allocator<U, Slots>;
+    };
+    explicit memory_allocator(operation_memory<Slots>& m) noexcept : memory(&m) {}
+    template <class U>
+    memory_allocator(const memory_allocator<U, Slots>& o) noexcept : memory(o.memory) {}
     [[nodiscard]] T* allocate(std::size_t n) { return static_cast<T*>(memory->take(n * sizeof(T))); }
     void deallocate(T* p, std::size_t) noexcept { memory->give(p); }
     friend bool operator==(const memory_allocator& a, const memory_allocator& b) noexcept { return a.memory == b.memory; }
-    operation_memory* memory;
+    operation_memory<Slots>* memory;
 };
 
 class asio_engine;
@@ -72,7 +85,7 @@ public:
         io_operation* op = nullptr;
         bool waiting = false; // a wait is queued in Asio
         bool drained = false; // the last read left nothing behind: the next one need not try before it waits
-        operation_memory memory;
+        operation_memory<1> memory;
     };
     asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(e), handle(io) {}
 
@@ -86,7 +99,7 @@ public:
 };
 
 struct ready_handler {
-    using allocator_type = memory_allocator<void>;
+    using allocator_type = memory_allocator<void, 1>;
     asio_descriptor* descriptor;
     bool outgoing;
     [[nodiscard]] allocator_type get_allocator() const noexcept {
@@ -155,10 +168,7 @@ public:
         return true;
     }
     void poll(deadline until) override {
-        if (until != at_once) {
-            if (until != never) arm_timer(until);
-            io_.run_one();
-        }
+        if (until != at_once) wait_for_event(until);
         for (int i = 0; i < most_handlers_a_poll && io_.poll_one() > 0; ++i) {}
     }
     [[nodiscard]] std::size_t pending() const noexcept override { return pending_; }
@@ -167,6 +177,7 @@ public:
     void ready(asio_descriptor& d, bool outgoing, const asio::error_code& ec) noexcept {
         auto& s = outgoing ? d.out : d.in;
         s.waiting = false;
+        ++events_;
         if (d.released || stopping_) {
             if (!stopping_) dispose(d);
             return;
@@ -187,16 +198,25 @@ public:
     }
 
 private:
-    // A timer of Asio's, since io_context's own time-outs are rounded up to milliseconds. It stays set while the loop's
-    // next deadline is the same.
+    // A timer of Asio's, since io_context's own time-outs are rounded up to milliseconds. One that is set for an earlier
+    // time stays: deadlines mostly move outwards, and taking back a wait costs more than waking once too early. Neither
+    // that nor the handler of a wait that was taken back is an event that the loop waits for.
+    void wait_for_event(deadline until) {
+        const std::uint64_t before = events_;
+        do {
+            if (until != never) arm_timer(until);
+            io_.run_one();
+        } while (events_ == before && (until == never || deadline::clock::now() < until));
+    }
     void arm_timer(deadline until) {
-        if (timer_set_ && timer_.expiry() == until) return;
+        if (timer_set_ && timer_.expiry() <= until) return;
+        timer_set_ = false;
         timer_.expires_at(until);
-        timer_set_ = true;
         timer_.async_wait(timer_handler{this});
+        timer_set_ = true;
     }
     struct timer_handler {
-        using allocator_type = memory_allocator<void>;
+        using allocator_type = memory_allocator<void, 2>;
         asio_engine* engine;
         [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(engine->timer_memory_); }
         void operator()(const asio::error_code& ec) const noexcept {
@@ -217,6 +237,7 @@ private:
     void watch_wake() {
         wake_.async_wait(asio::posix::descriptor_base::wait_read, [this](const asio::error_code& ec) {
             if (ec || stopping_) return;
+            ++events_;
             std::uint64_t count = 0;
             while (::read(wake_.native_handle(), &count, sizeof count) > 0) {}
             watch_wake();
@@ -237,9 +258,10 @@ private:
     asio::executor_work_guard<executor> work_;
     asio::posix::basic_stream_descriptor<executor> wake_;
     using steady_timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, executor>;
-    operation_memory timer_memory_;
+    operation_memory<2> timer_memory_; // for the wait that is set, and one that was taken back
     steady_timer timer_;
     bool timer_set_ = false;
+    std::uint64_t events_ = 0;
     asio_descriptor* all_ = nullptr;
     std::size_t pending_ = 0;
     bool stopping_ = false;

@@ -17,6 +17,7 @@ struct engine::borrowed {
     struct entry {
         io_descriptor* descriptor;
         int duplicate; // -1, or a second number for a file that is adopted elsewhere
+        int flags;     // as its owner had set them; an engine may make it non-blocking
         std::array<bool, 2> used;
     };
     std::unordered_map<int, entry> by_number;
@@ -26,7 +27,7 @@ engine::engine() : borrowed_(std::make_unique<borrowed>()) {}
 engine::~engine() = default;
 
 io_descriptor& engine::borrow(int fd, bool outgoing) {
-    const auto [it, is_new] = borrowed_->by_number.try_emplace(fd, borrowed::entry{nullptr, -1, {}});
+    const auto [it, is_new] = borrowed_->by_number.try_emplace(fd, borrowed::entry{nullptr, -1, ::fcntl(fd, F_GETFL), {}});
     borrowed::entry& e = it->second;
     if (e.used[outgoing])
         throw busy_resource("another task is already waiting for descriptor " + std::to_string(fd) + " to become " +
@@ -62,6 +63,15 @@ void engine::register_borrowed(int fd, io_descriptor*& descriptor, int& duplicat
     duplicate = copy;
 }
 
+// An engine makes what it adopts non-blocking, for the system calls that it makes. For a borrowed descriptor it makes none,
+// and the flag would be seen by everybody who shares the open file: a terminal, say, by whoever prints to it.
+void engine::restore_flags(int fd) noexcept {
+    const auto it = borrowed_->by_number.find(fd);
+    if (it == borrowed_->by_number.end()) return;
+    const int flags = it->second.flags;
+    if (flags >= 0 && (flags & O_NONBLOCK) == 0) ::fcntl(fd, F_SETFL, flags);
+}
+
 void engine::give_back(int fd, bool outgoing) noexcept {
     const auto it = borrowed_->by_number.find(fd);
     if (it == borrowed_->by_number.end()) return;
@@ -69,6 +79,7 @@ void engine::give_back(int fd, bool outgoing) noexcept {
     e.used[outgoing] = false;
     if (e.used[!outgoing]) return;
     release(*e.descriptor);
+    restore_flags(fd);
     if (e.duplicate >= 0) ::close(e.duplicate);
     borrowed_->by_number.erase(it);
 }

@@ -28,6 +28,7 @@ void callback_base::run_ready(ready_node& n) {
     auto& c = static_cast<callback_base&>(static_cast<timer_node&>(n));
     scheduler& s = *c.loop;
     try {
+        const locals_entered here(c.locals_);
         if (!c.cancelled) c.invoke();
     } catch (...) {
         s.report({.message = "exception in a callback", .exception = std::current_exception()});
@@ -60,14 +61,15 @@ callback_handle::~callback_handle() {
     if (callback_) callback_->release();
 }
 void callback_handle::cancel() noexcept {
-    if (!callback_ || callback_->cancelled) return;
-    callback_->cancelled = true;
-    if (!callback_->loop) return; // it ran, or its loop is gone
-    const bool queued = callback_->linked() || callback_->position != detail::timer_node::idle;
+    detail::callback_base* const c = callback_; // this handle may live in what the callable owns
+    if (!c || c->cancelled) return;
+    c->cancelled = true;
+    if (!c->loop) return; // it ran, or its loop is gone
+    const bool queued = c->linked() || c->position != detail::timer_node::idle;
     if (!queued) return; // it is running now
-    std::exchange(callback_->loop, nullptr)->disarm(*callback_);
-    callback_->drop();
-    callback_->release();
+    std::exchange(c->loop, nullptr)->disarm(*c);
+    c->drop();
+    c->release();
 }
 bool callback_handle::cancelled() const noexcept {
     return callback_ && callback_->cancelled;
@@ -111,7 +113,8 @@ event_loop::~event_loop() {
     } catch (const std::exception& e) {
         fmt::print(stderr, "eddy: while an event_loop was destroyed: {}\n", e.what());
     }
-    if (core_->task_count() > 0) leave_behind(std::move(core_));
+    // Destroyed by one of its own callbacks, it is still on the stack below us.
+    if (core_->task_count() > 0 || core_->running) leave_behind(std::move(core_));
 }
 
 event_loop* event_loop::current() noexcept {
@@ -136,6 +139,11 @@ void event_loop::require_open(const char* what) const {
     if (core_->closed()) throw std::logic_error(fmt::format("{}: the event_loop is closed", what));
 }
 
+void event_loop::require_own_thread(const char* what) const {
+    if (!core_->debug() || core_->on_own_thread()) return;
+    throw std::logic_error(fmt::format("{} to the loop's thread; use call_soon_threadsafe or spawn_threadsafe from others", what));
+}
+
 void event_loop::drive(detail::task_context& main) {
     if (!core_->run_while_not([&] { return main.done(); }))
         detail::throw_logic_error("run_until_complete: the loop was stopped before completion; the task is still alive");
@@ -149,16 +157,21 @@ void event_loop::stop() noexcept {
     core_->stop_requested = true;
 }
 
-void event_loop::run_once(std::chrono::nanoseconds timeout) {
+void event_loop::tick(std::chrono::nanoseconds timeout) {
     const loop_core::entered here(*core_);
     core_->tick_once(timeout.count() > 0 ? loop_core::wait_policy::yes : loop_core::wait_policy::no, detail::after(core_->now(), timeout));
 }
 
 void event_loop::poll(std::size_t ticks) {
     const loop_core::entered here(*core_);
-    do {
+    const auto more = [&] {
+        const auto timer = core_->next_timer();
+        return !core_->ready_empty() || !core_->mail->empty() || (timer && *timer <= core_->now());
+    };
+    for (; ticks > 0; --ticks) {
         core_->tick_once(loop_core::wait_policy::no);
-    } while (--ticks > 0 && !core_->stop_requested && (!core_->ready_empty() || !core_->mail->empty()));
+        if (core_->stop_requested || !more()) return;
+    }
 }
 
 bool event_loop::is_running() const noexcept {
@@ -169,12 +182,13 @@ bool event_loop::is_closed() const noexcept {
     return core_->closed();
 }
 
-void event_loop::close(std::chrono::nanoseconds grace) {
+void event_loop::shut_down(std::chrono::nanoseconds grace) {
     if (core_->closed()) return;
     if (core_->running) detail::throw_logic_error("event_loop::close while the loop runs; stop it first");
     const auto grace_end = detail::after(core_->now(), grace);
-    const bool joined = core_->join_all_tasks(grace_end);
-    const bool workers_ended = core_->tear_down(!joined, grace_end);
+    bool joined = core_->join_all_tasks(grace_end);
+    const bool workers_ended = core_->finish_accepted(joined, grace_end);
+    core_->tear_down(!joined);
     if (!joined) throw shutdown_timeout("the event loop was closed while tasks were stuck; see the report before this");
     if (!workers_ended) throw shutdown_timeout("the event loop was closed while calls on workers were stuck; see the report before this");
 }
@@ -182,8 +196,8 @@ void event_loop::close(std::chrono::nanoseconds grace) {
 callback_handle event_loop::post(detail::callback_base* c, std::optional<loop_clock::time_point> when) {
     std::unique_ptr<detail::callback_base> owned(c);
     require_open("call_soon");
-    if (core_->debug() && core_->thread_id != std::this_thread::get_id())
-        detail::throw_logic_error("call_soon, call_later and call_at belong to the loop's thread; use call_soon_threadsafe from others");
+    if (core_->refuses_posts) detail::throw_logic_error("call_soon: the event_loop is closed");
+    require_own_thread("call_soon, call_later and call_at belong");
     c->loop = core_.get();
     if (when) {
         core_->arm(*c, *when);
@@ -196,16 +210,26 @@ callback_handle event_loop::post(detail::callback_base* c, std::optional<loop_cl
 
 bool event_loop::post_remote(detail::callback_base* c) noexcept {
     c->loop = core_.get();
-    if (core_->mail->post(*c)) return true;
+    const std::shared_ptr<detail::mailbox> mail = core_->mail; // once it is posted the loop may run it, end and go
+    if (!mail->closing() && mail->post(*c)) return true;
     delete c;
     return false;
 }
 
 std::vector<any_task> event_loop::all_tasks() const {
+    require_own_thread("event_loop::all_tasks belongs");
     std::vector<any_task> tasks;
     tasks.reserve(core_->task_count());
     for (detail::task_context* t = core_->first_task(); t; t = t->next_task()) tasks.emplace_back(t);
     return tasks;
+}
+
+void event_loop::add_observer(task_observer& o) {
+    require_own_thread("event_loop::add_observer belongs");
+    core_->add_observer(o);
+}
+void event_loop::remove_observer(task_observer& o) noexcept {
+    core_->remove_observer(o);
 }
 
 loop_clock::time_point event_loop::now() const noexcept {
@@ -213,12 +237,17 @@ loop_clock::time_point event_loop::now() const noexcept {
 }
 
 void event_loop::set_exception_handler(detail::unique_function<void(const error_context&)> handler) {
+    require_own_thread("event_loop::set_exception_handler belongs");
     using function = const detail::unique_function<void(const error_context&)>;
     core_->exception_handler = handler ? std::make_shared<function>(std::move(handler)) : nullptr;
 }
 
 void event_loop::call_exception_handler(const error_context& e) noexcept {
     core_->report(e);
+}
+
+std::chrono::system_clock::time_point event_loop::wall_now() const noexcept {
+    return core_->clock ? core_->clock->wall() : std::chrono::system_clock::now();
 }
 
 loop_stats event_loop::stats() const noexcept {

@@ -1,6 +1,7 @@
 #include "loop_core.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -26,6 +27,13 @@ namespace {
 
 constexpr std::uint64_t most_skipped_polls = 64;
 constexpr auto longest_without_poll = std::chrono::microseconds(50);
+constexpr auto worker_check = std::chrono::milliseconds(100); // virtual clock, while a worker runs
+constexpr auto longest_stall = std::chrono::minutes(1);
+constexpr auto still_running_limit = std::chrono::seconds(1); // debug mode: a step that is not over is reported then
+
+void print_warning(const std::string& text) {
+    std::fputs(("eddy: " + text + "\n").c_str(), stderr);
+}
 
 bool debug_wanted(bool option) {
     const char* e = std::getenv("EDDY_DEBUG");
@@ -44,6 +52,8 @@ const std::shared_ptr<mailbox>& mailbox_of(scheduler& s) noexcept {
 loop_core::loop_core(event_loop& o, const loop_options& options)
     : owner(o), io(make_engine(options.engine, mail)), clock(options.clock), thread_id(std::this_thread::get_id()) {
     debug_ = debug_wanted(options.debug);
+    busy_poll = options.busy_poll;
+    slow_step_limit = options.slow_step;
     if (options.shuffle_seed) shuffle_.emplace(*options.shuffle_seed);
 }
 
@@ -73,9 +83,10 @@ loop_core::entered::entered(loop_core& c, nesting n) : core_(c), outer_(current(
     if (c.closed()) throw_logic_error("this event_loop is closed");
     here.loop = &c;
     here.task = nullptr;
+    here.locals = nullptr;
     c.thread_ = &here;
     c.running = true;
-    c.thread_id = std::this_thread::get_id();
+    c.thread_id.store(std::this_thread::get_id(), std::memory_order_relaxed);
 }
 
 loop_core::entered::~entered() {
@@ -87,6 +98,7 @@ loop_core::entered::~entered() {
 
 void loop_core::tick_once(wait_policy wait, std::optional<loop_clock::time_point> limit) {
     ++tick_;
+    if (clock && std::chrono::steady_clock::now() >= clock->overtime && clock->on_overtime) clock->on_overtime();
     poll_kernel(stop_requested ? wait_policy::no : wait, limit);
     if (signals && signals->pending.load(std::memory_order_relaxed) != 0 && on_signal) on_signal();
     drain_mail();
@@ -108,13 +120,33 @@ void loop_core::poll_kernel(wait_policy wait, std::optional<loop_clock::time_poi
     skipped_polls_ = 0;
     ++polls_;
     if (wait == wait_policy::no || !mail->empty()) return io->poll(engine::at_once);
-    if (clock) return wait_virtual(limit);
+    if (clock)
+        wait_virtual(limit);
+    else
+        wait_for_kernel(limit);
+    last_poll_ = steady_clock::now(); // what it found ready need not ask again
+}
 
+void loop_core::wait_for_kernel(std::optional<loop_clock::time_point> limit) {
     std::optional<loop_clock::time_point> until = next_timer();
     if (limit && (!until || *limit < *until)) until = limit;
+    if (busy_poll.count() > 0 && found_by_spinning(until)) return;
     if (!mail->prepare_sleep()) return io->poll(engine::at_once);
     io->poll(until ? engine::deadline(until->time_since_epoch()) : engine::never);
     mail->awake();
+}
+
+// For programs that buy latency with a core: asks the kernel again and again before the thread sleeps.
+bool loop_core::found_by_spinning(std::optional<loop_clock::time_point> until) {
+    const loop_clock::time_point end = after(now(), busy_poll);
+    loop_clock::time_point t;
+    do {
+        io->poll(engine::at_once);
+        if (!ready_.empty() || !mail->empty()) return true;
+        t = now();
+        if (until && *until <= t) return true;
+    } while (t < end);
+    return false;
 }
 
 // Virtual time passes only when nothing can happen at the present: no pool job is running, and a kernel that has
@@ -130,9 +162,10 @@ void loop_core::wait_virtual(std::optional<loop_clock::time_point> limit) {
     };
     if (until && *until <= clock->now) return io->poll(engine::at_once);
     if (pool_jobs > 0 || external_work > 0) {
-        static_cast<void>(something_came(std::chrono::seconds(1)));
+        wait_for_worker(something_came(worker_check), until);
         return;
     }
+    stalled_since_.reset();
     if (something_came(io->pending() > 0 ? clock->silence : std::chrono::nanoseconds(0))) return;
     if (!clock->settlers.empty()) {
         while (!clock->settlers.empty()) make_ready(clock->settlers.pop_front());
@@ -144,6 +177,21 @@ void loop_core::wait_virtual(std::optional<loop_clock::time_point> limit) {
     }
     if (something_came(clock->patience)) return;
     if (clock->on_deadlock) clock->on_deadlock();
+}
+
+// Time stands still while a worker runs. Shutting down is bounded all the same, and so is a test.
+void loop_core::wait_for_worker(bool something_came, std::optional<loop_clock::time_point> until) {
+    if (something_came) return stalled_since_.reset();
+    const auto t = std::chrono::steady_clock::now();
+    if (!stalled_since_) stalled_since_ = t;
+    if (shutting_down) {
+        const loop_clock::time_point then = clock->now + (t - *stalled_since_);
+        clock->now = until ? std::min(*until, then) : then;
+        stalled_since_ = t;
+    } else if (t - *stalled_since_ >= longest_stall && clock->on_deadlock) {
+        stalled_since_.reset();
+        clock->on_deadlock();
+    }
 }
 
 void loop_core::drain_mail() noexcept {
@@ -176,18 +224,30 @@ void loop_core::run_batch() {
     }
 }
 
+// A debugging aid must not end the program: without memory or threads there is no watchdog.
+void loop_core::tell_watchdog(const task_context* t) noexcept {
+    try {
+        if (!watchdog_) watchdog_ = std::make_unique<watchdog>(still_running_limit, &print_warning);
+        watchdog_->step_begins(t ? t->name() : std::string("callback"), t ? t->await_sites() : std::vector<std::source_location>{});
+    } catch (const std::exception&) {
+    }
+}
+
 // Debug mode: a step that held the loop for too long is reported with the task that did it.
 void loop_core::run_watched(ready_node& n) {
     task_context* const t = task_context::of(n);
     if (t) t->retain();
+    tell_watchdog(t);
     const auto start = std::chrono::steady_clock::now();
     n.run(n);
+    if (watchdog_) watchdog_->step_ends();
     const auto took = std::chrono::steady_clock::now() - start;
     longest_step_ = std::max<std::chrono::nanoseconds>(longest_step_, took);
     if (took >= slow_step_limit) {
         const std::string name = t ? t->name() : std::string("callback");
-        const std::string text = fmt::format("slow step: held the loop for {} ms; move the work to offload()",
-                                             std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+        const std::string text = fmt::format("slow step: held the loop for {} ms{}; move the work to offload()",
+                                             std::chrono::duration_cast<std::chrono::milliseconds>(took).count(),
+                                             t ? describe_chain(t->await_sites()) : std::string());
         report({.message = text, .exception = nullptr, .task_name = name, .where = t ? t->where() : std::source_location{}});
     }
     if (t) t->release();

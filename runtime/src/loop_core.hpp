@@ -13,10 +13,13 @@
 #include <eddy/detail/task_context.hpp>
 #include <eddy/detail/virtual_clock.hpp>
 #include <eddy/event_loop.hpp>
+#include <eddy/offload.hpp>
+#include <eddy/thread_future.hpp>
 #include <eddy/worker_pool.hpp>
 
 #include "signal_slot.hpp"
 #include "timer_heap.hpp"
+#include "watchdog.hpp"
 
 namespace eddy::detail {
 
@@ -33,6 +36,9 @@ public:
         t.unlink();
     }
     void report(const error_context& e) noexcept override;
+    [[nodiscard]] bool on_own_thread() const noexcept override {
+        return thread_id.load(std::memory_order_relaxed) == std::this_thread::get_id();
+    }
 
     // --- driving
     enum class wait_policy : bool { no, yes };
@@ -76,11 +82,22 @@ public:
     // --- shutdown (shutdown.cpp)
     /// Cancels the root scope and runs until no task is left, R16; false if some are stuck for good.
     [[nodiscard]] bool join_all_tasks(loop_clock::time_point grace_end);
-    /// After the tasks: pools, posts, engine. `abandon`: stuck tasks are leaked and worker threads let go.
-    /// False if a worker was stuck; it was reported.
-    [[nodiscard]] bool tear_down(bool abandon, loop_clock::time_point grace_end);
+    /// Then: refuses posts, runs what had been accepted and waits for calls on workers. Clears `joined` if a task got stuck
+    /// that this started; false if a call did not come back. Both were reported.
+    [[nodiscard]] bool finish_accepted(bool& joined, loop_clock::time_point grace_end);
+    /// Lets everything go. `abandon`: stuck tasks are leaked.
+    void tear_down(bool abandon);
     /// Reports the tasks that are left, by name and await site, and lets cancellations through their shields.
     void report_and_break_shields();
+    /// `run_while_not` during shutdown: a `stop` is not for us.
+    template <class Done>
+    [[nodiscard]] bool run_until_limit(Done done, loop_clock::time_point limit) {
+        while (!run_while_not(done, limit, nesting::allowed)) {
+            if (now() >= limit) return done();
+        }
+        return true;
+    }
+    void let_cancelled_unwind();
 
     event_loop& owner;
     std::shared_ptr<mailbox> mail = std::make_shared<mailbox>();
@@ -89,33 +106,46 @@ public:
     std::unique_ptr<worker_pool> default_pool;
     std::unique_ptr<worker_pool> blocking_pool;
     std::size_t pool_jobs = 0; // handed to pools, completion not seen yet
+    std::size_t workers_waiting = 0; // for tasks that they started (in_loop)
+    std::size_t served_calls = 0;    // pool jobs that such tasks wait for
+    intrusive_list<thread_result_base, &thread_result_base::link> promised; // to other threads, see spawn_threadsafe
     std::size_t external_work = 0; // child processes and the like: real time has to pass for them
     signal_slot* signals = nullptr;          // of the `run` that drives us
     unique_function<void()> on_signal;       // … and what it does when one came
     std::chrono::nanoseconds slow_step_limit = std::chrono::milliseconds(100); // debug mode
+    std::chrono::nanoseconds busy_poll{0};
     virtual_clock* clock = nullptr;
+    bool shutting_down = false; // grace runs in real time while a worker holds it up, whatever the clock
     bool stop_requested = false;
     bool running = false;
-    std::thread::id thread_id;
+    bool refuses_posts = false; // being closed: what it had accepted runs, nothing new comes in
+    std::atomic<std::thread::id> thread_id;
+    intrusive_list<offload_call, &offload_call::outstanding> calls; // on workers, not seen back yet
 
 private:
     void poll_kernel(wait_policy wait, std::optional<loop_clock::time_point> limit);
     void wait_virtual(std::optional<loop_clock::time_point> limit);
+    void wait_for_worker(bool something_came, std::optional<loop_clock::time_point> until);
+    void wait_for_kernel(std::optional<loop_clock::time_point> limit);
+    [[nodiscard]] bool found_by_spinning(std::optional<loop_clock::time_point> until);
     void drain_mail() noexcept;
     void collect_timers();
     void run_batch();
     void run_watched(ready_node& n);
+    void tell_watchdog(const task_context* t) noexcept;
     void shuffle(ready_list& batch);
 
     timer_heap timers_;
     std::optional<std::mt19937_64> shuffle_;
     std::vector<ready_node*> shuffle_buffer_;
+    std::unique_ptr<watchdog> watchdog_; // debug mode, while the loop runs
     bool gave_up_ = false; // tasks were stuck after the grace period
     std::uint64_t steps_ = 0;
     std::uint64_t polls_ = 0;
     std::uint64_t posts_ = 0;
     std::uint64_t skipped_polls_ = 0;
     std::chrono::steady_clock::time_point last_poll_{};
+    std::optional<std::chrono::steady_clock::time_point> stalled_since_; // virtual clock: a worker holds time up
     std::chrono::nanoseconds longest_step_{0};
 };
 

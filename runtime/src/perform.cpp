@@ -56,8 +56,10 @@ bool would_block(int error, io_opcode o) noexcept {
     return error == EAGAIN || error == EWOULDBLOCK || (o == io_opcode::connect && error == EINPROGRESS);
 }
 
+constexpr int most_broken_connections = 64; // skipped in one call: others want their turn as well
+
 // accept reports errors of the connection it would have given (accept(2)): a reset before it was accepted, the network
-// going down under it, a firewall's refusal. They are no failure of the listener, and that connection is off the queue.
+// going down under it. They are no failure of the listener, and that connection is off the queue.
 bool concerns_one_connection(int error) noexcept {
     switch (error) {
     case ECONNABORTED:
@@ -67,7 +69,6 @@ bool concerns_one_connection(int error) noexcept {
     case EHOSTDOWN:
     case EHOSTUNREACH:
     case ENETUNREACH:
-    case EPERM:
 #ifdef ENONET
     case ENONET:
 #endif
@@ -79,6 +80,7 @@ bool concerns_one_connection(int error) noexcept {
 } // namespace
 
 bool perform(int fd, io_operation& op, bool ready) noexcept {
+    int skipped = 0;
     for (;;) {
         const std::ptrdiff_t r = attempt(fd, op, ready);
         const int error = r < 0 ? errno : 0;
@@ -86,7 +88,7 @@ bool perform(int fd, io_operation& op, bool ready) noexcept {
             if (op.opcode == io_opcode::connect) return false; // goes on in the kernel
             continue;
         }
-        if (op.opcode == io_opcode::accept && concerns_one_connection(error)) continue;
+        if (op.opcode == io_opcode::accept && concerns_one_connection(error) && ++skipped < most_broken_connections) continue;
         if (would_block(error, op.opcode)) return false;
         op.result = r;
         op.error = error;

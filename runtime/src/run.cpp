@@ -2,6 +2,9 @@
 
 #include <csignal>
 #include <cstdio>
+#include <functional>
+#include <memory>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -20,35 +23,6 @@ std::string signal_name(int n) {
     }
 }
 
-/// Listens for SIGINT and SIGTERM while a `run` lasts.
-class termination_watch {
-public:
-    termination_watch(loop_core& core, bool enabled) : core_(core) {
-        if (!enabled) return;
-        slot_ = &detail::acquire_signal_slot(core.mail->write_descriptor(), true);
-        detail::watch_signal(*slot_, SIGINT);
-        detail::watch_signal(*slot_, SIGTERM);
-        core.signals = slot_;
-    }
-    termination_watch(const termination_watch&) = delete;
-    termination_watch& operator=(const termination_watch&) = delete;
-    ~termination_watch() {
-        core_.on_signal = {};
-        core_.signals = nullptr;
-        if (slot_) detail::release_signal_slot(*slot_);
-    }
-    /// The signal that came; 0 if there is none.
-    [[nodiscard]] int take() noexcept {
-        const std::uint64_t pending = slot_ ? slot_->pending.exchange(0) : 0;
-        if ((pending >> SIGINT & 1) != 0) return SIGINT;
-        return (pending >> SIGTERM & 1) != 0 ? SIGTERM : 0;
-    }
-
-private:
-    loop_core& core_;
-    detail::signal_slot* slot_ = nullptr;
-};
-
 } // namespace
 
 interrupted::interrupted(int signal) : std::runtime_error("interrupted by " + signal_name(signal)), signal_(signal) {}
@@ -62,8 +36,41 @@ void require_no_loop() {
 
 } // namespace detail
 
+/// Listens for SIGINT and SIGTERM. The second of them, in a run or in the shutdown after it, kills the process.
+class runner::termination_watch {
+public:
+    explicit termination_watch(loop_core& core)
+        : core_(core), slot_(detail::acquire_signal_slot(core.mail->write_descriptor(), true)) {
+        detail::watch_signal(slot_, SIGINT);
+        detail::watch_signal(slot_, SIGTERM);
+        core.signals = &slot_;
+        ignore();
+    }
+    termination_watch(const termination_watch&) = delete;
+    termination_watch& operator=(const termination_watch&) = delete;
+    ~termination_watch() {
+        core_.on_signal = {};
+        core_.signals = nullptr;
+        detail::release_signal_slot(slot_);
+    }
+    /// The signal that came; 0 if there is none.
+    [[nodiscard]] int take() noexcept {
+        const std::uint64_t pending = slot_.pending.exchange(0);
+        if ((pending >> SIGINT & 1) != 0) return SIGINT;
+        return (pending >> SIGTERM & 1) != 0 ? SIGTERM : 0;
+    }
+    /// For a loop that is shutting down anyway: takes what comes and does nothing.
+    void ignore() {
+        core_.on_signal = [this] { static_cast<void>(take()); };
+    }
+
+private:
+    loop_core& core_;
+    detail::signal_slot& slot_;
+};
+
 runner::runner(const run_options& options)
-    : loop_(loop_options{.debug = options.debug, .engine = options.engine, .shuffle_seed = options.shuffle_seed, .clock = options.clock}),
+    : loop_(loop_options{.debug = options.debug, .engine = options.engine, .shuffle_seed = options.shuffle_seed, .busy_poll = options.busy_poll, .clock = options.clock, .slow_step = options.slow_step}),
       options_(options) {}
 
 runner::~runner() {
@@ -74,18 +81,30 @@ runner::~runner() {
     }
 }
 
+void runner::require_usable() const {
+    detail::require_no_loop();
+    if (gave_up_) detail::throw_logic_error("runner::run: an earlier run gave up on stuck tasks; make a new runner");
+}
+
 // Until main is done. After a signal main is cancelled, and has until the end of the grace period; shields hold so long.
 void runner::drive(detail::task_context& main) {
     loop_core& core = loop_.core();
     signal_ = 0;
     grace_end_.reset();
-    termination_watch watch(core, options_.handle_signals);
-    core.on_signal = [&] {
-        const int s = watch.take();
+    core.shutting_down = false;
+    if (options_.handle_signals && !watch_) watch_ = std::make_unique<termination_watch>(core);
+    const auto signal_came = [&] {
+        const int s = watch_->take();
         if (s == 0 || grace_end_) return;
         grace_end_ = detail::after(core.now(), options_.grace);
+        core.shutting_down = true;
         if (main.root_scope().cancel_scope_now(signal_name(s))) signal_ = s; // else it had been cancelled by itself
     };
+    if (watch_) core.on_signal = std::ref(signal_came);
+    const struct settle_at_end {
+        runner& r;
+        ~settle_at_end() { r.settle_watch(); }
+    } at_end{*this};
     const auto done = [&] { return main.done(); };
     const auto past_grace = [&] { return grace_end_ && core.now() >= *grace_end_; };
     while (!core.run_while_not([&] { return done() || grace_end_.has_value(); })) {} // `stop` is not for us
@@ -94,7 +113,18 @@ void runner::drive(detail::task_context& main) {
     }
     if (done()) return;
     static_cast<void>(core.join_all_tasks(*grace_end_));
-    if (!done()) throw shutdown_timeout("the main task did not end within the grace period after a signal");
+    if (done()) return;
+    gave_up_ = true;
+    throw shutdown_timeout("the main task did not end within the grace period after " + signal_name(signal_), signal_);
+}
+
+// Between runs the previous dispositions are back, unless shutting down has begun.
+void runner::settle_watch() noexcept {
+    if (!watch_) return;
+    if (last_run_ || grace_end_)
+        watch_->ignore();
+    else
+        watch_.reset();
 }
 
 void runner::check_signal(const detail::task_context& main) const {
@@ -104,8 +134,19 @@ void runner::check_signal(const detail::task_context& main) const {
 void runner::close() {
     if (loop_.is_closed()) return;
     loop_core& core = loop_.core();
-    const termination_watch watch(core, options_.handle_signals && !grace_end_);
-    loop_.close(grace_end_ ? *grace_end_ - core.now() : options_.grace);
+    if (options_.handle_signals && !watch_) watch_ = std::make_unique<termination_watch>(core);
+    const struct stop_watching_at_end {
+        runner& r;
+        ~stop_watching_at_end() { r.watch_.reset(); }
+    } at_end{*this};
+    std::chrono::nanoseconds grace = options_.grace;
+    if (grace_end_) grace = *grace_end_ > core.now() ? *grace_end_ - core.now() : std::chrono::nanoseconds(0);
+    try {
+        loop_.close(grace);
+    } catch (const shutdown_timeout& e) {
+        if (signal_ == 0) throw;
+        throw shutdown_timeout(e.what(), signal_);
+    }
 }
 
 namespace {
@@ -116,6 +157,9 @@ int report_escaped(F&& f) {
         return f();
     } catch (const interrupted& i) {
         return 128 + i.signal();
+    } catch (const shutdown_timeout& e) {
+        fmt::print(stderr, "eddy: {}\n", e.what());
+        return e.signal() != 0 ? 128 + e.signal() : 1;
     } catch (...) {
         fmt::print(stderr, "eddy: the main task failed: {}\n", detail::describe(std::current_exception()));
         return 1;

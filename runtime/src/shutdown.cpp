@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <eddy/run.hpp>
+
 #include "loop_core.hpp"
 
 namespace eddy::detail {
@@ -13,28 +15,25 @@ namespace {
 
 constexpr auto after_grace = std::chrono::seconds(1);
 
-std::chrono::nanoseconds remaining(const loop_core& c, loop_clock::time_point end) {
-    const loop_clock::time_point now = c.now();
-    return end <= now ? std::chrono::nanoseconds(0) : end - now;
-}
-
 } // namespace
 
 bool loop_core::join_all_tasks(loop_clock::time_point grace_end) {
     if (gave_up_ || task_count_ == 0) return task_count_ == 0;
+    shutting_down = true;
     root_->cancel_scope_now("the loop is shutting down");
     const auto none_left = [&] { return task_count_ == 0; };
-    const auto join_until = [&](loop_clock::time_point limit) {
-        // A `stop` during shutdown is not for us.
-        while (!run_while_not(none_left, limit, nesting::allowed)) {
-            if (now() >= limit) return false;
-        }
-        return true;
-    };
-    if (join_until(grace_end)) return true;
+    let_cancelled_unwind();
+    if (run_until_limit(none_left, grace_end)) return true;
     report_and_break_shields();
-    gave_up_ = !join_until(now() + after_grace);
+    gave_up_ = !run_until_limit(none_left, after(now(), after_grace));
     return !gave_up_;
+}
+
+// What only has to unwind does so however short the grace period is.
+void loop_core::let_cancelled_unwind() {
+    constexpr int most_ticks = 100;
+    const entered here(*this, nesting::allowed);
+    for (int i = 0; i < most_ticks && task_count_ > 0 && !ready_.empty(); ++i) tick_once(wait_policy::no);
 }
 
 void loop_core::report_and_break_shields() {
@@ -51,20 +50,37 @@ void loop_core::report_and_break_shields() {
     }
 }
 
-bool loop_core::tear_down(bool abandon, loop_clock::time_point grace_end) {
-    bool all_workers_ended = true;
-    // Pools first: what an abandoned call throws can still be reported.
-    const auto patience = abandon ? std::chrono::nanoseconds(0) : std::max<std::chrono::nanoseconds>(remaining(*this, grace_end), after_grace);
-    for (worker_pool* pool : {default_pool.get(), blocking_pool.get()}) {
-        if (!pool) continue;
-        for (const std::string& call : pool->shutdown(patience)) {
-            all_workers_ended = false;
-            const std::string text = fmt::format("a worker is stuck and was let go: {}", call);
-            report({.message = text, .exception = nullptr});
-        }
+// A callback that was accepted may spawn, and a task handed over by another thread is one: they start, cancelled, and are
+// joined like the rest. Calls on workers come back through the mailbox, so the loop goes on meanwhile: a worker may itself
+// wait for something that it had asked of us.
+bool loop_core::finish_accepted(bool& joined, loop_clock::time_point grace_end) {
+    refuses_posts = true;
+    mail->begin_closing();
+    if (joined) {
+        shutting_down = true;
+        root_->cancel_scope_now("the loop is shutting down");
+        const loop_clock::time_point limit = std::max(grace_end, after(now(), after_grace));
+        const auto all_done = [&] { return task_count_ == 0 && calls.empty() && ready_.empty() && mail->empty(); };
+        static_cast<void>(run_until_limit(all_done, limit));
+        joined = join_all_tasks(now());
     }
+    const bool workers_ended = calls.empty();
+    while (!calls.empty()) {
+        const offload_call& c = *calls.pop_front();
+        const std::string text = fmt::format("a worker is stuck and was let go: {} (offloaded at {}:{})", c.label, c.site.file_name(), c.site.line());
+        report({.message = text, .exception = nullptr});
+    }
+    for (worker_pool* pool : {default_pool.get(), blocking_pool.get()}) {
+        if (pool) static_cast<void>(pool->shutdown(workers_ended ? std::chrono::nanoseconds(after_grace) : std::chrono::nanoseconds(0)));
+    }
+    return workers_ended;
+}
+
+void loop_core::tear_down(bool abandon) {
     const entered here(*this, nesting::allowed);
     closed_ = true;
+    while (thread_result_base* const r = promised.front()) // other threads must not wait for tasks that are let go
+        r->give_up(std::make_exception_ptr(shutdown_timeout("the loop was shut down while the task was stuck")));
     for (remote_node* n = mail->close(); n;) {
         remote_node* const next = n->next;
         n->run(*n);
@@ -78,7 +94,6 @@ bool loop_core::tear_down(bool abandon, loop_clock::time_point grace_end) {
     while (timer_node* n = timers_.pop_due(any_time)) callback_base::discard_if_callback(*n);
     default_pool.reset();
     blocking_pool.reset();
-    return all_workers_ended;
 }
 
 } // namespace eddy::detail

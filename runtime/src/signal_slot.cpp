@@ -13,7 +13,7 @@ namespace eddy::detail {
 namespace {
 
 constexpr int most_signals = 64;
-std::array<signal_slot, 128> slots;
+std::array<signal_slot, 1024> slots;
 std::atomic<int> handlers_running{0};
 
 struct disposition {

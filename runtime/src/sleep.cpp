@@ -2,13 +2,7 @@
 
 #include <eddy/detail/task_context.hpp>
 
-#include <stdexcept>
-
 namespace eddy::detail {
-
-void throw_not_a_number() {
-    throw std::invalid_argument("a duration was NaN");
-}
 
 bool sleep_operation::start() {
     scheduler& loop = task().loop();

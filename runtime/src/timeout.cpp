@@ -2,14 +2,7 @@
 
 #include <eddy/detail/task_context.hpp>
 
-#include <fmt/format.h>
-
 namespace eddy {
-
-timeout_error::timeout_error(std::chrono::nanoseconds limit, std::source_location site, std::string_view what)
-    : std::runtime_error(fmt::format("{}{}timed out after {} ms (timeout set at {}:{})", what, what.empty() ? "" : " ",
-                                     std::chrono::duration<double, std::milli>(limit).count(), site.file_name(), site.line())),
-      limit_(limit), site_(site) {}
 
 namespace detail {
 

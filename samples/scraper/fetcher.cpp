@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <exception>
+#include <system_error>
 
 #include <eddy/loop_clock.hpp>
 
@@ -64,7 +65,7 @@ bool may_pass(int status) {
 }
 
 failure to_failure(const eddy::http::error& e) {
-    const bool refused = e.os_error() == std::errc::connection_refused;
+    const bool refused = e.kind() == error_kind::connect && e.os_error() == std::errc::connection_refused;
     return failure{refused ? "refused" : kind_name(e.kind()), e.what()};
 }
 
@@ -103,6 +104,9 @@ eddy::task<fetch_result> fetcher::request(const url& address, int redirects) {
     } catch (const eddy::http::error& e) {
         result.error = to_failure(e);
         result.may_pass = may_pass(e.kind());
+    } catch (const std::system_error& e) { // of ours, not of the web: no descriptor, say
+        result.error = failure{"no connection", address.text + ": " + e.what()};
+        result.may_pass = true;
     }
     result.elapsed = std::chrono::duration_cast<std::chrono::microseconds>(eddy::loop_clock::now() - start);
     co_return result;

@@ -21,8 +21,8 @@ url_handle make_handle() {
 
 // Sets an absolute address, or, if the handle has one already, resolves a relative one against it.
 CURLUcode set_address(CURLU* handle, std::string_view text) {
-    // Encodes blanks, which links often have. A scheme that libcurl does not know is no error yet: see `is_web`.
-    return curl_url_set(handle, CURLUPART_URL, std::string(text).c_str(), CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME);
+    // Encodes blanks, which links often have (newer versions want to be told that they may be there). A scheme that libcurl does not know is no error yet: see `is_web`.
+    return curl_url_set(handle, CURLUPART_URL, std::string(text).c_str(), CURLU_URLENCODE | CURLU_ALLOW_SPACE | CURLU_NON_SUPPORT_SCHEME);
 }
 
 // One part; empty if there is none.

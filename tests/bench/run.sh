@@ -45,16 +45,17 @@ echo_tables() {
     local names=("bare epoll" "Asio callbacks" "**eddy**, asio engine")
     echo "## TCP echo, ping-pong"
     echo
-    echo "Ratios are to the bare epoll program's turn of the same cycle."
+    echo "Ratios are to the bare epoll program's turn of the same cycle; the last column compares messages/s with Asio's callbacks."
     echo
-    echo "| connections × bytes | server | messages/s | ratio | server CPU µs a message | ratio |"
-    echo "|---|---|--:|--:|--:|--:|"
-    local cell conns size ms i
+    echo "| connections × bytes | server | messages/s | ratio | server CPU µs a message | ratio | to Asio |"
+    echo "|---|---|--:|--:|--:|--:|--:|"
+    local cell conns size ms i asio to_asio
     for cell in "1 64 60" "64 64 60" "1000 64 100" "64 16384 60"; do
         read -r conns size ms <<<"$cell"
         i=0
         while read -r rate cpu rate_ratio cpu_ratio; do
-            echo "| $conns × $size | ${names[$i]} | $rate | $rate_ratio | $cpu | $cpu_ratio |"
+            case $i in 1) asio=$rate_ratio to_asio= ;; 2) to_asio=$(ratio "$rate_ratio" "$asio") ;; *) to_asio= ;; esac
+            echo "| $conns × $size | ${names[$i]} | $rate | $rate_ratio | $cpu | $cpu_ratio | $to_asio |"
             i=$((i + 1))
         done < <(taskset -c 1 "$bin/bench_load" "$conns" "$size" "$ms" "${servers[@]}")
     done
@@ -90,6 +91,42 @@ task_table() {
     echo
 }
 
+memory_table() {
+    interleave 0 bench_memory
+    echo "## Memory"
+    echo
+    echo "| a suspended task | bytes |"
+    echo "|---|--:|"
+    local row
+    for row in "task:that waits for an event" "closure:the same, spawned as a lambda" "nested:two coroutines deep" "timeout:in \`with_timeout\`"; do
+        echo "| ${row#*:} | $(value bench_memory "${row%%:*}" 2) |"
+    done
+    echo
+    echo "| steady state | heap blocks |"
+    echo "|---|--:|"
+    for row in "spawn:spawn + await" "event:+ a wait for an event" "mutex:+ a wait for a mutex" "semaphore:+ a wait for a semaphore" \
+        "queue:+ a wait for a queue" "channel:+ a wait for a channel" "sleep:sleep" "timeout:\`with_timeout\`" \
+        "group:a task group with a child" "wait:spawn + \`wait\` (its list and the caller's)"; do
+        echo "| ${row#*:} | $(value bench_memory "blocks_${row%%:*}" 2) |"
+    done
+    echo
+}
+
+seeing_table() {
+    echo "## Seeing: ns a step"
+    echo
+    echo "A task that yields, from the same run as the table of tasks. What is off costs a test of a pointer and of a flag."
+    echo
+    echo "| | ns | ratio |"
+    echo "|---|--:|--:|"
+    local off row
+    off=$(value bench_task step 2)
+    for row in "step:nothing watches" "step_after:an observer was there, and is gone" "step_observer:one observer" "step_debug:debug mode"; do
+        echo "| ${row#*:} | $(value bench_task "${row%%:*}" 2) | $(ratio "$(value bench_task "${row%%:*}" 2)" "$off") |"
+    done
+    echo
+}
+
 offload_table() {
     interleave 0,1 bench_offload bench_peer_asio_offload
     echo "## offload of an empty function, one worker"
@@ -115,6 +152,8 @@ offload_table() {
     echo
     echo_tables
     task_table
+    seeing_table
+    memory_table
     offload_table
 } >"$work/page.md" # not a pipe: the list of servers to end has to stay with this shell
 cat "$work/page.md"

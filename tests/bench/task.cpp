@@ -1,6 +1,7 @@
 // What the task layer costs: awaiting a coroutine, recursion, spawn and join, a yield, a hand-over between two tasks.
 #include <eddy/coro.hpp>
 #include <eddy/run.hpp>
+#include <eddy/task_observer.hpp>
 
 #include "count_allocations.hpp"
 
@@ -68,6 +69,24 @@ task<> ping_pong() {
     co_await two;
 }
 
+task<> many_yields() {
+    for (int i = 0; i < rounds; ++i) co_await this_task::yield();
+}
+struct silent_observer final : task_observer {
+    void step_begins(const any_task&) noexcept override { ++sum; }
+};
+// Each way of looking at a step, beside looking away.
+void steps(runner& r) {
+    bench::row("step", rounds, [&] { r.run(many_yields()); });
+    silent_observer o;
+    r.loop().add_observer(o);
+    bench::row("step_observer", rounds, [&] { r.run(many_yields()); });
+    r.loop().remove_observer(o);
+    bench::row("step_after", rounds, [&] { r.run(many_yields()); });
+    runner debug({.debug = true});
+    bench::row("step_debug", rounds, [&] { debug.run(many_yields()); });
+}
+
 } // namespace
 
 int main() {
@@ -77,5 +96,6 @@ int main() {
     bench::row("join", tasks, [&] { r.run(spawn_and_await()); });
     bench::row("spawn", tasks, [&] { r.run(spawn_many()); });
     bench::row("pingpong", rounds, [&] { r.run(ping_pong()); });
+    steps(r);
     return sum == 42;
 }

@@ -7,6 +7,8 @@
 
 #include <array>
 #include <functional>
+#include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,20 +17,12 @@
 
 using namespace eddy;
 using namespace std::chrono_literals;
+using allocations::in_steady_state;
 
 namespace {
 
 task<int> give(int x) {
     co_return x;
-}
-
-/// How many allocations `n` more rounds take, after a few that warm up.
-template <class F>
-task<std::size_t> in_steady_state(F round, int n = 1000) {
-    for (int i = 0; i < 300; ++i) co_await round();
-    const std::size_t before = allocations::count();
-    for (int i = 0; i < n; ++i) co_await round();
-    co_return allocations::counted ? allocations::count() - before : 0;
 }
 
 } // namespace
@@ -171,24 +165,70 @@ EDDY_TEST("T-36 a group whose spawn ran out of memory is still joinable") {
 }
 
 EDDY_TEST("T-36 a gather that cannot start all its members cancels and joins those it has started") {
-    auto large = [](int v) -> task<int> {
-        std::array<char, 4096> bytes{};
-        co_await this_task::yield();
+    std::string log;
+    auto member = [&](int v) -> task<int> {
+        std::array<char, 4096> bytes{}; // too large for the free list
+        try {
+            co_await sleep_for(1s);
+        } catch (const operation_cancelled&) {
+            log += "cancelled ";
+            throw;
+        }
         co_return v + bytes.front();
     };
+    co_await testing::settle();
+    const std::size_t tasks = this_loop().all_tasks().size();
+    const std::size_t frames = eddy::detail::live_frames();
     int failures = 0;
+    bool some_started = false;
     for (long n = 0;; ++n) {
-        std::string ended;
+        log.clear();
+        const auto start = loop_clock::now();
+        bool failed = false;
         try {
             const allocations::failing out_of_memory(n);
-            static_cast<void>(co_await gather(large(1), large(2), large(3)));
+            static_cast<void>(co_await gather(member(1), member(2), member(3)));
         } catch (const std::bad_alloc&) {
-            ended = "out of memory";
+            failed = true;
         }
-        if (ended.empty()) break;
+        CHECK(this_loop().all_tasks().size() == tasks);
+        CHECK(eddy::detail::live_frames() == frames);
+        if (!failed) break;
+        CHECK(loop_clock::now() == start);
+        some_started = some_started || !log.empty();
         ++failures;
     }
     CHECK(failures >= 3);
+    CHECK(some_started);
+}
+
+EDDY_TEST("T-36 a group that has no memory for its exception_group lets go of its children and loses no error") {
+    const words::reports reports;
+    const std::size_t frames = eddy::detail::live_frames();
+    const auto fails = []() -> task<> {
+        co_await sleep_for(1ms);
+        throw 1; // takes no memory from operator new
+    };
+    for (long n = 0; n < 100; ++n) {
+        std::optional<allocations::failing> out_of_memory;
+        const std::size_t before = reports.count();
+        std::size_t thrown = 0;
+        try {
+            co_await with_task_group([&](task_group& g) -> task<> {
+                for (int i = 0; i < 3; ++i) g.spawn(fails);
+                co_await with_shield([]() -> task<> { co_await sleep_for(2ms); });
+                out_of_memory.emplace(n); // all that is left to do is the exception_group
+            });
+        } catch (const std::bad_alloc&) {
+        } catch (const exception_group& e) {
+            thrown = e.errors().size();
+        }
+        out_of_memory.reset();
+        INFO("allocation " << n);
+        CHECK(eddy::detail::live_frames() == frames);
+        CHECK(thrown + reports.count() - before == 3);
+        if (thrown > 0) break;
+    }
 }
 
 EDDY_TEST("T-36 cancelling works without memory, only the reason is lost") {

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include <eddy/task.hpp>
+
 namespace allocations {
 
 /// With sanitizers frames come from plain operator new, one each: counting says nothing then.
@@ -20,6 +22,15 @@ inline constexpr bool counted = true;
 
 /// How often this thread has called operator new.
 [[nodiscard]] std::size_t count() noexcept;
+
+/// How many allocations `n` more rounds take, after a few that warm up; 0 where counting says nothing.
+template <class F>
+eddy::task<std::size_t> in_steady_state(F round, int n = 1000) {
+    for (int i = 0; i < 300; ++i) co_await round();
+    const std::size_t before = count();
+    for (int i = 0; i < n; ++i) co_await round();
+    co_return counted ? count() - before : 0;
+}
 
 /// While it lives, the n-th allocation of this thread fails, once; 0 is the next one.
 class failing {

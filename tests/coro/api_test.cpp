@@ -4,8 +4,15 @@
 #include <eddy/testing.hpp>
 #include <eddy/timeout.hpp>
 
+#include <array>
+#include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "lib/words.hpp"
@@ -21,6 +28,32 @@ task<int> f(int x) {
 task<std::string> g() {
     co_return "text";
 }
+task<int&> itself(int& x) {
+    co_return x;
+}
+task<std::unique_ptr<int>> owned_int(int x) {
+    co_return std::make_unique<int>(x);
+}
+task<> server_main(started<int> ready, int port) {
+    ready(port + 8080);
+    co_await sleep_for(1h);
+}
+async_generator<int> numbers() {
+    co_yield 1;
+    co_yield 2;
+}
+async_generator<int&> cells(std::array<int, 2>& a) {
+    for (int& x : a) co_yield x;
+}
+
+task_local<int> user{0};
+
+/// Stands in for a socket: this layer has none.
+struct three_bytes {
+    task<std::size_t> read_some(std::span<std::byte> buffer) {
+        co_return buffer.size() < 3 ? buffer.size() : 3;
+    }
+};
 
 } // namespace
 
@@ -60,6 +93,26 @@ EDDY_TEST("the interface: tasks") {
     CHECK_FALSE(this_task::effective_deadline().has_value());
 }
 
+EDDY_TEST("the interface: results of any kind") {
+    int x = 1;
+    int& same = co_await itself(x);
+    CHECK(&same == &x);
+    auto p = co_await owned_int(5);
+    CHECK(*p == 5);
+    auto h = spawn(owned_int(6));
+    const int seen = *co_await h;
+    auto moved = co_await std::move(h);
+    CHECK(seen == 6);
+    CHECK(*moved == 6);
+    auto both = co_await gather(itself(x), sleep_for(1ms));
+    static_assert(std::is_same_v<decltype(both), std::tuple<std::reference_wrapper<int>, std::monostate>>);
+    CHECK(&std::get<0>(both).get() == &x);
+    auto won = co_await race(itself(x), sleep_for(1h));
+    CHECK(&won.get<0>()->get() == &x);
+    outcome<int&> o = co_await as_result(itself(x));
+    CHECK(&o.value().get() == &x);
+}
+
 EDDY_TEST("the interface: groups") {
     const int sum = co_await with_task_group([&](task_group& group) -> task<int> {
         auto a = group.spawn(f(1));
@@ -72,6 +125,12 @@ EDDY_TEST("the interface: groups") {
         co_return r;
     });
     CHECK(sum == 2);
+    const int ready_on = co_await with_task_group([&](task_group& group) -> task<int> {
+        int port = co_await group.start(server_main, 0);
+        group.cancel("enough");
+        co_return port;
+    });
+    CHECK(ready_on == 8080);
     task_group own;
     const int two = co_await with_task_group(own, [](task_group&) -> task<int> { co_return 2; });
     CHECK(two == 2);
@@ -118,6 +177,21 @@ EDDY_TEST("the interface: scopes and cancellation") {
     co_await with_shield(5s, [&](cancel_scope&) -> task<> { co_return; });
     const int shielded_value = co_await shielded(f(1));
     CHECK(shielded_value == 2);
+    std::string order;
+    auto body = [&]() -> task<int> {
+        order += "body ";
+        co_return 3;
+    };
+    auto cleanup = [&]() -> task<> {
+        co_await sleep_for(1ms);
+        order += "cleanup";
+    };
+    const int cleaned = co_await with_cleanup(body, cleanup);
+    CHECK(cleaned == 3);
+    CHECK(order == "body cleanup");
+    auto watched = spawn(f(1));
+    const int from_handle = co_await wait_for(watched, 2s);
+    CHECK(from_handle == 2);
     CHECK_FALSE(s.cancel_called());
     CHECK_FALSE(s.cancelled_caught());
     CHECK_FALSE(s.expired());
@@ -148,6 +222,36 @@ EDDY_TEST("the interface: combining") {
     CHECK(n.value() == 2);
     CHECK_FALSE(n.error());
     CHECK_FALSE(n.cancelled());
+}
+
+EDDY_TEST("the interface: several handles") {
+    std::vector<task_handle<int>> handles;
+    handles.push_back(spawn(f(1)));
+    handles.push_back(spawn([]() -> task<int> {
+        co_await sleep_for(1h);
+        co_return 9;
+    }));
+    auto w = co_await wait(handles, wait_until::first_completed, 100ms);
+    static_assert(std::is_same_v<decltype(w.done), std::vector<task_handle<int>>>);
+    static_assert(std::is_same_v<decltype(w.pending), std::vector<task_handle<int>>>);
+    CHECK(w.done.size() == 1);
+    CHECK(w.pending.size() == 1);
+    co_await w.pending.front().cancel_and_join();
+
+    std::vector<task<int>> tasks;
+    tasks.push_back(f(1));
+    tasks.push_back(f(2));
+    int total = 0;
+    const auto use = [&](int v) { total += v; };
+    auto stream = as_completed(std::move(tasks));
+    while (auto h = co_await stream.next()) use(h->result());
+    CHECK(total == 5);
+
+    three_bytes s;
+    std::array<std::byte, 16> buf{};
+    outcome<std::size_t> n = co_await as_result(s.read_some(buf));
+    CHECK(n.value() == 3);
+    CHECK_FALSE(n.error());
 }
 
 EDDY_TEST("the interface: sharing") {
@@ -189,6 +293,121 @@ EDDY_TEST("the interface: sharing") {
     p.set_value(1);
     const int y = co_await fu;
     CHECK(y == 1);
+    int late = 0;
+    fu.on_done([&] { ++late; });
     co_await testing::settle();
     CHECK(told);
+    CHECK(late == 1);
+}
+
+EDDY_TEST("the interface: conditions and locks") {
+    mutex m;
+    condition c{m};
+    bool ready = false;
+    auto waiter = spawn([&]() -> task<> {
+        auto guard = co_await m.lock();
+        co_await c.wait(guard);
+        co_await c.wait(guard, [&] { return ready; });
+    });
+    co_await testing::settle();
+    {
+        auto guard = co_await m.lock();
+        ready = true;
+        c.notify(2);
+        c.notify_all();
+    }
+    co_await waiter;
+    CHECK_FALSE(m.locked());
+
+    shared_mutex rw;
+    {
+        auto wg = co_await rw.lock();
+        CHECK(rw.locked());
+    }
+    auto rg = co_await rw.lock_shared();
+    CHECK(rw.readers() == 1);
+}
+
+EDDY_TEST("the interface: limiters, barriers, latches") {
+    capacity_limiter l{4};
+    auto token = co_await l.acquire();
+    l.set_total(8);
+    CHECK(l.available() == 7);
+
+    barrier b{3};
+    auto party = [&]() -> task<std::size_t> { co_return co_await b.wait(); };
+    auto first = spawn(party);
+    auto second = spawn(party);
+    std::size_t index = co_await b.wait();
+    const std::size_t sum = index + co_await first + co_await second;
+    CHECK(sum == 3);
+    CHECK(b.waiting() == 0);
+    b.abort();
+    CHECK(b.broken());
+    b.reset();
+    CHECK_FALSE(b.broken());
+
+    latch d{2};
+    d.count_down();
+    d.count_down();
+    co_await d.wait();
+    CHECK(d.try_wait());
+}
+
+EDDY_TEST("the interface: queues in other orders") {
+    priority_queue<int, std::greater<int>> largest{10};
+    co_await largest.push(1);
+    co_await largest.push(2);
+    const int large = co_await largest.pop();
+    CHECK(large == 2);
+    CHECK(largest.try_pop() == 1);
+    largest.task_done();
+    largest.task_done();
+    co_await largest.join();
+    largest.close();
+    largest.close_now();
+    priority_queue<int> smallest{10};
+    CHECK(smallest.try_push(2));
+    CHECK(smallest.try_push(1));
+    CHECK(smallest.try_pop() == 1);
+    stack_queue<int> stack{10};
+    co_await stack.push(1);
+    co_await stack.push(2);
+    const int newest = co_await stack.pop();
+    CHECK(newest == 2);
+    CHECK(stack.size() == 1);
+}
+
+EDDY_TEST("the interface: channels, generators, task-locals") {
+    auto ch = channel<int>(0);
+    auto receiving = spawn([&]() -> task<int> {
+        std::optional<int> x = co_await ch.rx.next();
+        co_return x.value_or(0);
+    });
+    co_await ch.tx.send(1);
+    const int received = co_await receiving;
+    CHECK(received == 1);
+    auto tx2 = ch.tx.clone();
+    tx2.close();
+    ch.rx.close();
+
+    auto gen = numbers();
+    int total = 0;
+    while (auto v = co_await gen.next()) total += *v;
+    CHECK(total == 3);
+    std::array<int, 2> a{1, 2};
+    auto refs = cells(a);
+    while (int* p = co_await refs.next()) *p *= 10;
+    CHECK(a[1] == 20);
+    auto early = numbers();
+    std::optional<int> one = co_await early.next();
+    CHECK(one == 1);
+    co_await early.close();
+
+    user.set(7);
+    auto child = spawn([]() -> task<int> { co_return user.get(); });
+    user.set(8);
+    const int inherited = co_await child;
+    CHECK(inherited == 7);
+    CHECK(user.get() == 8);
 }

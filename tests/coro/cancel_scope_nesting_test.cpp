@@ -1,11 +1,13 @@
 // Scopes inside scopes, and shields (S).
 #include <eddy/coro.hpp>
+#include <eddy/detail/frame.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/testing.hpp>
 #include <eddy/timeout.hpp>
 
 #include <string>
 
+#include "allocations.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -141,17 +143,22 @@ EDDY_TEST("C-38 a thousand nested scopes unwind when the outermost is cancelled"
     CHECK(h.cancelled());
 }
 
-EDDY_TEST("C-38 a million scopes one after another leave nothing behind") {
+EDDY_TEST("C-38 a million scopes one after another leave nothing behind and take no memory", "[slow]") {
     int entered = 0;
     auto body = [&](cancel_scope&) -> task<> {
         ++entered;
         co_return;
     };
+    for (int i = 0; i < 300; ++i) co_await with_scope(body);
+    const std::size_t frames = eddy::detail::live_frames();
+    const std::size_t before = allocations::count();
     for (int i = 0; i < 1'000'000; ++i) co_await with_scope(body);
-    CHECK(entered == 1'000'000);
+    CHECK(entered == 1'000'300);
+    CHECK((!allocations::counted || allocations::count() == before));
+    CHECK(eddy::detail::live_frames() == frames);
 }
 
-EDDY_TEST("C-38 a scope with a hundred thousand children cancels them all") {
+EDDY_TEST("C-38 a scope with a hundred thousand children cancels them all", "[slow]") {
     int cancelled = 0;
     co_await with_task_group([&](task_group& g) -> task<> {
         auto child = [&]() -> task<> {
@@ -188,6 +195,25 @@ EDDY_TEST("S-01 the outer task waits for what it shields; its next checkpoint th
     CHECK(log == "5");
     CHECK(h.cancelled());
     CHECK(loop_clock::now() - start == 30ms);
+}
+
+EDDY_TEST("S-02 what is shielded cannot fail after its awaiter has left: the awaiter waits and gets the error") {
+    std::string seen;
+    auto outer = spawn([&]() -> task<> {
+        try {
+            co_await shielded([]() -> task<> {
+                co_await sleep_for(30ms);
+                throw std::runtime_error("inner");
+            }());
+        } catch (const std::runtime_error& e) {
+            seen = e.what();
+        }
+        co_await this_task::checkpoint();
+    });
+    co_await sleep_for(10ms);
+    co_await outer.cancel_and_join();
+    CHECK(seen == "inner");
+    CHECK(outer.cancelled());
 }
 
 EDDY_TEST("S-03 a shielded task that is cancelled directly is an error, no cancellation of the observer") {

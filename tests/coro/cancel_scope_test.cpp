@@ -5,6 +5,7 @@
 #include <eddy/timeout.hpp>
 
 #include <string>
+#include <type_traits>
 
 #include "lib/words.hpp"
 
@@ -136,8 +137,10 @@ TEST_CASE("C-13 debug mode names a task that swallows its cancellation a thousan
         while (++spins < 3000) static_cast<void>(co_await as_result(this_task::yield()));
     }, {.name = "stubborn"});
     while (!h.done()) loop.poll();
-    CHECK(reports.text() ==
-          "stubborn: cancelled a thousand times and still going on: it swallows operation_cancelled; let it pass");
+    const std::string report = "stubborn: cancelled a thousand times and still going on: it swallows operation_cancelled; let it pass";
+    const std::string all = reports.text(); // a busy machine may add a slow step
+    CHECK(all.find(report) != std::string::npos);
+    CHECK(all.find(report) == all.rfind(report));
 }
 
 TEST_CASE("C-13 a thousand timeouts one after another are nobody's fault") {
@@ -148,7 +151,7 @@ TEST_CASE("C-13 a thousand timeouts one after another are nobody's fault") {
         for (int i = 0; i < 2000; ++i)
             static_cast<void>(co_await move_on_after(1s, [](cancel_scope&) -> task<> { co_await sleep_for(1h); }));
     }());
-    CHECK(reports.count() == 0);
+    CHECK(reports.text().find("cancelled a thousand times") == std::string::npos); // a busy machine may add a slow step
 }
 
 EDDY_TEST("C-14 cancelling a task that awaits a handle leaves the observed task alone") {
@@ -200,17 +203,18 @@ EDDY_TEST("C-16 the observer is cancelled even if the observed task swallows eve
     co_await testing::settle();
     inner.cancel();
     outer.cancel();
-    const auto r = co_await as_result(outer);
-    // The inner task had not ended when the outer was cancelled: nothing was on its way.
-    CHECK(words::holds<child_cancelled>(r.exception()));
+    co_await outer.join();
+    CHECK(outer.cancelled()); // the inner task had not ended when it was: nothing was on its way
     const int v = co_await inner;
     CHECK(v == 7);
 }
 
-EDDY_TEST("C-17 a task that was cancelled while it was not blocked is cancelled at its next wait") {
+EDDY_TEST("C-17 a task that was cancelled while it was not blocked is cancelled at its next wait, at once") {
+    const auto start = loop_clock::now();
     bool finished = false;
+    task_handle<> child;
     auto h = spawn([&]() -> task<> {
-        auto child = spawn([]() -> task<> { co_await sleep_for(1s); });
+        child = spawn([]() -> task<> { co_await sleep_for(1s); });
         this_task::handle().cancel();
         co_await child;
         finished = true;
@@ -218,6 +222,27 @@ EDDY_TEST("C-17 a task that was cancelled while it was not blocked is cancelled 
     co_await h.join();
     CHECK(h.cancelled());
     CHECK_FALSE(finished);
+    CHECK(loop_clock::now() == start);
+    CHECK_FALSE(child.done());
+    co_await child;
+}
+
+EDDY_TEST("C-17 a task that cancelled itself runs what it awaits inline to its first wait") {
+    const auto start = loop_clock::now();
+    std::string log;
+    auto h = spawn([&]() -> task<> {
+        this_task::handle().cancel();
+        log += "before ";
+        co_await [](std::string& l) -> task<> {
+            l += "child ";
+            co_await sleep_for(1s);
+            l += "not reached ";
+        }(log);
+    });
+    co_await h.join();
+    CHECK(h.cancelled());
+    CHECK(log == "before child ");
+    CHECK(loop_clock::now() == start);
 }
 
 EDDY_TEST("C-18 a cancellation aborts the innermost operation and unwinds innermost first") {
@@ -329,6 +354,22 @@ EDDY_TEST("C-31 a moved deadline fires at the new time, a removed one never") {
     CHECK(lasted() == 10s);
 }
 
+EDDY_TEST("C-31 a deadline that is moved while its body waits: later fires later, none never") {
+    const auto start = loop_clock::now();
+    const auto lasted = [&] { return loop_clock::now() - start; };
+    co_await move_on_after(2s, [&](cancel_scope& s) -> task<> {
+        this_loop().call_later(1s, [&s, start] { s.reschedule(start + 5s); });
+        co_await sleep_for(1h);
+    });
+    CHECK(lasted() == 5s);
+    const bool finished = co_await move_on_after(2s, [&](cancel_scope& s) -> task<> {
+        this_loop().call_later(1s, [&s] { s.reschedule(std::nullopt); });
+        co_await sleep_for(10s);
+    });
+    CHECK(finished);
+    CHECK(lasted() == 15s);
+}
+
 EDDY_TEST("C-34 an error thrown while a cancellation unwinds is not hidden by it") {
     auto h = spawn([]() -> task<> {
         try {
@@ -407,4 +448,22 @@ EDDY_TEST("a body that throws before it has a task leaves its scope closed") {
     CHECK(words::of(r) == "no task");
     CHECK_FALSE(s.cancel("over"));
     co_await this_task::checkpoint();
+}
+
+EDDY_TEST("a stop callback that moves the deadline of a scope that is closing does no harm") {
+    co_await with_scope([](cancel_scope& s) -> task<> {
+        const std::stop_callback callback(s.stop_token(), [&] { s.reschedule(loop_clock::now() + 1s); });
+        s.cancel();
+        co_return;
+    });
+    co_await sleep_for(2s);
+}
+
+TEST_CASE("C-37 groups and scopes can be neither moved nor copied while something runs in them") {
+    STATIC_REQUIRE_FALSE(std::is_move_constructible_v<task_group>);
+    STATIC_REQUIRE_FALSE(std::is_copy_constructible_v<task_group>);
+    STATIC_REQUIRE_FALSE(std::is_move_assignable_v<task_group>);
+    STATIC_REQUIRE_FALSE(std::is_move_constructible_v<cancel_scope>);
+    STATIC_REQUIRE_FALSE(std::is_copy_constructible_v<cancel_scope>);
+    STATIC_REQUIRE_FALSE(std::is_move_assignable_v<cancel_scope>);
 }

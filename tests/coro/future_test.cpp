@@ -38,7 +38,6 @@ EDDY_TEST("T-09 listeners are posted in the order they registered, never called 
     p.set_value();
     log += "set ";
     co_await this_task::yield();
-    co_await this_task::yield();
     CHECK(log == "set cb1 task cb2 ");
 }
 
@@ -178,4 +177,47 @@ TEST_CASE("a promise may outlive the loop of its listeners") {
     }
     p.set_value();
     CHECK_FALSE(called);
+}
+
+EDDY_TEST("R10 an error that nobody awaited is reported when the last end has gone, once") {
+    const words::reports reports;
+    {
+        promise<int> p;
+        const future<int> f = p.get_future();
+        p.set_exception(std::make_exception_ptr(std::runtime_error("unseen")));
+        CHECK(reports.count() == 0);
+    }
+    CHECK(reports.text() == "unseen");
+    {
+        promise<int> p;
+        p.set_exception(std::make_exception_ptr(std::runtime_error("seen")));
+        const future<int> f = p.get_future();
+        const auto r = co_await as_result(f);
+        CHECK(words::of(r) == "seen");
+    }
+    { promise<int> dropped; }
+    CHECK(reports.count() == 1);
+}
+
+EDDY_TEST("set_exception refuses a null pointer, and the promise can still be settled") {
+    promise<int> p;
+    CHECK(words::throws<std::invalid_argument>([&] { p.set_exception(nullptr); return 0; }));
+    p.set_value(1);
+    const future<int> f = p.get_future();
+    const int v = co_await f;
+    CHECK(v == 1);
+}
+
+EDDY_TEST("T-34 a future's move-only value is moved out, a copyable one copied") {
+    promise<std::unique_ptr<int>> p;
+    p.set_value(std::make_unique<int>(7));
+    const auto v = co_await p.get_future();
+    CHECK(*v == 7);
+    promise<std::string> q;
+    q.set_value("kept");
+    const future<std::string> f = q.get_future();
+    const std::string first = co_await q.get_future();
+    const std::string second = co_await f;
+    CHECK(first == "kept");
+    CHECK(second == "kept");
 }

@@ -42,11 +42,11 @@ task<> havoc(dice& d, std::vector<any_task>& victims, int rounds, Action action)
     }
 }
 
-} // namespace
-
-EDDY_TEST("queue: pushed = popped + size, every item once, whoever is cancelled") {
+/// Pushed = popped + size, every item once, whoever is cancelled.
+template <class Queue>
+task<> keeps_its_items() {
     dice d;
-    queue<int> q(3);
+    Queue q(3);
     std::set<int> pushed;
     std::set<int> popped;
     int next = 0;
@@ -60,7 +60,11 @@ EDDY_TEST("queue: pushed = popped + size, every item once, whoever is cancelled"
     };
     auto consumer = [&]() -> task<> {
         for (int i = 0; i < 20; ++i) {
-            const int item = d(2) == 0 ? co_await q.pop() : co_await wait_for(q.pop(), d.time(4));
+            int item = 0;
+            if (d(2) == 0)
+                item = co_await q.pop();
+            else
+                item = co_await wait_for(q.pop(), d.time(4));
             CHECK(popped.insert(item).second);
             if (d(2) == 0) co_await sleep_for(d.time(3));
         }
@@ -87,7 +91,21 @@ EDDY_TEST("queue: pushed = popped + size, every item once, whoever is cancelled"
     CHECK(popped.size() > 20);
 }
 
-EDDY_TEST("mutex: never two holders, never lost") {
+} // namespace
+
+EDDY_TEST("queue: pushed = popped + size, every item once, whoever is cancelled", "[model]") {
+    co_await keeps_its_items<queue<int>>();
+}
+
+EDDY_TEST("priority_queue: pushed = popped + size, every item once, whoever is cancelled", "[model]") {
+    co_await keeps_its_items<priority_queue<int>>();
+}
+
+EDDY_TEST("stack_queue: pushed = popped + size, every item once, whoever is cancelled", "[model]") {
+    co_await keeps_its_items<stack_queue<int>>();
+}
+
+EDDY_TEST("mutex: never two holders, never lost", "[model]") {
     dice d;
     mutex m;
     int holders = 0;
@@ -121,7 +139,7 @@ EDDY_TEST("mutex: never two holders, never lost") {
     CHECK_FALSE(m.locked());
 }
 
-EDDY_TEST("semaphore: never more holders than permits, and all permits are back in the end") {
+EDDY_TEST("semaphore: never more holders than permits, and all permits are back in the end", "[model]") {
     dice d;
     constexpr int permits = 3;
     semaphore s(permits);
@@ -144,7 +162,118 @@ EDDY_TEST("semaphore: never more holders than permits, and all permits are back 
     CHECK(s.available() == permits);
 }
 
-EDDY_TEST("race over queues: no item is lost, whatever wins and whoever is cancelled") {
+EDDY_TEST("capacity_limiter: never more borrowers than the total when they came, and all tokens are back in the end", "[model]") {
+    dice d;
+    capacity_limiter l(3);
+    int holders = 0;
+    int turns = 0;
+    auto user = [&]() -> task<> {
+        for (int i = 0; i < 30; ++i) {
+            auto token = co_await l.acquire();
+            ++holders;
+            ++turns;
+            static_cast<void>(co_await as_result(sleep_for(d.time(3))));
+            --holders;
+        }
+    };
+    std::vector<any_task> tasks;
+    for (int i = 0; i < 20; ++i) tasks.push_back(spawn(user));
+    co_await havoc(d, tasks, 60, [&] {
+        l.set_total(d(5));
+        CHECK((l.waiting() == 0 || l.available() == 0));
+        CHECK(holders <= 4);
+    });
+    l.set_total(2);
+    for (const any_task& t : tasks) co_await t.cancel_and_join();
+    CHECK(turns > 30);
+    CHECK(holders == 0);
+    CHECK(l.borrowed() == 0);
+    CHECK(l.waiting() == 0);
+}
+
+EDDY_TEST("shared_mutex: a writer is alone, nobody waits for nothing, no lock is lost", "[model]") {
+    dice d;
+    shared_mutex m;
+    int readers = 0;
+    int writers = 0;
+    int shared_turns = 0;
+    int turns = 0;
+    auto user = [&]() -> task<> {
+        for (int i = 0; i < 30; ++i) {
+            if (d(3) == 0) {
+                auto guard = co_await m.lock();
+                CHECK(++writers == 1);
+                CHECK(readers == 0);
+                static_cast<void>(co_await as_result(sleep_for(d.time(3))));
+                --writers;
+            } else {
+                auto guard = co_await m.lock_shared();
+                CHECK(writers == 0);
+                shared_turns += ++readers > 1 ? 1 : 0;
+                static_cast<void>(co_await as_result(sleep_for(d.time(3))));
+                --readers;
+            }
+            ++turns;
+        }
+    };
+    std::vector<any_task> tasks;
+    for (int i = 0; i < 20; ++i) tasks.push_back(spawn(user));
+    co_await havoc(d, tasks, 60, [&] {
+        CHECK((m.waiting() == 0 || m.locked() || m.readers() > 0));
+        if (auto guard = m.try_lock()) CHECK(readers + writers == 0);
+        if (auto guard = m.try_lock_shared()) CHECK(writers == 0);
+    });
+    for (const any_task& t : tasks) co_await t.cancel_and_join();
+    CHECK(turns > 30);
+    CHECK(shared_turns > 0);
+    CHECK_FALSE(m.locked());
+    CHECK(m.readers() == 0);
+    CHECK(m.waiting() == 0);
+}
+
+EDDY_TEST("condition: whoever is cancelled, nobody waits for what is there, and the mutex is held after each wait", "[model]") {
+    dice d;
+    mutex m;
+    condition c(m);
+    int items = 0;
+    int made = 0;
+    int taken = 0;
+    auto taker = [&]() -> task<> {
+        for (int i = 0; i < 30; ++i) {
+            auto guard = co_await m.lock();
+            const auto there = [&] { return items > 0; };
+            task<> wait = d(2) == 0 ? wait_for(c.wait(guard, there), d.time(4)) : c.wait(guard, there);
+            const auto end = co_await as_result(std::move(wait));
+            REQUIRE(guard.owns_lock());
+            if (end.has_value()) {
+                CHECK(items > 0);
+                --items;
+                ++taken;
+            }
+            if (d(3) == 0) co_await sleep_for(d.time(3));
+        }
+    };
+    std::vector<any_task> tasks;
+    for (int i = 0; i < 20; ++i) tasks.push_back(spawn(taker));
+    for (int round = 0; round < 40; ++round) {
+        co_await havoc(d, tasks, 3, [&] {
+            if (auto guard = m.try_lock()) {
+                ++items;
+                ++made;
+                c.notify();
+            }
+        });
+        co_await sleep_for(1s);
+        CHECK((items == 0 || c.waiting() == 0));
+    }
+    for (const any_task& t : tasks) co_await t.cancel_and_join();
+    CHECK(made == taken + items);
+    CHECK(taken > 5);
+    CHECK_FALSE(m.locked());
+    CHECK(c.waiting() == 0);
+}
+
+EDDY_TEST("race over queues: no item is lost, whatever wins and whoever is cancelled", "[model]") {
     dice d;
     queue<int> a(2);
     queue<int> b(2);
@@ -168,7 +297,7 @@ EDDY_TEST("race over queues: no item is lost, whatever wins and whoever is cance
     CHECK(popped > 20);
 }
 
-EDDY_TEST("gather, race, groups and shields in each other: every task that started ends, and every frame goes") {
+EDDY_TEST("gather, race, groups and shields in each other: every task that started ends, and every frame goes", "[model]") {
     dice d;
     int started = 0;
     int ended = 0;

@@ -4,6 +4,7 @@
 #include <eddy/timeout.hpp>
 
 #include <string>
+#include <utility>
 
 #include "lib/words.hpp"
 
@@ -175,4 +176,70 @@ EDDY_TEST("a cancelled waiter in the middle leaves the others in order", "[fifo]
     co_await a;
     co_await c;
     CHECK(log == "a c ");
+}
+
+TEST_CASE("in debug mode a task that locks a mutex twice is told, instead of waiting for itself") {
+    event_loop loop(loop_options{.debug = true});
+    const std::string end = loop.run_until_complete([]() -> task<std::string> {
+        mutex m;
+        auto guard = co_await m.lock();
+        std::string text = co_await words::ending(m.lock());
+        guard.unlock();
+        auto again = co_await m.lock();
+        co_return text;
+    }());
+    CHECK(end == "mutex::lock: this task has locked the mutex already and would wait for itself");
+}
+
+EDDY_TEST("a guard that is assigned over unlocks what it had") {
+    mutex a;
+    mutex b;
+    auto ga = co_await a.lock();
+    auto gb = co_await b.lock();
+    ga = std::move(gb);
+    CHECK_FALSE(a.locked());
+    CHECK(b.locked());
+    CHECK_FALSE(gb);
+}
+
+TEST_CASE("a mutex, an event, a semaphore, a queue, a future and a handle that another loop uses are refused with a sentence") {
+    event_loop first;
+    event_loop second;
+    mutex m;
+    event e;
+    semaphore s(0);
+    queue<int> q(1);
+    promise<int> p;
+    const auto f = p.get_future();
+    mutex_guard held;
+    auto waiter = first.spawn([&]() -> task<> {
+        held = co_await m.lock();
+        auto locking = spawn([&]() -> task<> { auto own = co_await m.lock(); });
+        auto acquiring = spawn([&]() -> task<> { auto own = co_await s.acquire(); });
+        auto popping = spawn([&]() -> task<> { static_cast<void>(co_await q.pop()); });
+        auto awaiting = spawn([&]() -> task<> { static_cast<void>(co_await f); });
+        co_await e.wait();
+    });
+    first.poll();
+    const auto refused = [&](auto op) {
+        return second.run_until_complete([](auto o) -> task<std::string> {
+            co_return co_await words::ending(wait_for(std::move(o), 1ms));
+        }(std::move(op)));
+    };
+    CHECK(refused(m.lock()).find("another loop") != std::string::npos);
+    CHECK(refused(e.wait()).find("another loop") != std::string::npos);
+    CHECK(refused(s.acquire()).find("another loop") != std::string::npos);
+    CHECK(refused(q.pop()).find("another loop") != std::string::npos);
+    CHECK(refused(waiter.join()).find("another loop") != std::string::npos);
+    const std::string foreign_future = second.run_until_complete(
+        [](future<int> o) -> task<std::string> { co_return co_await words::ending(wait_for(o, 1ms)); }(f));
+    CHECK(foreign_future.find("another loop") != std::string::npos);
+    held = {};
+    s.release();
+    CHECK(q.try_push(1));
+    p.set_value(1);
+    e.set();
+    first.poll();
+    CHECK(waiter.done());
+    CHECK(first.all_tasks().empty());
 }

@@ -4,6 +4,7 @@
 #include <eddy/timeout.hpp>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "lib/words.hpp"
@@ -17,15 +18,15 @@ task<> pop_and_note(queue<std::string>& q, std::string& log, const char* name) {
     log += name + co_await q.pop() + " ";
 }
 
-/// Its move fails on request.
+/// The moves of the one whose value is `armed` fail.
 struct fragile {
-    explicit fragile(int v, bool b = false) : value(v), breaks(b) {}
-    fragile(fragile&& o) : value(o.value), breaks(o.breaks) {
-        if (breaks) throw std::runtime_error("broke");
+    explicit fragile(int v) : value(v) {}
+    fragile(fragile&& o) : value(o.value) {
+        if (armed == value) throw std::runtime_error("broke");
     }
     fragile& operator=(fragile&&) = delete;
     int value;
-    bool breaks;
+    static inline int armed = 0;
 };
 
 } // namespace
@@ -239,8 +240,61 @@ EDDY_TEST("an item whose move throws breaks the push, not the popper that waits"
         got = f.value;
     });
     co_await testing::settle();
-    CHECK(words::of_call([&] { return q.try_push(fragile(1, true)); }) == "broke");
+    fragile::armed = 1;
+    CHECK(words::of_call([&] { return q.try_push(fragile(1)); }) == "broke");
+    fragile::armed = 0;
     CHECK(q.try_push(fragile(2)));
     co_await h;
     CHECK(got == 2);
+}
+
+EDDY_TEST("an item whose move out of the queue throws is still in it") {
+    queue<fragile> q{2};
+    co_await q.push(fragile(1));
+    co_await q.push(fragile(2));
+    fragile::armed = 1;
+    const std::string tried = words::of_call([&] { return q.try_pop(); });
+    const std::string popped = co_await words::ending(q.pop());
+    fragile::armed = 0;
+    CHECK(tried == "broke");
+    CHECK(popped == "broke");
+    CHECK(q.size() == 2);
+    const auto first = co_await q.pop();
+    const auto second = co_await q.pop();
+    CHECK(first.value == 1);
+    CHECK(second.value == 2);
+}
+
+EDDY_TEST("an item whose move throws breaks its push, not the pop that makes room for it") {
+    queue<fragile> q(1);
+    co_await q.push(fragile(1));
+    auto pusher = spawn(q.push(fragile(2)));
+    co_await testing::settle();
+    fragile::armed = 2;
+    const std::string first = co_await words::ending(q.pop());
+    const std::string second = co_await words::ending(wait_for(q.pop(), 1s));
+    CHECK(first == "ok");
+    CHECK(second.find("timed out") == 0);
+    const auto end = co_await as_result(pusher);
+    fragile::armed = 0;
+    CHECK(words::of(end) == "broke");
+}
+
+EDDY_TEST("done_at_end counts an item as done however the work on it ends") {
+    queue<int> q{10};
+    for (int i = 0; i < 3; ++i) q.try_push(i);
+    auto worker = [&]() -> task<> {
+        const int v = co_await q.pop();
+        auto done = q.done_at_end();
+        co_await sleep_for(1ms);
+        if (v == 1) throw std::runtime_error("odd");
+    };
+    auto outs = co_await gather_outcomes(worker(), worker(), worker());
+    co_await q.join();
+    const int failed = !std::get<0>(outs) + !std::get<1>(outs) + !std::get<2>(outs);
+    CHECK(failed == 1);
+    CHECK(words::throws<std::logic_error>([&] { q.task_done(); return 0; }));
+    const words::reports reports;
+    { auto too_many = q.done_at_end(); }
+    CHECK(reports.text() == "queue::task_done was called more often than there were items");
 }

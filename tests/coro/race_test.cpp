@@ -1,4 +1,5 @@
 #include <eddy/coro.hpp>
+#include <eddy/event_loop.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/testing.hpp>
 #include <eddy/timeout.hpp>
@@ -76,13 +77,48 @@ EDDY_TEST("RC-04 if the first to end throws, the race throws it") {
     CHECK(log == "loser ");
 }
 
-EDDY_TEST("RC-04 a value that was on its way when another member failed wins", "[fifo]") {
+EDDY_TEST("RC-04 a value that was on its way when another member failed wins, and the error is reported", "[fifo]") {
+    const words::reports reports;
     const auto won = co_await race(fail(10ms, "E"), give(10ms, 4));
     CHECK(won.index == 1);
     CHECK(won.get<1>() == 4);
+    CHECK(reports.count() == 1);
+    CHECK(reports.text().find(": E") != std::string::npos);
+}
+
+EDDY_TEST("RC-04 so does one inside another race") {
+    const words::reports reports;
+    queue<int> q(1);
+    this_loop().call_later(10ms, [&] { q.try_push(4); });
+    const auto won = co_await race(fail(10ms, "E"), race(q.pop(), sleep_for(1h)));
+    CHECK(q.empty());
+    CHECK(won.index == 1);
+    CHECK(won.get<1>()->get<0>() == 4);
+}
+
+EDDY_TEST("RC-04 a value that comes long after the error does not win") {
+    const words::reports reports;
+    const auto start = loop_clock::now();
+    auto shielded_one = []() -> task<int> {
+        co_await with_shield([]() -> task<> { co_await sleep_for(40ms); });
+        co_return 7;
+    };
+    const auto r = co_await as_result(race(fail(10ms, "E"), shielded_one()));
+    CHECK(words::of(r) == "E");
+    CHECK(loop_clock::now() - start == 40ms);
+    CHECK(reports.count() == 0);
+}
+
+EDDY_TEST("R10 members of a race that observe one failing task give its error once") {
+    const words::reports reports;
+    auto h = spawn(fail(1ms, "E"));
+    const auto r = co_await as_result(race(h, h));
+    CHECK(words::of(r) == "E");
+    CHECK(reports.count() == 0);
 }
 
 EDDY_TEST("RC-04 a member that had a timeout of its own before counts like any other", "[fifo]") {
+    const words::reports reports;
     const auto end = loop_clock::now() + 10ms;
     auto patient = [&]() -> task<int> {
         co_await move_on_after(1ms, [](cancel_scope&) -> task<> { co_await sleep_for(1h); });
@@ -213,4 +249,46 @@ EDDY_TEST("races nest") {
     CHECK(won.index == 0);
     CHECK(won.get<0>()->index == 1);
     CHECK(loop_clock::now() - start == 20ms);
+}
+
+EDDY_TEST("RC-04 race_first_success goes on after a failure; what failed is in the result") {
+    const auto start = loop_clock::now();
+    std::string log;
+    auto won = co_await race_first_success(fail(1ms, "first"), give(10ms, 2), noting(log, "loser "));
+    CHECK(won.index == 1);
+    CHECK(*won.get<1>() == 2);
+    CHECK_FALSE(won.get<0>().has_value());
+    CHECK(won.errors.size() == 1);
+    CHECK(eddy::detail::describe(won.errors.front()) == "first");
+    CHECK(log == "loser ");
+    CHECK(loop_clock::now() - start == 10ms);
+}
+
+EDDY_TEST("RC-04 race_first_success: if all fail, all errors in a group, in the order they came") {
+    std::string text;
+    auto cancelled = spawn(give(1h, 1));
+    this_loop().call_later(5ms, [&] { cancelled.cancel("by somebody"); });
+    try {
+        co_await race_first_success(fail(20ms, "late"), fail(1ms, "early"), cancelled);
+    } catch (const exception_group& e) {
+        for (const auto& p : e.errors()) text += eddy::detail::describe(p) + "; ";
+    }
+    CHECK(text.find("early; ") == 0);
+    CHECK(text.find("was cancelled") != std::string::npos);
+    CHECK(text.find("late; ") == text.size() - 6);
+}
+
+EDDY_TEST("race_first_success: cancelled before there is a winner, it cancels and joins all, and reports what failed") {
+    std::vector<std::string> reports;
+    this_loop().set_exception_handler([&](const error_context& e) { reports.push_back(eddy::detail::describe(e.exception)); });
+    std::string log;
+    auto h = spawn([&]() -> task<> { co_await race_first_success(fail(1ms, "first"), noting(log, "a ", 20ms)); });
+    co_await sleep_for(5ms);
+    CHECK(reports.empty());
+    co_await h.cancel_and_join();
+    this_loop().set_exception_handler({});
+    CHECK(h.cancelled());
+    CHECK(log == "a ");
+    CHECK(reports.size() == 1);
+    CHECK(reports.front() == "first");
 }

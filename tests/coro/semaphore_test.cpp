@@ -126,3 +126,24 @@ EDDY_TEST("acquiring a free permit takes no tick") {
     co_await testing::settle();
     CHECK(log == "a tick ");
 }
+
+EDDY_TEST("SE-07 permits that are out count against the bound, detached ones do not") {
+    semaphore s(1, 1);
+    {
+        auto p = co_await s.acquire();
+        CHECK(words::throws<std::logic_error>([&] { s.release(); return 0; }));
+        p.detach();
+        s.release();
+    }
+    CHECK(s.available() == 1);
+    CHECK(words::throws<std::logic_error>([&] { s.release(); return 0; }));
+}
+
+EDDY_TEST("a permit that is assigned over is given back") {
+    semaphore s(2);
+    auto a = co_await s.acquire();
+    auto b = co_await s.acquire();
+    a = std::move(b);
+    CHECK(s.available() == 1);
+    CHECK_FALSE(b);
+}

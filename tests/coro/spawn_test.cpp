@@ -4,7 +4,9 @@
 
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "lib/words.hpp"
 
@@ -27,6 +29,17 @@ public:
 
 private:
     int* alive_;
+};
+
+/// A result that throws when it is destroyed; the one it was moved to does it.
+struct thrower {
+    explicit thrower(bool a) noexcept : armed(a) {}
+    thrower(thrower&& o) noexcept : armed(std::exchange(o.armed, false)) {}
+    thrower& operator=(thrower&&) = delete;
+    ~thrower() noexcept(false) {
+        if (armed) throw std::runtime_error("destructor");
+    }
+    bool armed;
 };
 
 } // namespace
@@ -85,6 +98,24 @@ EDDY_TEST("T-27 this_task is the eager child inside its first step, the parent a
     CHECK(listed == 2);
     CHECK_FALSE(h.done());
     co_await h;
+}
+
+EDDY_TEST("T-20 T-27 an eager task is listed from its spawn on, in its first step as well") {
+    const auto listed = [](const any_task& t) {
+        for (const any_task& u : this_loop().all_tasks()) {
+            if (u == t) return true;
+        }
+        return false;
+    };
+    bool in_first_step = false;
+    auto h = spawn_eager([&]() -> task<> {
+        in_first_step = listed(this_task::handle());
+        co_await this_task::yield();
+    });
+    CHECK(in_first_step);
+    CHECK(listed(h));
+    co_await h;
+    CHECK_FALSE(listed(h));
 }
 
 EDDY_TEST("eager tasks nest, and a failing one fails through its handle only") {
@@ -176,4 +207,42 @@ EDDY_TEST("what the callable throws before it returns its task comes out of spaw
 
 TEST_CASE("spawn without a running loop says what to do") {
     CHECK(words::of_call([] { return spawn(give(1)); }).find("spawn needs a running loop on this thread") == 0);
+}
+
+EDDY_TEST("a result whose destructor throws is reported, and the task's end is not disturbed") {
+    const words::reports reports;
+    {
+        auto h = spawn([]() -> task<thrower> { co_return thrower(true); });
+        co_await h.join();
+        CHECK(h.done());
+        CHECK(reports.count() == 0);
+    }
+    CHECK(reports.text() == "destructor");
+}
+
+EDDY_TEST("a result that nobody takes is destroyed, and what its destructor throws is reported, wherever it is dropped") {
+    const words::reports reports;
+    const auto make = []() -> task<thrower> { co_return thrower(true); };
+    const auto fails = []() -> task<int> {
+        co_await sleep_for(1ms);
+        throw std::runtime_error("E");
+    };
+    const auto g = co_await as_result(gather(make(), fails()));
+    CHECK(words::of(g) == "E");
+    co_await testing::settle();
+    CHECK(reports.text() == "destructor");
+    {
+        auto h = spawn_eager(make());
+    }
+    co_await with_task_group([&](task_group& grp) -> task<> {
+        grp.spawn(make());
+        co_return;
+    });
+    co_await testing::settle();
+    CHECK(reports.count() == 3);
+    {
+        auto h = spawn(make());
+        co_await h.cancel_and_join();
+    }
+    CHECK(reports.count() == 4);
 }

@@ -5,6 +5,7 @@
 #include <eddy/timeout.hpp>
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "lib/words.hpp"
@@ -59,6 +60,16 @@ EDDY_TEST("TG-02 a group without children does not suspend") {
     log += "a ";
     co_await testing::settle();
     CHECK(log == "a tick ");
+}
+
+EDDY_TEST("TG-02 a group without children is no checkpoint in a cancelled scope") {
+    bool after = false;
+    co_await with_scope([&](cancel_scope& s) -> task<> {
+        s.cancel();
+        co_await with_task_group([](task_group&) -> task<> { co_return; });
+        after = true;
+    });
+    CHECK(after);
 }
 
 EDDY_TEST("TG-03 the first failure cancels siblings and body, cleanup is awaited, then the group is thrown", "[fifo]") {
@@ -248,6 +259,25 @@ EDDY_TEST("TG-16 spawning before the group began and after it ended is an error,
     CHECK_FALSE(ran);
 }
 
+EDDY_TEST("TG-16 a spawn that is refused destroys the task and its arguments") {
+    auto owner = std::make_shared<int>(0);
+    auto body = [](std::shared_ptr<int>) -> task<> { co_return; };
+    task_group g;
+    CHECK(words::throws<std::logic_error>([&] { return g.spawn(body(owner)); }));
+    CHECK(owner.use_count() == 1);
+    CHECK(words::throws<std::logic_error>([&] { return g.spawn(body, owner); }));
+    CHECK(owner.use_count() == 1);
+    co_await with_task_group(g, [](task_group&) -> task<> { co_return; });
+    CHECK(words::throws<std::logic_error>([&] { return g.spawn(body(owner)); }));
+    CHECK(words::throws<std::logic_error>([&] { return g.spawn_eager(body, owner); }));
+    CHECK(owner.use_count() == 1);
+    const auto late_start = co_await as_result(g.start([](started<int> r) -> task<> {
+        r(1);
+        co_return;
+    }));
+    CHECK(words::holds<std::logic_error>(late_start.exception()));
+}
+
 EDDY_TEST("TG-17 a hydra dies when a sibling fails") {
     int heads = 0;
     const auto r = co_await as_result(with_task_group([&](task_group& g) -> task<> {
@@ -317,4 +347,73 @@ EDDY_TEST("a body that throws before it has a task is a body that failed") {
     CHECK(words::of(r) == "task group: 1 error: no task");
     const auto empty = co_await as_result(with_task_group([](task_group&) -> task<> { return {}; }));
     CHECK(words::of(empty) == "task group: 1 error: co_await on an empty task (it was moved from)");
+}
+
+EDDY_TEST("TG-14 a child spawned in the tick in which the last one ended is joined as well", "[fifo]") {
+    std::string log;
+    event e;
+    task_handle<> outsider;
+    co_await with_task_group([&](task_group& g) -> task<> {
+        g.spawn([&]() -> task<> { co_await e.wait(); });
+        outsider = spawn([&]() -> task<> {
+            co_await e.wait();
+            CHECK(g.size() == 0);
+            g.spawn([&]() -> task<> {
+                co_await sleep_for(1ms);
+                log += "late child ";
+            });
+        });
+        this_loop().call_later(1ms, [&] { e.set(); });
+        co_return;
+    });
+    log += "over";
+    CHECK(log == "late child over");
+    co_await outsider.join();
+}
+
+EDDY_TEST("next_done of a task outside the group that has its turn after the group's end gets its child all the same") {
+    std::string log;
+    task_handle<> reader;
+    co_await with_task_group([&](task_group& g) -> task<> {
+        g.spawn([]() -> task<> { co_await sleep_for(1ms); }, {.name = "child"});
+        reader = spawn([&]() -> task<> {
+            const auto h = co_await g.next_done();
+            log += h ? h->name() : "none";
+        });
+        co_return;
+    });
+    co_await reader;
+    CHECK(log == "child");
+}
+
+EDDY_TEST("R2 a cancel from outside that comes when all children have ended does not take the group's value") {
+    event e;
+    cancel_scope outer;
+    int value = 0;
+    co_await with_scope(outer, [&](cancel_scope&) -> task<> {
+        value = co_await with_task_group([&](task_group& g) -> task<int> {
+            g.spawn([&]() -> task<> {
+                co_await with_shield([&]() -> task<> { co_await e.wait(); });
+                this_loop().call_soon([&] { outer.cancel(); });
+            });
+            this_loop().call_later(1ms, [&] { g.cancel(); });
+            this_loop().call_later(2ms, [&] { e.set(); });
+            co_return 42;
+        });
+    });
+    CHECK(value == 42);
+}
+
+EDDY_TEST("the result of a child that nobody has a handle of goes when the child ends") {
+    mutex m;
+    co_await with_task_group([&](task_group& g) -> task<> {
+        g.spawn(m.lock());
+        co_await testing::settle();
+        CHECK_FALSE(m.locked());
+        auto h = g.spawn(m.lock());
+        co_await testing::settle();
+        CHECK(m.locked());
+        h = {};
+        CHECK_FALSE(m.locked());
+    });
 }

@@ -241,12 +241,17 @@ EDDY_TEST("C-35 cancel_and_join returns after the task's cleanup, for every call
         co_await with_shield([]() -> task<> { co_await sleep_for(30ms); });
     });
     co_await testing::settle();
-    auto other = spawn([&]() -> task<> { co_await h.cancel_and_join(); });
-    co_await h.cancel_and_join();
-    CHECK(loop_clock::now() - start == 30ms);
-    CHECK(h.done());
-    co_await other;
-    CHECK(loop_clock::now() - start == 30ms);
+    std::string log;
+    auto caller = [&](const char* name) -> task<> {
+        co_await h.cancel_and_join();
+        log += name + std::to_string((loop_clock::now() - start) / 1ms) + (h.done() ? "+ " : "- ");
+    };
+    auto first = spawn(caller, "a");
+    co_await sleep_for(10ms);
+    auto second = spawn(caller, "b");
+    co_await first;
+    co_await second;
+    CHECK((log == "a30+ b30+ " || log == "b30+ a30+ "));
 }
 
 EDDY_TEST("an error in the cleanup of a cancelled task is reported once, however many join it") {
@@ -308,10 +313,63 @@ EDDY_TEST("where() is the innermost await site outside the library") {
         line = __LINE__ + 1;
         co_await sleep_for(1s);
     };
-    auto h = spawn(sleeper, {}, std::source_location::current());
-    CHECK(h.where().line() > 0);
+    auto h = spawn(sleeper);
+    CHECK(h.where().line() == __LINE__ - 1);
+    auto named = spawn_eager(sleeper, {.name = "named"});
+    CHECK(named.name() == "named");
+    auto with_arguments = spawn([](int) -> task<> { co_return; }, {.name = "x"}, 1);
+    CHECK(with_arguments.where().line() == __LINE__ - 1);
     co_await testing::settle();
     CHECK(h.where().line() == static_cast<unsigned>(line));
     CHECK(std::string(h.where().file_name()).find("task_handle_test.cpp") != std::string::npos);
     co_await h;
+    co_await named;
+}
+
+EDDY_TEST("C-14 an owned task is cancelled even if its owner was cancelled before it waited") {
+    std::string log;
+    auto inner = spawn([&]() -> task<> {
+        try {
+            co_await sleep_for(1h);
+        } catch (const operation_cancelled&) {
+            log += "inner ";
+            throw;
+        }
+    });
+    auto outer = spawn([&]() -> task<> {
+        this_task::handle().cancel();
+        try {
+            co_await owned(inner);
+        } catch (const operation_cancelled&) {
+            log += "outer";
+            throw;
+        }
+    });
+    co_await outer.join();
+    CHECK(inner.cancelled());
+    CHECK(log == "inner outer");
+}
+
+EDDY_TEST("a chain of ten thousand tasks that own each other is cancelled in constant stack") {
+    task_handle<> last = spawn([]() -> task<> { co_await sleep_for(1h); });
+    for (int i = 0; i < 10'000; ++i) last = spawn([](task_handle<> h) -> task<> { co_await owned(h); }, last);
+    co_await testing::settle();
+    co_await last.cancel_and_join();
+    CHECK(last.cancelled());
+}
+
+EDDY_TEST("an operation is awaited once: the second task is refused, the first is not disturbed") {
+    event e;
+    auto op = e.wait();
+    auto first = spawn([&]() -> task<> { co_await op; });
+    co_await testing::settle();
+    const std::string end = co_await words::ending(shielded(op));
+    CHECK(end == "this operation was started before; an operation is awaited once");
+    e.set();
+    co_await first;
+    auto join = first.join();
+    auto moved = std::move(join);
+    const auto empty = co_await as_result(join);
+    CHECK(words::of(empty) == "this operation is empty (it was moved from)");
+    co_await moved;
 }

@@ -1,16 +1,19 @@
-#include <eddy/gather.hpp>
-#include <eddy/race.hpp>
-#include <eddy/spawn.hpp>
-#include <eddy/task.hpp>
+#include <eddy/coro.hpp>
+#include <eddy/detail/frame.hpp>
+#include <eddy/offload.hpp>
+#include <eddy/sleep.hpp>
 #include <eddy/testing.hpp>
-#include <eddy/this_task.hpp>
+#include <eddy/timeout.hpp>
 
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "allocations.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -36,6 +39,16 @@ task<int> chain_that_yields(int depth) {
 task<> chain_that_throws(int depth) {
     if (depth == 0) throw std::runtime_error("bottom");
     co_await chain_that_throws(depth - 1);
+}
+
+/// May throw when it moves, but does not.
+struct clumsy {
+    explicit clumsy(int v) : value(v) {}
+    clumsy(clumsy&& o) noexcept(false) : value(std::exchange(o.value, -1)) {}
+    int value;
+};
+task<clumsy> make_clumsy(int v) {
+    co_return clumsy(v);
 }
 
 class no_default {
@@ -128,10 +141,19 @@ EDDY_TEST("T-32 a chain of 100 000 tasks completes in constant stack") {
     CHECK(w == 100'000);
 }
 
-EDDY_TEST("T-33 a million ready awaits run in constant stack") {
-    long sum = 0;
-    for (int i = 0; i < 1'000'000; ++i) sum += co_await add_one(0);
+EDDY_TEST("T-33 a million ready awaits take constant stack and memory", "[slow]") {
+    const auto round = [](int n) -> task<long> {
+        long sum = 0;
+        for (int i = 0; i < n; ++i) sum += co_await add_one(0);
+        co_return sum;
+    };
+    co_await round(300);
+    const std::size_t frames = eddy::detail::live_frames();
+    const std::size_t before = allocations::count();
+    const long sum = co_await round(1'000'000);
     CHECK(sum == 1'000'000);
+    CHECK((!allocations::counted || allocations::count() == before));
+    CHECK(eddy::detail::live_frames() == frames);
 }
 
 EDDY_TEST("T-34 move-only, reference and not default-constructible results pass through task, spawn, gather and race") {
@@ -170,4 +192,58 @@ EDDY_TEST("T-34 a result whose move throws is an ordinary error, wherever it is 
     CHECK(inline_result == "moved");
     CHECK(spawned == "moved");
     CHECK(gathered == "moved");
+}
+
+EDDY_TEST("T-34 results that may throw when they move, too, pass through task, spawn, gather, race and offload") {
+    int x = 1;
+    const clumsy c = co_await make_clumsy(1);
+    auto h = spawn(make_clumsy(2));
+    const clumsy taken = co_await std::move(h);
+    auto all = co_await gather(make_clumsy(3), make_pointer(4), refer(x), make_no_default(5));
+    CHECK(c.value == 1);
+    CHECK(taken.value == 2);
+    CHECK(std::get<0>(all).value == 3);
+    CHECK(*std::get<1>(all) == 4);
+    CHECK(&std::get<2>(all).get() == &x);
+    CHECK(std::get<3>(all).value == 5);
+
+    auto won = co_await race(make_clumsy(6), sleep_for(1h));
+    CHECK(won.get<0>()->value == 6);
+    auto pointer = co_await race(sleep_for(1h), make_pointer(7));
+    CHECK(**pointer.get<1>() == 7);
+    auto bare = co_await race(make_no_default(8), sleep_for(1h));
+    CHECK(bare.get<0>()->value == 8);
+
+    const clumsy off = co_await offload([] { return clumsy(9); });
+    const no_default off_bare = co_await offload([](int v) { return no_default(v); }, 10);
+    const std::unique_ptr<int> off_pointer = co_await offload([] { return std::make_unique<int>(11); });
+    int& off_reference = co_await offload([&]() -> int& { return x; });
+    CHECK(off.value == 9);
+    CHECK(off_bare.value == 10);
+    CHECK(*off_pointer == 11);
+    CHECK(&off_reference == &x);
+}
+
+EDDY_TEST("T-34 a result whose move throws is an ordinary error in race, offload, groups, scopes and shields, too") {
+    const std::string raced = co_await words::ending(race(make_move_throws(), sleep_for(1h)));
+    CHECK(raced == "moved");
+    const std::string offloaded = co_await words::ending(offload([] { return move_throws(); }));
+    CHECK((offloaded == "moved" || offloaded == "ok")); // the compiler may leave that move out
+    const std::string waited = co_await words::ending(wait_for(make_move_throws(), 1s));
+    CHECK(waited == "moved");
+    const std::string scoped = co_await words::ending(with_scope([](cancel_scope&) { return make_move_throws(); }));
+    CHECK(scoped == "moved");
+    const std::string grouped = co_await words::ending(with_task_group([](task_group& g) -> task<> {
+        g.spawn(make_move_throws());
+        co_return;
+    }));
+    CHECK(grouped == "task group: 1 error: moved");
+    const std::string group_value = co_await words::ending(with_task_group([](task_group&) { return make_move_throws(); }));
+    CHECK(group_value.find("moved") != std::string::npos);
+    const std::string cleaned = co_await words::ending(with_cleanup([] { return make_move_throws(); }, []() -> task<> { co_return; }));
+    CHECK(cleaned == "moved");
+    const std::string shield = co_await words::ending(shielded(make_move_throws()));
+    CHECK(shield == "moved");
+    const std::string moved_on = co_await words::ending(move_on_after(1s, [](cancel_scope&) { return make_move_throws(); }));
+    CHECK(moved_on == "moved");
 }

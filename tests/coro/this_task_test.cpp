@@ -3,7 +3,9 @@
 #include <eddy/testing.hpp>
 #include <eddy/timeout.hpp>
 
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "lib/words.hpp"
 
@@ -32,25 +34,24 @@ TEST_CASE("outside a loop there is no current task") {
 }
 
 EDDY_TEST("T-22 two tasks that play ping-pong always see themselves") {
-    promise<> ping;
-    promise<> pong;
-    int checks = 0;
-    auto player = [&](future<> wait_for, promise<>& then) -> task<> {
+    std::vector<promise<>> pings(10);
+    std::vector<promise<>> pongs(10);
+    int right = 0;
+    auto player = [&](std::vector<promise<>>& mine, std::vector<promise<>>& theirs, bool serves) -> task<> {
         const any_task me = this_task::handle();
-        for (int i = 0; i < 10; ++i) {
-            if (i == 5) co_await wait_for;
-            if (i == 5 && !then.settled()) then.set_value();
-            co_await this_task::yield();
-            checks += this_task::handle() == me ? 1 : 0;
+        for (std::size_t i = 0; i < mine.size(); ++i) {
+            if (serves) theirs[i].set_value();
+            right += this_task::handle() == me ? 1 : 0;
+            co_await mine[i].get_future();
+            right += this_task::handle() == me ? 1 : 0;
+            if (!serves) theirs[i].set_value();
         }
     };
-    auto a = spawn(player, ping.get_future(), std::ref(pong));
-    auto b = spawn(player, pong.get_future(), std::ref(ping));
-    co_await testing::settle();
-    ping.set_value();
+    auto a = spawn(player, std::ref(pings), std::ref(pongs), true);
+    auto b = spawn(player, std::ref(pongs), std::ref(pings), false);
     co_await a;
     co_await b;
-    CHECK(checks == 20);
+    CHECK(right == 40);
 }
 
 EDDY_TEST("yield takes exactly one trip: everybody who was ready goes first", "[fifo]") {

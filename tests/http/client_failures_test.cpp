@@ -1,6 +1,8 @@
 // The client over real sockets: everything that goes wrong has a kind of its own, and the client can be used afterwards.
 #include "http/support.hpp"
 
+#include "lib/words.hpp"
+
 using namespace http_tests;
 using http::error_kind;
 
@@ -256,4 +258,16 @@ EDDY_TEST("an outer timeout cancels the request") {
     const std::optional<http::response> nothing = co_await move_on_after(2s, get);
     CHECK_FALSE(nothing.has_value());
     CHECK(hc.active() == 0);
+}
+
+EDDY_TEST("headers that follow from the request, a NUL in the address and a line break in the user agent are refused") {
+    http::client c;
+    for (const std::string_view name : {"Content-Length", "transfer-encoding", "Connection"}) {
+        const std::array<http::header, 1> one{http::header{std::string(name), "3"}};
+        const std::string end = words::of_call([&] { return c.get("http://127.0.0.1:1/", {.headers = one}); });
+        CHECK(end.find("is the client's business") != std::string::npos);
+    }
+    const std::string nul = co_await words::ending(c.get(std::string("http://127.0.0.1:1/a\0evil", 25)));
+    CHECK(nul.find("there is a NUL in it") != std::string::npos);
+    CHECK(words::throws<std::invalid_argument>([] { return http::client(http::client_options{.user_agent = "a\r\nX: y"}).connections(); }));
 }

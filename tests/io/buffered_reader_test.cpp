@@ -243,3 +243,30 @@ EDDY_TEST("what was read ahead can be handed on with the stream") {
     CHECK(r.buffered() == "read ahead");
     CHECK(&r.stream() == &p.client);
 }
+
+EDDY_TEST("R1 R12 reads that the buffer could serve are checkpoints all the same") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    tcp_stream near = co_await tcp_connect(l.local_endpoint());
+    tcp_stream far = co_await l.accept();
+    std::string lines;
+    for (int i = 0; i < 1000; ++i) lines += "line\n";
+    co_await near.write(lines);
+    buffered_reader r{far};
+    const std::string first = co_await r.read_line();
+    CHECK(first == "line\n");
+    bool others_had_a_turn = false;
+    this_loop().call_soon([&] { others_had_a_turn = true; });
+    for (int i = 0; i < 300; ++i) {
+        const std::string line = co_await r.read_line();
+        CHECK(line == "line\n");
+    }
+    CHECK(others_had_a_turn);
+    const std::string before(r.buffered());
+    std::string end;
+    co_await with_scope([&](cancel_scope& s) -> task<> {
+        s.cancel();
+        end = co_await words::ending(r.read_line());
+    });
+    CHECK(end == "cancelled");
+    CHECK(r.buffered() == before);
+}

@@ -103,7 +103,7 @@ TEST_CASE("child: load", "[.child]") {
     for (;;) ::pause();
 }
 
-TEST_CASE("ST-30 20 000 simultaneous connects against 256 descriptors: the server waits, recovers and leaks nothing") {
+TEST_CASE("ST-30 20 000 simultaneous connects against 256 descriptors: the server waits, recovers and leaks nothing", "[slow]") {
     child srv("child: server with few descriptors");
     const std::string port = srv.line();
     {

@@ -4,6 +4,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <functional>
+#include <array>
 #include <string>
 
 #include "io/support.hpp"
@@ -145,4 +148,60 @@ EDDY_TEST("a wait that was cancelled leaves the descriptor free for the next, ho
     CHECK(this_loop().stats().pending_operations == 0);
     p.put("x");
     co_await wait_readable(p.out);
+}
+
+EDDY_TEST("a stream may be used for the first time while somebody waits for its descriptor") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    tcp_stream near = co_await tcp_connect(l.local_endpoint());
+    tcp_stream far = co_await l.accept();
+    auto waiting = spawn([&]() -> task<> { co_await wait_readable(far.native_handle()); });
+    co_await testing::settle();
+    co_await far.write("hello");
+    std::array<std::byte, 5> buffer{};
+    const std::size_t n = co_await near.read_some(buffer);
+    CHECK(n == 5);
+    CHECK_FALSE(waiting.done());
+    co_await near.write("x");
+    co_await waiting;
+    const std::size_t m = co_await far.read_some(buffer);
+    CHECK(m == 1);
+}
+
+EDDY_TEST("waiting for a descriptor does not make it non-blocking, for nobody who shares it") {
+    std::array<int, 2> ends{-1, -1};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    auto waiting = spawn([&]() -> task<> { co_await wait_readable(ends[0]); });
+    co_await testing::settle();
+    CHECK((::fcntl(ends[0], F_GETFL) & O_NONBLOCK) == 0);
+    co_await waiting.cancel_and_join();
+    for (const int fd : ends) ::close(fd);
+}
+
+EDDY_TEST("LP-07 T-31 the kernel is asked at least every 64 ticks although the ready list is never empty") {
+    const pipe_ends pipe;
+    bool over = false;
+    std::uint64_t served = 0;
+    auto reader = spawn([&]() -> task<> {
+        co_await wait_readable(pipe.out);
+        served = this_loop().stats().ticks;
+        over = true;
+    });
+    co_await testing::settle();
+    for (int i = 0; i < 100; ++i) {
+        spawn([&]() -> task<> {
+            while (!over) co_await this_task::yield();
+        });
+    }
+    std::function<void()> again = [&] {
+        if (!over) this_loop().call_soon([&] { again(); });
+    };
+    again();
+    for (int i = 0; i < 200; ++i) co_await this_task::yield();
+    const std::uint64_t written = this_loop().stats().ticks;
+    pipe.put("x");
+    for (int i = 0; i < 1000 && !over; ++i) co_await this_task::yield();
+    CHECK(over);
+    CHECK(served - written <= 66); // 64 that skip it, the one that asks, and the task's own turn
+    co_await reader;
+    co_await testing::settle(); // nobody uses these variables any more
 }

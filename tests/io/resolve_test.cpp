@@ -60,3 +60,20 @@ EDDY_TEST("look-ups run beside each other and off the loop") {
     CHECK(found.size() == 40);
     for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i].front().port() == 1000 + i);
 }
+
+EDDY_TEST("R4 a look-up that is cancelled leaves at once; what becomes of it concerns nobody") {
+    auto h = spawn(resolve("no-such-host.invalid", "80"));
+    while (this_loop().stats().pool_jobs == 0) co_await this_task::yield();
+    h.cancel();
+    co_await h.join();
+    CHECK(h.cancelled());
+}
+
+EDDY_TEST("what is no port and no name is refused, and not read as another port") {
+    for (const std::string service : {"65536", "99999", ""}) {
+        const auto r = co_await as_result(resolve("localhost", service));
+        CHECK(words::of(r).find("the service is neither a port nor a name") != std::string::npos);
+    }
+    const auto r = co_await as_result(resolve(std::string("localhost\0.example.org", 22), "80"));
+    CHECK(words::of(r).find("there is a NUL in it") != std::string::npos);
+}

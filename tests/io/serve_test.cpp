@@ -38,8 +38,7 @@ EDDY_TEST("SV-01 SV-03 stop_accepting refuses new connections, the live one goes
     std::string answer = co_await ask(c, "hello");
     CHECK(answer == "hello");
     CHECK(srv.connections() == 1);
-    srv.stop_accepting();
-    co_await testing::settle();
+    srv.stop_accepting(); // from now on, not from the next tick
     std::string refused = co_await connect_error_text(where);
     CHECK(refused.ends_with("Connection refused"));
     answer = co_await ask(c, "again");
@@ -300,4 +299,42 @@ TEST_CASE("a server that outlives its loop is destroyed in peace") {
     run(body());
     CHECK(srv->connections() == 0);
     srv.reset();
+}
+
+EDDY_TEST("a server that is told to stop before it has begun ends without an error") {
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), echo};
+    srv.start();
+    srv.stop_accepting();
+    co_await srv.join();
+}
+
+EDDY_TEST("a listener that was handed to serve still tells its endpoint, and closing it ends the server") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    auto serving = spawn(serve(l, echo));
+    const ip_endpoint where = l.local_endpoint();
+    CHECK(where.port() != 0);
+    tcp_stream c = co_await tcp_connect(where);
+    std::string answer = co_await ask(c, "hello");
+    CHECK(answer == "hello");
+    const std::string again = co_await words::ending(serve(l, echo));
+    CHECK(again == "serve: the listener is closed or was handed to another server; bind a new one");
+    co_await l.close();
+    co_await serving.join();
+    CHECK(words::holds<closed_resource>(serving.exception()));
+    std::string refused = co_await connect_error_text(where);
+    CHECK(refused.ends_with("Connection refused"));
+}
+
+EDDY_TEST("a handler may take its stream by reference") {
+    const auto by_reference = [](tcp_stream&& s) -> task<> {
+        buffered_reader r{s};
+        std::string word = co_await r.read_exactly(std::size_t{5});
+        co_await s.write(word);
+    };
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    auto serving = spawn(serve(l, by_reference));
+    tcp_stream c = co_await tcp_connect(l.local_endpoint());
+    std::string answer = co_await ask(c, "hello");
+    CHECK(answer == "hello");
+    co_await serving.cancel_and_join();
 }

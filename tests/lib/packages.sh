@@ -103,14 +103,22 @@ need_compiler() {
     rm -rf "$scratch"
 }
 
+# compiler_version: "gcc12", "clang16"; asked of the compiler itself, which may be called c++.
+compiler_version() {
+    # shellcheck disable=SC2086
+    $compiler -dM -E -x c++ /dev/null 2>/dev/null | awk '
+        $2 == "__clang_major__" { clang = $3 }
+        $2 == "__GNUC__" { gcc = $3 }
+        END { print clang ? "clang" clang : "gcc" gcc }'
+}
+
 # configure PRESET [OPTION...]: runs CMake, silent unless it fails.
 configure() {
     local preset=$1 log options=()
     shift
     # A new compiler has new warnings; they fail the build only with those that eddy is developed with.
-    case $preset-$($compiler --version | head -n 1) in
-        clang-*) ;;
-        *clang*version\ 16.* | *g++*\ 12.*) ;;
+    case $preset-$(compiler_version) in
+        clang* | *-clang16 | *-gcc12) ;;
         *) options+=(-DEDDY_WERROR=OFF) ;;
     esac
     say "configuring in build/$preset"

@@ -3,8 +3,11 @@
 #include <eddy/testing.hpp>
 
 #include <algorithm>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lib/words.hpp"
@@ -122,6 +125,25 @@ TEST_CASE("LP-07 T-31 due timers are served although the ready list is never emp
     CHECK(turns <= 2300);
 }
 
+TEST_CASE("LP-07 a callback that posts itself for ever does not keep timers waiting: each fires a tick late at most") {
+    timed_loop t;
+    bool over = false;
+    std::function<void()> again = [&] {
+        t.clock.now += 1ms;
+        if (!over) t.loop.call_soon([&] { again(); });
+    };
+    t.loop.call_soon([&] { again(); });
+    int fired = 0;
+    for (int i = 1; i <= 20; ++i) t.loop.call_later(std::chrono::milliseconds(i), [&] { ++fired; });
+    for (int i = 1; i <= 20; ++i) {
+        t.loop.run_once();
+        CHECK(fired >= i - 1);
+    }
+    over = true;
+    t.loop.poll();
+    CHECK(fired == 20);
+}
+
 TEST_CASE("LP-08 a callback that throws goes to the exception handler; the next callbacks run") {
     event_loop loop;
     const words::reports reports(loop);
@@ -209,6 +231,30 @@ TEST_CASE("LP-12 a run that is stopped before its task is done says so; the task
     CHECK(loop.run_until_complete(give(3)) == 3);
     loop.poll();
     CHECK(done);
+    CHECK(loop.all_tasks().empty());
+}
+
+TEST_CASE("LP-12 a task whose run was stopped can be cancelled") {
+    event_loop loop;
+    std::string log;
+    loop.call_soon([&] { loop.stop(); });
+    CHECK(words::throws<std::logic_error>([&] {
+        loop.run_until_complete([](std::string& out) -> task<> {
+            try {
+                co_await sleep_for(1h);
+            } catch (const operation_cancelled&) {
+                out += "cancelled";
+                throw;
+            }
+        }(log));
+        return 0;
+    }));
+    REQUIRE(loop.all_tasks().size() == 1);
+    any_task left = loop.all_tasks().front();
+    CHECK(left.cancel());
+    loop.poll();
+    CHECK(log == "cancelled");
+    CHECK(left.cancelled());
     CHECK(loop.all_tasks().empty());
 }
 
@@ -313,22 +359,67 @@ TEST_CASE("R13 closing runs what had been accepted and refuses what comes meanwh
     });
     loop.call_soon_threadsafe([&] { log += " from afar"; });
     loop.close();
-    CHECK(log == "accepted call_soon: the event_loop is closed refused spawn: the event_loop is closed from afar");
+    CHECK(log == "accepted call_soon: the event_loop is closed refused ok from afar");
     CHECK(reports.count() == 0);
 }
 
-TEST_CASE("RN-10 callbacks and timers that are still queued when the loop goes are destroyed exactly once") {
-    auto owner = std::make_shared<int>(1);
+TEST_CASE("RN-10 whatever is queued when the loop goes is destroyed exactly once") {
+    int alive = 0;
+    int made = 0;
+    int destroyed = 0;
+    struct counted {
+        int* alive;
+        int* made;
+        int* destroyed;
+        counted(int& a, int& m, int& d) noexcept : alive(&a), made(&m), destroyed(&d) {
+            ++*alive;
+            ++*made;
+        }
+        counted(const counted& o) noexcept : alive(o.alive), made(o.made), destroyed(o.destroyed) {
+            ++*alive;
+            ++*made;
+        }
+        counted& operator=(const counted&) = delete;
+        ~counted() {
+            --*alive;
+            ++*destroyed;
+        }
+    };
     callback_handle handle;
+    task_handle<> kept;
     {
+        const counted c(alive, made, destroyed);
+        event e;
         event_loop loop;
-        handle = loop.call_later(1h, [owner] {});
-        loop.call_at(loop_clock::time_point::max(), [owner] {});
-        loop.spawn([owner]() -> task<> { co_await sleep_for(1h); });
-        CHECK(owner.use_count() == 4);
+        handle = loop.call_later(1h, [c] {});
+        loop.call_at(loop_clock::time_point::max(), [c] {});
+        kept = loop.spawn([c]() -> task<> { co_await sleep_for(1h); });
+        loop.spawn([c, &e]() -> task<> { co_await e.wait(); });
+        loop.spawn([c]() -> task<> {
+            const counted own = c;
+            co_await sleep_for(1h);
+        });
+        loop.spawn([c]() -> task<> {
+            const counted own = c;
+            co_await this_task::yield();
+            co_await sleep_for(1h);
+        });
+        loop.run_once();
+        loop.spawn([c]() -> task<> { co_await this_task::yield(); }); // not started when the loop goes
+        e.set();                                                                           // a resumption is queued
+        loop.call_soon([c] {});
+        loop.call_soon_threadsafe([c] {});
+        std::thread([&] { loop.call_soon_threadsafe([c] {}); }).join();
+        CHECK(loop.try_post([c] {}));
+        auto cancelled = loop.call_soon([c] {});
+        cancelled.cancel();
+        CHECK(alive > 10);
     }
-    CHECK(owner.use_count() == 1);
+    CHECK(kept.cancelled());
+    kept = {};
     handle.cancel();
+    CHECK(alive == 0);
+    CHECK(made == destroyed);
 }
 
 TEST_CASE("LP-17 of ten thousand timers 9 999 are cancelled: one is left") {
@@ -344,6 +435,21 @@ TEST_CASE("LP-17 of ten thousand timers 9 999 are cancelled: one is left") {
     loop.poll();
     CHECK(fired == 1);
     CHECK(loop.stats().timers == 0);
+}
+
+TEST_CASE("LP-17 closures of cancelled timers are gone at once") {
+    event_loop loop;
+    auto owner = std::make_shared<int>(1);
+    std::vector<callback_handle> handles;
+    for (int i = 0; i < 10'000; ++i) handles.push_back(loop.call_later(i == 5000 ? 0s : 1h, [owner] {}));
+    CHECK(owner.use_count() == 10'001);
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+        if (i != 5000) handles[i].cancel();
+    }
+    CHECK(owner.use_count() == 2);
+    CHECK(loop.stats().timers == 1);
+    loop.poll();
+    CHECK(owner.use_count() == 1);
 }
 
 EDDY_TEST("timers fire in deadline order, however they were set and cancelled") {
@@ -362,17 +468,39 @@ EDDY_TEST("timers fire in deadline order, however they were set and cancelled") 
 }
 
 TEST_CASE("LP-18 debug mode names a step that held the loop for too long, once") {
-    event_loop loop(loop_options{.debug = true});
+    event_loop loop(loop_options{.debug = true, .slow_step = 10ms});
     const words::reports reports(loop);
     loop.spawn([]() -> task<> {
-        const auto end = std::chrono::steady_clock::now() + 101ms;
+        const auto end = std::chrono::steady_clock::now() + 30ms;
         while (std::chrono::steady_clock::now() < end) {}
         co_return;
     }, {.name = "hog"});
+    loop.run_once();
+    CHECK(reports.count() == 1);
+    CHECK(reports.text().find("hog: slow step: held the loop for ") == 0);
+    CHECK(loop.stats().longest_step >= 30ms);
+}
+
+TEST_CASE("LP-18 the limit of a slow step can be set, callbacks count too, and a task's await chain is named") {
+    event_loop loop(loop_options{.debug = true, .slow_step = 10ms});
+    const words::reports reports(loop);
+    const auto work = [] {
+        const auto end = std::chrono::steady_clock::now() + 30ms;
+        while (std::chrono::steady_clock::now() < end) {}
+    };
+    loop.call_soon(work);
     loop.poll();
     CHECK(reports.count() == 1);
-    CHECK(reports.text().find("hog: slow step: held the loop for 1") == 0);
-    CHECK(loop.stats().longest_step >= 100ms);
+    CHECK(reports.text().find("callback") != std::string::npos);
+    event go;
+    const auto inner = [&]() -> task<> { work(); co_await go.wait(); };
+    auto h = loop.spawn([&]() -> task<> { co_await inner(); });
+    loop.poll();
+    CHECK(reports.count() == 2);
+    CHECK(reports.text().find(", awaited at ") != std::string::npos);
+    go.set();
+    loop.poll();
+    CHECK(h.done());
 }
 
 TEST_CASE("LP-19 a timer never fires before its time on the loop's clock") {
@@ -416,4 +544,82 @@ TEST_CASE("run_once waits no longer than it was told") {
     t.loop.run_once(std::chrono::nanoseconds::max());
     CHECK(t.loop.now() - start == 10s);
     CHECK(ran);
+}
+
+TEST_CASE("a callback may own the object that has its handle") {
+    event_loop loop;
+    struct connection {
+        callback_handle timer;
+    };
+    auto c = std::make_shared<connection>();
+    connection* const raw = c.get();
+    raw->timer = loop.call_later(1h, [c] {});
+    c.reset();
+    raw->timer.cancel();
+    CHECK(loop.stats().timers == 0);
+}
+
+TEST_CASE("long durations mean never, NaN is refused") {
+    event_loop loop;
+    bool ran = false;
+    auto h = loop.call_later(std::chrono::hours::max(), [&] { ran = true; });
+    loop.poll();
+    CHECK_FALSE(ran);
+    h.cancel();
+    loop.call_soon([&] { ran = true; });
+    loop.run_once(std::chrono::hours::max());
+    CHECK(ran);
+    const std::chrono::duration<double> nan(std::numeric_limits<double>::quiet_NaN());
+    CHECK(words::throws<std::invalid_argument>([&] { return loop.call_later(nan, [] {}); }));
+    CHECK(words::throws<std::invalid_argument>([&] { loop.run_once(nan); return 0; }));
+    loop.close(std::chrono::hours::max());
+}
+
+TEST_CASE("poll runs so many ticks and no more, and zero timers that callbacks set") {
+    event_loop loop;
+    int ticks = 0;
+    std::function<void()> again = [&] {
+        if (++ticks < 4) loop.call_soon(again);
+    };
+    loop.call_soon(again);
+    loop.poll(0);
+    CHECK(ticks == 0);
+    loop.poll(3);
+    CHECK(ticks == 3);
+    event_loop other;
+    std::string log;
+    other.call_soon([&] { other.call_later(0ms, [&] { log += "timer"; }); });
+    other.poll();
+    CHECK(log == "timer");
+}
+
+TEST_CASE("a wake-up costs one poll of the kernel") {
+    event_loop loop;
+    int n = 0;
+    std::function<void()> next = [&] {
+        if (++n < 50) loop.call_later(10us, next);
+    };
+    loop.call_later(10us, next);
+    while (n < 50) loop.run_once(1s);
+    CHECK(loop.stats().polls <= loop.stats().ticks);
+    CHECK(loop.stats().polls >= 50);
+}
+
+TEST_CASE("a loop that one of its own callbacks destroys is left behind, not used after its end") {
+    auto loop = std::make_unique<event_loop>();
+    bool ran = false;
+    loop->call_soon([&] {
+        ran = true;
+        loop.reset();
+    });
+    loop->run_once();
+    CHECK(ran);
+    CHECK(loop == nullptr);
+}
+
+TEST_CASE("TH-07 in debug mode a spawn from a foreign thread is refused there") {
+    event_loop loop(loop_options{.debug = true});
+    std::string text;
+    std::thread([&] { text = words::of_call([&] { return loop.spawn([]() -> task<> { co_return; }()); }); }).join();
+    CHECK(text == "event_loop::spawn belongs to the loop's thread; use call_soon_threadsafe or spawn_threadsafe from others");
 }

@@ -1,9 +1,11 @@
 #include <eddy/runtime.hpp>
 #include <eddy/testing.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <latch>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -116,6 +118,25 @@ EDDY_TEST("O-04 a function that sees stop_requested may return early with what i
     CHECK(v == 5);
 }
 
+EDDY_TEST("O-04 a timeout around a call on a worker waits for the call, which sees the stop request; its value counts (R2)") {
+    std::atomic<bool> stopped{false};
+    int got = 0;
+    const auto r = co_await as_result(with_timeout(1h, [&](cancel_scope& s) -> task<int> {
+        auto call = offload([&](std::stop_token st) {
+            in_loop([&] { s.reschedule(loop_clock::now()); }); // the deadline comes while this runs
+            until_stopped(st);
+            stopped = true;
+            return 7;
+        });
+        got = co_await call;
+        co_await this_task::checkpoint();
+        co_return got;
+    }));
+    CHECK(stopped);
+    CHECK(got == 7);
+    CHECK(words::holds<timeout_error>(r.exception()));
+}
+
 EDDY_TEST("O-04 abandoned, the task leaves at once; the function goes on, its result is dropped") {
     gate g;
     std::atomic<bool> running{false};
@@ -153,6 +174,27 @@ EDDY_TEST("O-05 what an abandoned function throws reaches the exception handler"
     g.open();
     while (reports.count() == 0) co_await this_task::yield();
     CHECK(reports.text() == "left: nobody waits");
+}
+
+TEST_CASE("O-04 debug mode says that a cancellation had to wait for a call on a worker") {
+    event_loop loop(loop_options{.debug = true, .slow_step = 0ms});
+    std::string log;
+    loop.set_exception_handler([&](const error_context& e) {
+        if (e.message.find("slow step") == std::string_view::npos) log += std::string(e.task_name) + ": " + std::string(e.message) + "\n";
+    });
+    std::atomic<bool> running{false};
+    auto h = loop.spawn([&]() -> task<> {
+        auto call = offload([&](std::stop_token st) {
+            running = true;
+            until_stopped(st);
+        });
+        co_await call;
+    }, {.name = "caller"});
+    while (!running) loop.poll();
+    h.cancel();
+    while (!h.done()) loop.poll();
+    CHECK(log.find("caller: cancelled, but its function on a worker took another ") == 0);
+    CHECK(log.find("offload(abandon, f)") != std::string::npos);
 }
 
 EDDY_TEST("O-04 an abandoned function that is not abandoned after all returns its value") {
@@ -234,6 +276,74 @@ TEST_CASE("O-10 run waits for calls that were abandoned, too") {
     CHECK(finished);
 }
 
+EDDY_TEST("O-11 a limiter of 1 lets three offloads through strictly one after another, in order", "[fifo]") {
+    capacity_limiter one{1};
+    std::atomic<int> inside{0};
+    std::atomic<int> most{0};
+    std::mutex guards_log;
+    std::string log;
+    auto call = [&](const char* name) -> task<> {
+        co_await offload(one, [&, name] {
+            most = std::max(most.load(), ++inside);
+            {
+                const std::lock_guard lock(guards_log);
+                log += std::string(name) + "( ";
+            }
+            for (int i = 0; i < 5; ++i) in_loop([] {}); // the loop has its turns: another call would be let in now
+            {
+                const std::lock_guard lock(guards_log);
+                log += ") ";
+            }
+            --inside;
+        });
+    };
+    auto a = spawn(call, "a");
+    auto b = spawn(call, "b");
+    auto c = spawn(call, "c");
+    co_await this_task::yield();
+    CHECK(one.borrowed() == 1);
+    CHECK(one.waiting() == 2);
+    co_await a;
+    co_await b;
+    co_await c;
+    CHECK(log == "a( ) b( ) c( ) ");
+    CHECK(most == 1);
+    CHECK(one.available() == 1);
+}
+
+EDDY_TEST("O-11 cancelled while it waits for the limiter, the function is not started") {
+    capacity_limiter one{1};
+    gate g;
+    std::atomic<bool> started{false};
+    auto holder = spawn([&]() -> task<> { co_await offload(one, [&] { g.wait(); }); });
+    co_await this_task::yield();
+    co_await this_task::yield();
+    auto h = spawn([&]() -> task<> { co_await offload(one, [&] { started = true; }); });
+    co_await this_task::yield();
+    co_await this_task::yield();
+    CHECK(one.waiting() == 1);
+    co_await h.cancel_and_join();
+    CHECK(h.cancelled());
+    CHECK(one.waiting() == 0);
+    g.open();
+    co_await holder;
+    CHECK_FALSE(started);
+    CHECK(one.available() == 1);
+}
+
+EDDY_TEST("O-11 the token is the call's, not the task's, and comes back whatever the call throws") {
+    capacity_limiter two{2};
+    auto own = co_await two.acquire();
+    const int v = co_await offload(two, twice, 21);
+    CHECK(v == 42);
+    const auto failed = co_await as_result(offload(two, []() -> int { throw std::runtime_error("X"); }));
+    CHECK(words::of(failed) == "X");
+    auto op = offload(two, [](std::stop_token, std::unique_ptr<int> p) { return p; }, std::make_unique<int>(5));
+    const std::unique_ptr<int> p = co_await std::move(op);
+    CHECK(*p == 5);
+    CHECK(two.borrowed() == 1);
+}
+
 EDDY_TEST("O-14 ten thousand trivial calls complete on a bounded number of threads") {
     worker_pool pool(3);
     std::atomic<int> sum{0};
@@ -277,4 +387,21 @@ EDDY_TEST("R16 a shutdown of a pool names the calls that are stuck, and lets the
     CHECK(stuck.front().find("offload_test.cpp") != std::string::npos);
     g->open();
     co_await h;
+}
+
+EDDY_TEST("a call that waits behind a stuck one when its pool is shut down ends with pool_stopped") {
+    worker_pool pool{1};
+    std::latch running(1);
+    std::latch go(1);
+    auto stuck = spawn([&]() -> task<> { co_await offload(pool, [&] { running.count_down(); go.wait(); }); });
+    while (pool.queued() + pool.running() == 0) co_await this_task::yield();
+    running.wait();
+    auto behind = spawn([&]() -> task<> { co_await offload(pool, [] {}); });
+    while (pool.queued() == 0) co_await this_task::yield();
+    const std::vector<std::string> left = pool.shutdown(0ms);
+    CHECK(left.size() == 1);
+    co_await behind.join();
+    CHECK(words::holds<pool_stopped>(behind.exception()));
+    go.count_down();
+    co_await stuck;
 }

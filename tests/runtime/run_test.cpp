@@ -89,23 +89,25 @@ TEST_CASE("R3 a task that is left over before its first step runs to its first c
     CHECK(log == "start");
 }
 
-TEST_CASE("RN-03 a left-over that fails while it is cancelled is reported; run still returns main's value") {
+TEST_CASE("RN-03 a left-over that fails while it is cancelled is reported as such; run still returns main's value") {
     std::string reported;
     const int v = run_jumping([](std::string& out) -> task<int> {
-        this_loop().set_exception_handler([&](const error_context& e) { out += eddy::detail::describe(e.exception); });
+        this_loop().set_exception_handler([&](const error_context& e) {
+            out += std::string(e.task_name) + ": " + std::string(e.message) + ": " + eddy::detail::describe(e.exception);
+        });
         spawn([]() -> task<> {
             try {
                 co_await sleep_for(1h);
             } catch (const operation_cancelled&) {
                 throw std::runtime_error("in cleanup");
             }
-        });
+        }, {.name = "left"});
         co_await this_task::yield();
         co_await this_task::yield();
         co_return 6;
     }(reported));
     CHECK(v == 6);
-    CHECK(reported == "in cleanup");
+    CHECK(reported == "left: task failed during shutdown: in cleanup");
 }
 
 TEST_CASE("RN-04 a left-over that swallows its cancellation is cancelled again at its next await") {
@@ -124,6 +126,41 @@ TEST_CASE("RN-04 a left-over that swallows its cancellation is cancelled again a
         co_await this_task::yield();
     }(log));
     CHECK(log == "swallowed ");
+}
+
+TEST_CASE("RN-07 generators that are alive at shutdown are destroyed before the loop closes") {
+    std::string log;
+    struct noted {
+        std::string& log;
+        explicit noted(std::string& l) noexcept : log(l) {}
+        noted(const noted&) = delete;
+        noted& operator=(const noted&) = delete;
+        ~noted() { log += event_loop::current() && !event_loop::current()->is_closed() ? "gone " : "too late "; }
+    };
+    run_jumping([](std::string& out) -> task<> {
+        const auto numbers = [](std::string& l) -> async_generator<int> {
+            const noted local(l);
+            for (int i = 1;; ++i) {
+                co_yield i;
+                co_await sleep_for(1h);
+            }
+        };
+        spawn([&out, numbers]() -> task<> { // suspended beside its generator
+            auto gen = numbers(out);
+            static_cast<void>(co_await gen.next());
+            co_await sleep_for(1h);
+        });
+        spawn([&out, numbers]() -> task<> { // suspended in it
+            auto gen = numbers(out);
+            for (;;) static_cast<void>(co_await gen.next());
+        });
+        spawn([gen = numbers(out)]() mutable -> task<> { // its closure owns it
+            static_cast<void>(co_await gen.next());
+            co_await sleep_for(1h);
+        });
+        for (int i = 0; i < 5; ++i) co_await this_task::yield();
+    }(log));
+    CHECK(log == "gone gone gone ");
 }
 
 TEST_CASE("left-overs may spawn while they are cancelled: nobody's cleanup is skipped") {

@@ -12,13 +12,25 @@ using namespace std::chrono_literals;
 EDDY_TEST("T-17 a sleep of nothing, or less, takes exactly one tick", "[fifo]") {
     const auto start = loop_clock::now();
     std::string log;
-    this_loop().call_soon([&] { log += "tick1 "; });
+    const auto count_ticks = [&] {
+        this_loop().call_soon([&] {
+            log += "1 ";
+            this_loop().call_soon([&] { log += "2 "; });
+        });
+    };
+    count_ticks();
     co_await sleep_for(0s);
-    this_loop().call_soon([&] { log += "tick2 "; });
+    log += "woke ";
+    co_await testing::settle();
+    count_ticks();
     co_await sleep_for(-1h);
-    this_loop().call_soon([&] { log += "tick3 "; });
+    log += "woke ";
+    co_await testing::settle();
+    count_ticks();
     co_await sleep_until(start - 1h);
-    CHECK(log == "tick1 tick2 tick3 ");
+    log += "woke ";
+    co_await testing::settle();
+    CHECK(log == "1 woke 2 1 woke 2 1 woke 2 ");
     CHECK(loop_clock::now() == start);
 }
 

@@ -36,7 +36,7 @@ TEST_CASE("a body that does nothing wrong has nothing to report") {
     CHECK_FALSE(r.error);
 }
 
-TEST_CASE("a deadlock is a failure that shows the tasks, and everything unwinds") {
+TEST_CASE("a deadlock is a failure that shows the tasks, and everything unwinds", "[slow]") {
     const auto r = run_body([]() -> task<> {
         event never;
         auto other = spawn(never.wait(), {.name = "other"});
@@ -122,4 +122,24 @@ EDDY_TEST("a cancelled settle leaves nothing behind") {
     const bool settled = co_await move_on_after(0s, [](cancel_scope&) -> task<> { co_await testing::settle(); });
     CHECK_FALSE(settled);
     co_await testing::settle();
+}
+
+EDDY_TEST("expect_checkpoint gives the result of what passes a checkpoint, and throws for what does not") {
+    queue<int> q{2};
+    q.try_push(7);
+    const int v = co_await testing::expect_checkpoint(q.pop());
+    CHECK(v == 7);
+    co_await testing::expect_checkpoint(sleep_for(1s));
+    const auto none = []() -> task<int> { co_return 1; };
+    const auto r = co_await as_result(testing::expect_checkpoint(none()));
+    CHECK(words::of(r) == "expect_checkpoint: no checkpoint was passed, so that nothing could be cancelled or run here");
+}
+
+EDDY_TEST("manual_clock refuses to go back, and long times end") {
+    testing::manual_clock clock;
+    const auto r = co_await as_result(clock.advance(-1h));
+    CHECK(words::of(r) == "manual_clock: time does not go back");
+    co_await clock.advance(std::chrono::hours::max());
+    CHECK(clock.now() == loop_clock::time_point::max());
+    static_cast<void>(clock.wall_now());
 }

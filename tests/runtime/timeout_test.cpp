@@ -2,6 +2,7 @@
 #include <eddy/testing.hpp>
 
 #include <limits>
+#include <stdexcept>
 #include <string>
 
 #include "lib/words.hpp"
@@ -69,6 +70,21 @@ TEST_CASE("TO-03 it is the loop that notices deadlines: a ready await after one 
             co_return 3;
         });
         CHECK(v == 3);
+    });
+}
+
+TEST_CASE("TO-03 an await that runs out of budget yields, and then the timeout is noticed") {
+    with_hand_moved_clock([](eddy::detail::virtual_clock& clock) -> task<> {
+        event e;
+        e.set();
+        int awaits = 0;
+        const auto r = co_await as_result(with_timeout(1s, [&](cancel_scope&) -> task<> {
+            clock.now += 1h;
+            for (; awaits < 1000; ++awaits) co_await e.wait();
+        }));
+        CHECK(words::holds<timeout_error>(r.exception()));
+        CHECK(awaits >= 100);
+        CHECK(awaits <= 258); // the await that yields, and one more budget
     });
 }
 
@@ -167,18 +183,21 @@ EDDY_TEST("TO-13 nested, the outer one earlier: it passes through the inner one 
 TEST_CASE("TO-15 an outer deadline that passed while the loop was busy fires at the next suspending await") {
     with_hand_moved_clock([](eddy::detail::virtual_clock& clock) -> task<> {
         std::string log;
-        const auto r = co_await as_result(with_timeout(5s, [&](cancel_scope&) -> task<> {
+        loop_clock::time_point busy_until;
+        const auto r = co_await as_result(with_timeout(5s, [&](cancel_scope& outer) -> task<> {
             const auto inner = co_await as_result(with_timeout(1s, [](cancel_scope&) -> task<> { co_await sleep_for(1h); }));
             log += words::holds<timeout_error>(inner.exception()) ? "inner " : "";
             clock.now += 1h;
+            busy_until = clock.now;
+            CHECK_FALSE(outer.expired());
             co_await this_task::checkpoint();
             log += "busy ";
-            co_await this_task::yield();
-            co_await this_task::yield();
+            co_await sleep_for(1min);
             log += "not reached";
         }));
         CHECK(words::of(r).find("timed out after 5000 ms") == 0);
         CHECK(log == "inner busy ");
+        CHECK(clock.now == busy_until);
     });
 }
 
@@ -411,4 +430,13 @@ EDDY_TEST("deadlines without end and NaN") {
     CHECK(w == 4);
     using seconds = std::chrono::duration<double>;
     CHECK(words::throws<std::invalid_argument>([] { return wait_for(give(1), seconds(std::numeric_limits<double>::quiet_NaN())); }));
+}
+
+EDDY_TEST("a limit that is NaN is an invalid argument") {
+    const std::chrono::duration<double> nan(std::numeric_limits<double>::quiet_NaN());
+    const auto body = [](cancel_scope&) -> task<> { co_return; };
+    CHECK(words::throws<std::invalid_argument>([&] { return with_timeout(nan, body); }));
+    CHECK(words::throws<std::invalid_argument>([&] { return move_on_after(nan, body); }));
+    CHECK(words::throws<std::invalid_argument>([&] { return with_shield(nan, body); }));
+    co_return;
 }

@@ -5,9 +5,11 @@
 // ordinary exceptions whose message says what happened and what to do about it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -81,6 +83,20 @@ public:
 class broken_barrier : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
+};
+
+/// The deadline of one `with_timeout`, `wait_for` or `as_completed` passed.
+class timeout_error : public std::runtime_error {
+public:
+    /// `what`: what took too long, where there is a name for it ("connect to localhost:80").
+    timeout_error(std::chrono::nanoseconds limit, std::source_location site, std::string_view what = {});
+    /// Which verb it was: where it was called. An inner timeout never looks like an outer one.
+    [[nodiscard]] std::source_location where() const noexcept { return site_; }
+    [[nodiscard]] std::chrono::nanoseconds limit() const noexcept { return limit_; }
+
+private:
+    std::chrono::nanoseconds limit_;
+    std::source_location site_;
 };
 
 /// What a task group throws: every error of its children, in the order they happened, then the body's.

@@ -33,7 +33,7 @@ public:
 
     /// Awaitable: until the event is set. Checkpoint; cancelled, nothing happened; a waiter that `set` has released
     /// returns normally (R2). Does not suspend if the event is set, within the budget.
-    [[nodiscard]] detail::event_wait wait() noexcept;
+    detail::event_wait wait() noexcept;
 
 private:
     friend class detail::event_wait;
@@ -45,7 +45,7 @@ private:
 
 namespace detail {
 
-class event_wait final : public queued<event_wait> {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] event_wait final : public queued<event_wait> {
 public:
     explicit event_wait(event& e) noexcept : queued(e.waiters_), event_(&e) {}
     [[nodiscard]] bool try_now() const noexcept { return event_->set_; }

@@ -6,11 +6,14 @@
 //     int v = co_await f;               // as often as you like, from several tasks
 #pragma once
 
+#include <concepts>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 
+#include <eddy/detail/local_context.hpp>
 #include <eddy/detail/promise.hpp>
 #include <eddy/detail/scheduler.hpp>
 #include <eddy/detail/wait_queue.hpp>
@@ -40,15 +43,19 @@ public:
     void check_unset() const;
     void settle() noexcept;
     void add(future_listener& l) noexcept { listeners_.push_back(l); }
+    /// Throws `std::logic_error` if a task of another loop waits already.
+    void require_one_loop(const scheduler& loop);
     void remove(future_listener& l) noexcept { listeners_.erase(l); }
     /// `f` runs from the ready list once the cell is settled; an exception of it goes to the exception handler.
     template <class F>
     void on_done(F&& f);
 
     std::exception_ptr error;
+    bool seen = true; // the error, by somebody; nobody has to look at `broken_promise`
 
 private:
     intrusive_list<future_listener, &future_listener::link> listeners_;
+    const scheduler* home_ = nullptr; // of those that wait
     bool settled_ = false;
 };
 
@@ -58,7 +65,7 @@ public:
     result_slot<T> slot;
 };
 
-template <class T>
+template <class T, bool Moves>
 class future_wait;
 
 } // namespace detail
@@ -73,14 +80,17 @@ public:
     [[nodiscard]] bool valid() const noexcept { return cell_ != nullptr; }
     /// Is there a value or an error?
     [[nodiscard]] bool ready() const noexcept { return cell_ && cell_->settled(); }
-    /// Calls `f()` from the ready list when the cell is settled; in a later tick if it is already.
+    /// Calls `f()` from the ready list when the cell is settled; in a later tick if it is already. It runs with a copy
+    /// of the task-locals of the place that registered it (R11).
     template <class F>
     void on_done(F&& f) const {
         cell().on_done(std::forward<F>(f));
     }
-    /// `co_await f` gives `const T&` (T& for references), or throws the error set. Checkpoint; cancelled, nothing
-    /// happened, and the value stays. Does not suspend if the cell is settled, within the budget.
-    [[nodiscard]] detail::future_wait<T> as_operation() const { return detail::future_wait<T>(cell_ptr()); }
+    /// `co_await f` gives `const T&` (T& for references), a temporary or `co_await std::move(f)` a T: a copy, or if there is
+    /// none the value itself, moved out of the cell. Both throw the error set. Checkpoint; cancelled, nothing happened, and
+    /// the value stays. Does not suspend if the cell is settled, within the budget.
+    detail::future_wait<T, false> as_operation() const& { return detail::future_wait<T, false>(cell_ptr()); }
+    detail::future_wait<T, true> as_operation() && { return detail::future_wait<T, true>(cell_ptr()); }
 
     explicit future(std::shared_ptr<detail::typed_cell<T>> c) noexcept : cell_(std::move(c)) {} // for the library
 
@@ -118,9 +128,13 @@ public:
         cell_->slot.emplace(std::forward<A>(a)...);
         cell_->settle();
     }
+    /// The same for an error. If nobody awaits it, it goes to the exception handler when the last future and the promise
+    /// have gone (R10). Throws `std::invalid_argument` for a null pointer.
     void set_exception(std::exception_ptr e) {
         cell()->check_unset();
+        if (!e) throw std::invalid_argument("promise::set_exception: there is no exception in it");
         cell_->error = std::move(e);
+        cell_->seen = false;
         cell_->settle();
     }
     [[nodiscard]] bool settled() const { return cell()->settled(); }
@@ -155,12 +169,14 @@ private:
     static void run_it(ready_node& n) {
         const std::unique_ptr<future_callback> self(&static_cast<future_callback&>(n));
         try {
+            const locals_entered here(self->locals_);
             self->f_();
         } catch (...) {
             (*self->loop_)->report({.message = "exception in a future's callback", .exception = std::current_exception()});
         }
     }
     loop_link loop_;
+    local_context locals_ = inherited_locals();
     F f_;
 };
 
@@ -173,13 +189,14 @@ void future_cell::on_done(F&& f) {
         add(*l);
 }
 
-template <class T>
-class future_wait final : public leaf<future_wait<T>>, private future_listener {
+template <class T, bool Moves>
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] future_wait final : public leaf<future_wait<T, Moves>>, private future_listener {
 public:
     explicit future_wait(std::shared_ptr<typed_cell<T>> c) noexcept : cell_(std::move(c)) {}
     future_wait(future_wait&& o) noexcept : leaf<future_wait>(std::move(o)), future_listener(), cell_(std::move(o.cell_)) {}
     [[nodiscard]] bool try_now() const noexcept { return cell_->settled(); }
-    bool start() noexcept {
+    bool start() {
+        cell_->require_one_loop(this->task().loop());
         cell_->add(*this);
         return false;
     }
@@ -188,11 +205,18 @@ public:
         return true;
     }
     decltype(auto) take() {
-        if (cell_->error) std::rethrow_exception(cell_->error);
+        if (cell_->error) {
+            cell_->seen = true;
+            std::rethrow_exception(cell_->error);
+        }
         if constexpr (std::is_void_v<T>)
             return;
         else if constexpr (std::is_reference_v<T>)
             return static_cast<T>(cell_->slot.value());
+        else if constexpr (Moves && std::copy_constructible<T>)
+            return T(std::as_const(cell_->slot.value())); // others may await it, too
+        else if constexpr (Moves)
+            return T(cell_->slot.take());
         else
             return static_cast<const T&>(cell_->slot.value());
     }

@@ -4,6 +4,8 @@
 //     if (!n && n.error() == std::errc::connection_reset) …
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -38,6 +40,7 @@ using stored_t = typename stored<std::remove_cv_t<T>>::type;
 
 struct cancelled_outcome {
     std::shared_ptr<const std::string> reason;
+    std::size_t partial = 0;
 };
 [[nodiscard]] std::error_code error_code_of(const std::exception_ptr& e) noexcept;
 template <class A>
@@ -53,7 +56,9 @@ public:
     using value_type = detail::stored_t<T>;
 
     outcome(value_type v) : state_(std::in_place_index<0>, std::move(v)) {}
-    outcome(std::exception_ptr e) noexcept : state_(std::in_place_index<1>, std::move(e)) {}
+    outcome(std::exception_ptr e) noexcept
+        requires(!std::same_as<value_type, std::exception_ptr>) // that is a value
+        : state_(std::in_place_index<1>, std::move(e)) {}
     outcome(detail::cancelled_outcome c) noexcept : state_(std::in_place_index<2>, std::move(c)) {}
     outcome()
         requires std::is_void_v<T>
@@ -63,15 +68,20 @@ public:
         try {
             std::rethrow_exception(e);
         } catch (const operation_cancelled& c) {
-            return outcome(detail::cancelled_outcome{c.reason().empty() ? nullptr : std::make_shared<const std::string>(c.reason())});
+            return outcome(detail::cancelled_outcome{c.reason().empty() ? nullptr : std::make_shared<const std::string>(c.reason()), c.partial()});
         } catch (...) {
-            return outcome(e);
+            return outcome(failed{}, e);
         }
     }
 
     [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
     [[nodiscard]] bool cancelled() const noexcept { return state_.index() == 2; }
+    /// Bytes that a cancelled write had handed to the kernel (R4); else 0.
+    [[nodiscard]] std::size_t partial() const noexcept {
+        const auto* c = std::get_if<2>(&state_);
+        return c ? c->partial : 0;
+    }
     /// The error; null if there is a value or it was cancelled.
     [[nodiscard]] std::exception_ptr exception() const noexcept {
         const auto* e = std::get_if<1>(&state_);
@@ -111,6 +121,8 @@ public:
     }
 
 private:
+    struct failed {};
+    outcome(failed, std::exception_ptr e) noexcept : state_(std::in_place_index<1>, std::move(e)) {}
     void check() const {
         if (const auto* e = std::get_if<1>(&state_)) std::rethrow_exception(*e);
         if (const auto* c = std::get_if<2>(&state_))
@@ -162,7 +174,7 @@ public:
             if (p.error) return outcome<T>::of(std::exchange(p.error, nullptr));
             return take();
         } else {
-            if (inner_.was_cancelled()) return outcome<T>(cancelled_outcome{inner_.task().note_cancelled()});
+            if (inner_.was_cancelled()) return outcome<T>(cancelled_outcome{inner_.task().note_cancelled(), partial()});
             if constexpr (requires { inner_.op().take_outcome(); }) {
                 if (!inner_.failed_to_begin()) return inner_.op().take_outcome();
             }
@@ -175,6 +187,12 @@ public:
     }
 
 private:
+    [[nodiscard]] std::size_t partial() noexcept {
+        if constexpr (requires { inner_.op().partial(); })
+            return inner_.op().partial();
+        else
+            return 0;
+    }
     outcome<T> take() {
         if constexpr (std::is_void_v<T>) {
             inner_.await_resume();
@@ -192,8 +210,9 @@ class result_awaitable {
 public:
     using value = owned_await_t<A>;
     explicit result_awaitable(A&& a) : awaited_(std::forward<A>(a)) {}
-    [[nodiscard]] outcome_awaiter<awaiter_of<A>, value> make_awaiter(promise_base& p) {
-        return outcome_awaiter<awaiter_of<A>, value>(static_cast<A&&>(awaited_), p);
+    // Const: a temporary that must be named first (trap T1) is refused by `await_transform`, with its sentence.
+    [[nodiscard]] outcome_awaiter<awaiter_of<A>, value> make_awaiter(promise_base& p) const {
+        return outcome_awaiter<awaiter_of<A>, value>(static_cast<A&&>(const_cast<std::remove_reference_t<A>&>(awaited_)), p);
     }
 
 private:

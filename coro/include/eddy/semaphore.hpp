@@ -21,19 +21,20 @@ public:
     semaphore_permit() noexcept = default;
     semaphore_permit(semaphore_permit&& o) noexcept : semaphore_(std::exchange(o.semaphore_, nullptr)) {}
     semaphore_permit& operator=(semaphore_permit&& o) noexcept {
-        std::swap(semaphore_, o.semaphore_);
+        semaphore_permit(std::move(o)).swap(*this); // what this one had goes now
         return *this;
     }
     ~semaphore_permit() { release(); }
     /// Gives the permit back now.
     void release() noexcept;
     /// Hands the permit over: somebody else will call `semaphore::release()` for it.
-    void detach() noexcept { semaphore_ = nullptr; }
+    void detach() noexcept;
     [[nodiscard]] explicit operator bool() const noexcept { return semaphore_ != nullptr; }
 
     explicit semaphore_permit(semaphore& s) noexcept : semaphore_(&s) {} // for the library
 
 private:
+    void swap(semaphore_permit& o) noexcept { std::swap(semaphore_, o.semaphore_); }
     semaphore* semaphore_ = nullptr;
 };
 
@@ -52,25 +53,40 @@ public:
 
     /// Awaitable: a permit. Checkpoint; cancelled, none was taken; a waiter that was granted one gets it even if it is
     /// cancelled in that tick (R2). Does not suspend if a permit is free, within the budget.
-    [[nodiscard]] detail::semaphore_acquire acquire() noexcept;
+    detail::semaphore_acquire acquire() noexcept;
     [[nodiscard]] std::optional<semaphore_permit> try_acquire() noexcept;
-    /// Adds one permit. Throws `std::logic_error` above the bound.
+    /// Adds one permit. Throws `std::logic_error` above the bound; permits that are out count, unless they were detached.
     void release();
     /// True if the next `acquire` would wait.
     [[nodiscard]] bool locked() const noexcept { return free_ == 0; }
     [[nodiscard]] std::ptrdiff_t available() const noexcept { return free_; }
+    /// Tasks that wait.
+    [[nodiscard]] std::size_t waiting() const noexcept { return waiters_.size(); }
 
 private:
     friend class detail::semaphore_acquire;
     friend class semaphore_permit;
-    void give_back() noexcept {
-        if (detail::queued_operation* next = waiters_.pop_front())
+    void add() noexcept {
+        if (detail::queued_operation* next = waiters_.pop_front()) {
+            ++held_;
             next->grant();
-        else
+        } else {
             ++free_;
+        }
+    }
+    void give_back() noexcept {
+        --held_;
+        add();
+    }
+    [[nodiscard]] bool take() noexcept {
+        if (free_ == 0) return false;
+        --free_;
+        ++held_;
+        return true;
     }
     detail::wait_queue waiters_;
     std::ptrdiff_t free_;
+    std::ptrdiff_t held_ = 0; // by permit objects, those on their way to a waiter included
     std::ptrdiff_t bound_;
 };
 
@@ -78,14 +94,10 @@ private:
 
 namespace detail {
 
-class semaphore_acquire final : public queued<semaphore_acquire> {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] semaphore_acquire final : public queued<semaphore_acquire> {
 public:
     explicit semaphore_acquire(semaphore& s) noexcept : queued(s.waiters_), semaphore_(&s) {}
-    [[nodiscard]] bool try_now() noexcept {
-        if (semaphore_->free_ == 0) return false;
-        --semaphore_->free_;
-        return true;
-    }
+    [[nodiscard]] bool try_now() noexcept { return semaphore_->take(); }
     [[nodiscard]] semaphore_permit take() noexcept { return semaphore_permit(*semaphore_); }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "semaphore"; }
 
@@ -100,6 +112,9 @@ inline detail::semaphore_acquire semaphore::acquire() noexcept {
 }
 inline void semaphore_permit::release() noexcept {
     if (semaphore* s = std::exchange(semaphore_, nullptr)) s->give_back();
+}
+inline void semaphore_permit::detach() noexcept {
+    if (semaphore* s = std::exchange(semaphore_, nullptr)) --s->held_;
 }
 
 } // namespace eddy

@@ -16,30 +16,37 @@
 
 namespace eddy {
 
-/// How a task is spawned. The name is copied; it shows in task lists and error reports.
+/// How a task is spawned. The name is copied; it shows in task lists and error reports, as does the site.
 struct spawn_options {
     std::string_view name = {};
+    std::source_location site = std::source_location::current(); // where the options are written
 };
 
 /// Spawns a task, any other awaitable, or a callable that returns a task. Throws `std::logic_error` without a running
 /// loop on this thread, `std::bad_alloc`, and whatever the callable throws before it returns its task; nothing is
 /// registered then. On GCC 12 a handle fresh from `spawn` of an owning closure must be named before it is awaited (T1).
 template <class F>
-auto spawn(F&& f, spawn_options options = {}, std::source_location site = std::source_location::current())
-    -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F>;
+auto spawn(F&& f, spawn_options options = {}) -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F>;
 
-/// The same with arguments for the callable: `spawn(fn, args...)`, `spawn(fn, {.name = "x"}, args...)`.
+/// The same with arguments for the callable: `spawn(fn, args...)`, `spawn(fn, {.name = "x"}, args...)`. Without options there
+/// is no room for the spawn site.
 template <class F, class A, class... As>
     requires(!std::convertible_to<A, spawn_options>)
 auto spawn(F&& f, A&& a, As&&... as) -> detail::hazard_t<task_handle<detail::spawned_t<F, A, As...>>, F, A, As...>;
 template <class F, class A, class... As>
-    requires(!std::same_as<std::remove_cvref_t<A>, std::source_location>)
 auto spawn(F&& f, spawn_options options, A&& a, As&&... as)
     -> detail::hazard_t<task_handle<detail::spawned_t<F, A, As...>>, F, A, As...>;
 
-/// Spawns and runs the first step here and now, up to the first suspension; the caller goes on afterwards.
-template <class F, class... As>
-auto spawn_eager(F&& f, As&&... as) -> detail::hazard_t<task_handle<detail::spawned_t<F, As...>>, F, As...>;
+/// Spawns and runs the first step here and now, up to the first suspension; the caller goes on afterwards. Eager tasks that
+/// start eager tasks are calls inside each other: the machine stack bounds their depth.
+template <class F>
+auto spawn_eager(F&& f, spawn_options options = {}) -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F>;
+template <class F, class A, class... As>
+    requires(!std::convertible_to<A, spawn_options>)
+auto spawn_eager(F&& f, A&& a, As&&... as) -> detail::hazard_t<task_handle<detail::spawned_t<F, A, As...>>, F, A, As...>;
+template <class F, class A, class... As>
+auto spawn_eager(F&& f, spawn_options options, A&& a, As&&... as)
+    -> detail::hazard_t<task_handle<detail::spawned_t<F, A, As...>>, F, A, As...>;
 
 // --- implementation
 
@@ -47,49 +54,68 @@ namespace detail {
 
 /// Names and registers a new state; the handle holds it.
 template <class T>
-task_handle<T> launch(task_state<T>* state, scheduler& loop, task_owner* owner, scope_node& parent, spawn_options options,
-                      std::source_location site) {
+task_handle<T> launch(task_state<T>* state, scheduler& loop, task_owner* owner, scope_node& parent, spawn_options options) {
     try {
         state->set_name(options.name);
     } catch (...) {
         delete state;
         throw;
     }
-    state->set_spawn_site(site);
+    state->set_spawn_site(options.site);
     state->launch(loop, owner, parent);
     return task_handle<T>(state);
+}
+
+/// The options of a call that has none, and no way to know where it stands.
+[[nodiscard]] inline spawn_options no_options() noexcept {
+    return {.name = {}, .site = {}};
+}
+
+/// Runs the first step of a task that was just spawned; its handle.
+template <class Handle>
+[[nodiscard]] Handle started_now(Handle h) {
+    h.context().start_now();
+    return h;
 }
 
 } // namespace detail
 
 template <class F>
-auto spawn(F&& f, spawn_options options, std::source_location site) -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F> {
+auto spawn(F&& f, spawn_options options) -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F> {
     detail::scheduler& loop = detail::require_open_loop("spawn");
     detail::task_state<detail::spawned_t<F>>* state = detail::make_task_state(std::forward<F>(f));
-    return detail::launch(state, loop, nullptr, loop.root_scope(), options, site);
+    return detail::launch(state, loop, nullptr, loop.root_scope(), options);
 }
 
 template <class F, class A, class... As>
     requires(!std::convertible_to<A, spawn_options>)
 auto spawn(F&& f, A&& a, As&&... as) -> detail::hazard_t<task_handle<detail::spawned_t<F, A, As...>>, F, A, As...> {
-    return spawn(std::forward<F>(f), spawn_options{}, std::forward<A>(a), std::forward<As>(as)...);
+    return spawn(std::forward<F>(f), detail::no_options(), std::forward<A>(a), std::forward<As>(as)...);
 }
 
 template <class F, class A, class... As>
-    requires(!std::same_as<std::remove_cvref_t<A>, std::source_location>)
 auto spawn(F&& f, spawn_options options, A&& a, As&&... as)
     -> detail::hazard_t<task_handle<detail::spawned_t<F, A, As...>>, F, A, As...> {
     detail::scheduler& loop = detail::require_open_loop("spawn");
     detail::task_state<detail::spawned_t<F, A, As...>>* state =
         detail::make_task_state(std::forward<F>(f), std::forward<A>(a), std::forward<As>(as)...);
-    return detail::launch(state, loop, nullptr, loop.root_scope(), options, {});
+    return detail::launch(state, loop, nullptr, loop.root_scope(), options);
 }
 
-template <class F, class... As>
-auto spawn_eager(F&& f, As&&... as) -> detail::hazard_t<task_handle<detail::spawned_t<F, As...>>, F, As...> {
-    task_handle<detail::spawned_t<F, As...>> h = spawn(std::forward<F>(f), std::forward<As>(as)...);
-    h.context().start_now();
-    return h;
+template <class F>
+auto spawn_eager(F&& f, spawn_options options) -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F> {
+    return detail::started_now(task_handle<detail::spawned_t<F>>(spawn(std::forward<F>(f), options)));
+}
+template <class F, class A, class... As>
+    requires(!std::convertible_to<A, spawn_options>)
+auto spawn_eager(F&& f, A&& a, As&&... as) -> detail::hazard_t<task_handle<detail::spawned_t<F, A, As...>>, F, A, As...> {
+    return spawn_eager(std::forward<F>(f), detail::no_options(), std::forward<A>(a), std::forward<As>(as)...);
+}
+template <class F, class A, class... As>
+auto spawn_eager(F&& f, spawn_options options, A&& a, As&&... as)
+    -> detail::hazard_t<task_handle<detail::spawned_t<F, A, As...>>, F, A, As...> {
+    using handle = task_handle<detail::spawned_t<F, A, As...>>;
+    return detail::started_now(handle(spawn(std::forward<F>(f), options, std::forward<A>(a), std::forward<As>(as)...)));
 }
 
 } // namespace eddy

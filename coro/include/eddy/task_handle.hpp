@@ -54,13 +54,13 @@ public:
     bool cancel(std::string_view reason = {}) const;
 
     /// Awaitable: until the task is done; throws nothing of the task's. Checkpoint; cancelling the wait leaves the task.
-    [[nodiscard]] detail::join_operation join() const&;
-    [[nodiscard]] detail::join_operation join() &&;
+    detail::join_operation join() const&;
+    detail::join_operation join() &&;
     [[nodiscard]] const detail::join_operation join() const&&; // of a temporary that must not be awaited (trap T1)
     /// Cancels at once; awaited, waits until the task has unwound. An error in its cleanup goes to the exception handler
     /// and counts as seen. Cancelling the wait leaves the task to finish its unwinding on its own.
-    [[nodiscard]] detail::cancel_join_operation cancel_and_join() const&;
-    [[nodiscard]] detail::cancel_join_operation cancel_and_join() &&;
+    detail::cancel_join_operation cancel_and_join() const&;
+    detail::cancel_join_operation cancel_and_join() &&;
     [[nodiscard]] const detail::cancel_join_operation cancel_and_join() const&&;
 
     [[nodiscard]] std::string name() const { return state().name(); }
@@ -103,17 +103,31 @@ public:
     [[nodiscard]] detail::result_operation<T, true> as_operation() const&&;
 };
 
+namespace detail {
+template <class T>
+class owned_operation;
+template <class H>
+inline constexpr bool is_handle = false;
+template <class T>
+inline constexpr bool is_handle<task_handle<T>> = true;
+} // namespace detail
+/// Awaitable: the task's value, as `co_await std::move(h)`, but the task belongs to whoever awaits it: cancelling the
+/// wait cancels the task, and the wait ends when that has. A value that it still yields is returned (R2).
+template <class H>
+    requires detail::is_handle<std::remove_cvref_t<H>>
+[[nodiscard]] auto owned(H&& h) -> detail::hazard_t<detail::owned_operation<typename std::remove_cvref_t<H>::value_type>, H>;
+
 // --- implementation
 
 namespace detail {
 
-class join_operation final : public join_operation_base {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] join_operation final : public join_operation_base {
 public:
     explicit join_operation(task_context& t) noexcept : join_operation_base(t) {}
     void take() const noexcept {}
 };
 
-class cancel_join_operation final : public join_operation_base {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] cancel_join_operation final : public join_operation_base {
 public:
     explicit cancel_join_operation(task_context& t) : join_operation_base(t) { t.cancel({}); }
     void take() const;
@@ -156,8 +170,69 @@ public:
     }
 };
 
+/// Waits for a task that is cancelled with the wait.
+template <class T>
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] owned_operation final : public operation, private task_watcher {
+public:
+    explicit owned_operation(task_handle<T> h) noexcept : task_watcher(&task_ended), handle_(std::move(h)), canceller_(*this) {}
+    owned_operation(owned_operation&& o) noexcept
+        : operation(std::move(o)), task_watcher(&task_ended), handle_(std::move(o.handle_)), canceller_(*this) {}
+    bool begin() override { return try_now() || start(); }
+    [[nodiscard]] bool try_now() const {
+        if (handle_.done()) return true;
+        require_awaitable_here(handle_.context());
+        return false;
+    }
+    bool start() noexcept {
+        handle_.context().watch(*this);
+        return false;
+    }
+    bool abort() noexcept override {
+        task().loop().make_ready(canceller_);
+        return false;
+    }
+    // Its owner is cancelled, so it is, too; the wait ends as one that was aborted.
+    bool cancelled_unstarted() noexcept override {
+        if (handle_.done() || &handle_.context() == current().task || &handle_.context().loop() != current().loop) return true;
+        start();
+        return abort();
+    }
+    T take() { return result_operation<T, true>(handle_.context()).take(); }
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "task"; }
+    [[nodiscard]] bool awaits(const task_context& t) const noexcept override { return &handle_.context() == &t; }
+
+private:
+    // From the ready list: those that own each other are cancelled one after another, not inside each other.
+    struct canceller final : ready_node {
+        explicit canceller(owned_operation& o) noexcept : ready_node(&run_it), operation(o) {}
+        static void run_it(ready_node& n) {
+            static_cast<canceller&>(n).operation.handle_.context().cancel("the task that owns it was cancelled");
+        }
+        owned_operation& operation;
+    };
+    static void task_ended(task_watcher& w) noexcept {
+        auto& op = static_cast<owned_operation&>(w);
+        op.canceller_.unlink();
+        if (op.aborting() && op.handle_.cancelled())
+            op.finish_cancelled();
+        else
+            op.finish();
+    }
+    task_handle<T> handle_;
+    canceller canceller_;
+};
+
 } // namespace detail
 
+template <class H>
+    requires detail::is_handle<std::remove_cvref_t<H>>
+auto owned(H&& h) -> detail::hazard_t<detail::owned_operation<typename std::remove_cvref_t<H>::value_type>, H> {
+    using operation = detail::owned_operation<typename std::remove_cvref_t<H>::value_type>;
+    if constexpr (std::is_lvalue_reference_v<H>)
+        return operation(h);
+    else
+        return operation(detail::move_out(h));
+}
 inline detail::join_operation any_task::join() const& {
     return detail::join_operation(state());
 }

@@ -13,7 +13,7 @@ namespace eddy {
 namespace detail {
 
 /// One trip through the ready list.
-class yield_operation final : public leaf<yield_operation> {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] yield_operation final : public leaf<yield_operation> {
 public:
     yield_operation() noexcept = default;
     [[nodiscard]] bool try_now() const noexcept { return false; }
@@ -27,7 +27,7 @@ private:
 };
 
 /// Checks for cancellation, spends budget; suspends only if one of them asks for it.
-class checkpoint_operation final : public leaf<checkpoint_operation> {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] checkpoint_operation final : public leaf<checkpoint_operation> {
 public:
     checkpoint_operation() noexcept = default;
     [[nodiscard]] bool try_now() const noexcept { return true; }
@@ -51,12 +51,12 @@ namespace this_task {
 [[nodiscard]] std::optional<loop_clock::time_point> effective_deadline() noexcept;
 
 /// Awaitable: exactly one trip through the ready list; other ready tasks go first. Throws if cancelled (nothing else happened).
-[[nodiscard]] inline detail::yield_operation yield() noexcept {
+inline detail::yield_operation yield() noexcept {
     return {};
 }
 /// Awaitable: an explicit cancellation point for code that computes. Throws if cancelled; lets others run when the
 /// task's budget is spent; else goes on at once.
-[[nodiscard]] inline detail::checkpoint_operation checkpoint() noexcept {
+inline detail::checkpoint_operation checkpoint() noexcept {
     return {};
 }
 

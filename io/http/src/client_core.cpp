@@ -29,6 +29,7 @@ void start_libcurl() {
 
 client_core::client_core(const client_options& options)
     : options_(options), user_agent_(options.user_agent), ca_file_(options.ca_file), proxy_(options.proxy) {
+    if (!is_field_value(user_agent_)) throw std::invalid_argument("http::client: there is a line break or a NUL in the user agent");
     options_.user_agent = user_agent_;
     options_.ca_file = ca_file_;
     options_.proxy = proxy_;
@@ -92,6 +93,21 @@ void client_core::remove(transfer& t) noexcept {
     for (auto& [fd, watch] : watches_) watch->requests_over();
 }
 
+// Those that use this socket; all if libcurl does not tell.
+void client_core::fail_on(curl_socket_t fd, const std::exception_ptr& e) noexcept {
+    bool found = false;
+    for (std::size_t i = transfers_.size(); i-- > 0;) {
+        transfer& t = *transfers_[i];
+        curl_socket_t active = CURL_SOCKET_BAD;
+        curl_easy_getinfo(t.easy(), CURLINFO_ACTIVESOCKET, &active);
+        if (active != fd) continue;
+        found = true;
+        remove(t); // puts the last one in its place
+        t.end(e);
+    }
+    if (!found) fail_all(e);
+}
+
 void client_core::fail_all(const std::exception_ptr& e) noexcept {
     while (!transfers_.empty()) {
         transfer& t = *transfers_.back();
@@ -149,8 +165,8 @@ CURL* client_core::take_easy() {
     return easy;
 }
 
-void client_core::give_easy(CURL* easy) noexcept {
-    if (closed() || idle_easies_.size() >= max_idle_easies) return curl_easy_cleanup(easy);
+void client_core::give_easy(CURL* easy, bool failed) noexcept {
+    if (failed || closed() || idle_easies_.size() >= max_idle_easies) return curl_easy_cleanup(easy);
     curl_easy_reset(easy);
     try {
         idle_easies_.push_back(easy);
@@ -174,7 +190,6 @@ void client_core::set_common_options(CURL* easy) const {
 #if LIBCURL_VERSION_NUM >= 0x075700
     set(CURLOPT_QUICK_EXIT, 1L, "QUICK_EXIT"); // a cancelled request does not wait for its name look-up
 #endif
-    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(INT_MAX), "CONNECTTIMEOUT_MS"); // ours runs on the loop's clock
     set(CURLOPT_CLOSESOCKETFUNCTION, &client_core::close_socket, "CLOSESOCKETFUNCTION");
     set(CURLOPT_CLOSESOCKETDATA, const_cast<client_core*>(this), "CLOSESOCKETDATA");
     if (options_.compression) set(CURLOPT_ACCEPT_ENCODING, "", "ACCEPT_ENCODING");
@@ -194,8 +209,12 @@ int client_core::socket_callback(CURL* easy, curl_socket_t fd, int what, void* c
     try {
         if (t && what != CURL_POLL_REMOVE && !self.watches_.contains(fd)) t->saw_foreign_socket(fd);
         self.watch_socket(fd, what);
-    } catch (...) {
+    } catch (const std::system_error& e) {
         if (!t) return 0; // libcurl closes a connection that nobody uses any more
+        t->socket_failed(e);
+        self.socket_failed_ = true;
+    } catch (...) {
+        if (!t) return 0;
         t->callback_failed(std::current_exception());
         self.socket_failed_ = true;
     }

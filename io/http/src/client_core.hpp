@@ -34,6 +34,7 @@ public:
     void remove(transfer& t) noexcept;
     /// Ends all transfers with `e`.
     void fail_all(const std::exception_ptr& e) noexcept;
+    void fail_on(curl_socket_t fd, const std::exception_ptr& e) noexcept;
     void close() noexcept;
     [[nodiscard]] bool closed() const noexcept { return multi_ == nullptr; }
 
@@ -45,7 +46,7 @@ public:
 
     /// Easy handles are kept, with what they remember of TLS sessions.
     [[nodiscard]] CURL* take_easy();
-    void give_easy(CURL* easy) noexcept;
+    void give_easy(CURL* easy, bool failed) noexcept; // `failed`: not to be used again
     /// Sets what all requests have in common.
     void set_common_options(CURL* easy) const;
 

@@ -88,7 +88,7 @@ task<> socket_watch::pump(bool outgoing) {
         }
         if (!core_ || !s.wanted) continue;
         if (failure) {
-            core_->fail_all(failure);
+            core_->fail_on(curl_fd_, failure);
             co_return;
         }
         core_->socket_ready(curl_fd_, outgoing ? CURL_CSELECT_OUT : CURL_CSELECT_IN);

@@ -48,11 +48,14 @@ namespace {
     return {};
 }
 
+constexpr std::size_t longest_field = 65'000; // Beast counts in 16 bits
+
 [[nodiscard]] refusal check_field_line(std::string_view line) noexcept {
     if (line.front() == ' ' || line.front() == '\t') return {400, "folded header lines are obsolete"};
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) return {400, "a header line without a colon"};
     if (!is_token(line.substr(0, colon))) return {400, "a header name that is not a token"};
+    if (line.size() > longest_field) return {431, "a header is too large"};
     return {};
 }
 
@@ -86,6 +89,7 @@ refusal check_framing(const header_list& headers, int minor_version) noexcept {
             if (!equal_names(h.value, "chunked")) return {501, "the only transfer coding here is chunked"};
         } else if (equal_names(h.name, "Host")) {
             ++hosts;
+            if (h.value.find_first_of(" \t,/") != std::string::npos) return {400, "Host is not a host"};
         }
     }
     if (lengths > 0 && codings > 0) return {400, "both Content-Length and Transfer-Encoding"};

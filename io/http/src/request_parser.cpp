@@ -1,11 +1,13 @@
 #include "request_parser.hpp"
 
-#include <optional>
+#include <algorithm>
+#include <cstdint>
+#include <string>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <boost/optional.hpp>
 
 namespace eddy::http::detail {
 namespace {
@@ -19,18 +21,44 @@ constexpr std::size_t shortest_last_chunk = std::string_view("0\r\n\r\n").size()
     return {s.data(), s.size()};
 }
 
+// As Beast's string_body, but it does not believe an announced length: memory is taken for what has come.
+struct growing_body {
+    using value_type = std::string;
+    class reader {
+    public:
+        template <bool IsRequest, class Fields>
+        reader(bhttp::header<IsRequest, Fields>&, value_type& body) noexcept : body_(body) {}
+        void init(const boost::optional<std::uint64_t>&, boost::system::error_code& error) { error = {}; }
+        template <class Buffers>
+        std::size_t put(const Buffers& buffers, boost::system::error_code& error) {
+            error = {};
+            std::size_t n = 0;
+            for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers); ++it) {
+                const boost::asio::const_buffer part = *it;
+                body_.append(static_cast<const char*>(part.data()), part.size());
+                n += part.size();
+            }
+            return n;
+        }
+        void finish(boost::system::error_code& error) { error = {}; }
+
+    private:
+        value_type& body_;
+    };
+};
+
 } // namespace
 
 class request_parser::beast {
 public:
     explicit beast(const parser_limits& limits) {
-        parser.header_limit(static_cast<std::uint32_t>(limits.max_header + max_chunk_line));
+        parser.header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(limits.max_header, std::size_t{1} << 30U) + max_chunk_line));
         parser.body_limit(limits.max_body);
     }
     /// How many bytes it used.
     std::size_t put(std::string_view bytes) { return parser.put(boost::asio::buffer(bytes.data(), bytes.size()), error); }
 
-    bhttp::request_parser<bhttp::string_body> parser;
+    bhttp::request_parser<growing_body> parser;
     boost::system::error_code error;
 };
 

@@ -17,6 +17,7 @@ namespace eddy::http::detail {
 class server_state {
 public:
     server_state(handler_function h, const server_options& o) : handler(std::move(h)), options(o), server_name(o.server_name) {
+        if (!is_field_value(server_name)) throw std::invalid_argument("http::server: there is a line break or a NUL in the server's name");
         options.server_name = server_name;
     }
     server_state(const server_state&) = delete;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <climits>
+#include <cstdint>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -23,7 +25,13 @@ request_spec::request_spec(std::string m, std::string u, std::string b, const re
       max_body(o.max_body.value_or(defaults.max_body)) {
     if (!is_token(method)) throw std::invalid_argument("'" + method + "' cannot be an HTTP method: it must be a token like GET");
     if (!o.content_type.empty()) headers.set("Content-Type", o.content_type);
-    for (const header& h : o.headers) headers.add(h.name, h.value);
+    for (const header& h : o.headers) {
+        for (const char* const framing : {"Content-Length", "Transfer-Encoding", "Connection"}) {
+            if (equal_names(h.name, framing))
+                throw std::invalid_argument(std::string("http: the header ") + framing + " is the client's business: it follows from the request");
+        }
+        headers.add(h.name, h.value);
+    }
 }
 
 transfer::transfer(std::shared_ptr<client_core> core, request_spec spec) : core_(std::move(core)), spec_(std::move(spec)) {}
@@ -32,7 +40,7 @@ transfer::~transfer() {
     deadline_.cancel();
     connect_deadline_.cancel();
     core_->remove(*this);
-    if (easy_) core_->give_easy(easy_);
+    if (easy_) core_->give_easy(easy_, !answered_);
     curl_slist_free_all(header_lines_);
 }
 
@@ -55,14 +63,27 @@ void transfer::start() {
     set_callbacks();
     set(CURLOPT_URL, spec_.url.c_str(), "URL");
     set(CURLOPT_FOLLOWLOCATION, spec_.max_redirects > 0 ? 1L : 0L, "FOLLOWLOCATION");
-    set(CURLOPT_MAXREDIRS, static_cast<long>(spec_.max_redirects), "MAXREDIRS");
+    set(CURLOPT_MAXREDIRS, static_cast<long>(std::max(spec_.max_redirects, 0)), "MAXREDIRS");
+    set(CURLOPT_CONNECTTIMEOUT_MS, connect_limit(), "CONNECTTIMEOUT_MS");
     set_method();
     set_headers();
     core_->add(*this);
     arm(deadline_, spec_.timeout, "the time limit of the request is over");
 }
 
+// libcurl shares this time out among the addresses of a name. The limit itself is kept by a timer of ours, on the loop's
+// clock: here it is a little longer, so that ours is the one that tells.
+long transfer::connect_limit() const noexcept {
+    using std::chrono::milliseconds;
+    const auto limit = spec_.connect_timeout.count() > 0 ? spec_.connect_timeout : spec_.timeout;
+    if (limit.count() <= 0) return INT_MAX;
+    const auto ms = std::chrono::duration_cast<milliseconds>(limit).count();
+    return static_cast<long>(std::clamp<std::int64_t>(ms + ms / 8 + 50, 1, INT_MAX));
+}
+
 void transfer::check_url() const {
+    if (spec_.url.find('\0') != std::string::npos)
+        throw error(error_kind::bad_url, spec_.method, spec_.url.c_str(), "there is a NUL in it"); // up to there
     const std::string_view url = spec_.url;
     const std::size_t scheme = equal_names(url.substr(0, 7), "http://") ? 7 : equal_names(url.substr(0, 8), "https://") ? 8 : 0;
     if (scheme == 0) throw error(error_kind::bad_url, spec_.method, spec_.url, "it must start with http:// or https://");
@@ -102,7 +123,9 @@ void transfer::set_method() {
         set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(spec_.body.size()), "POSTFIELDSIZE_LARGE");
         set(CURLOPT_POSTFIELDS, spec_.body.c_str(), "POSTFIELDS");
     }
-    if (m != "POST") set(CURLOPT_CUSTOMREQUEST, m.c_str(), "CUSTOMREQUEST");
+    if (m == "POST") return;
+    set(CURLOPT_CUSTOMREQUEST, m.c_str(), "CUSTOMREQUEST");
+    set(CURLOPT_POSTREDIR, CURL_REDIR_POST_301 | CURL_REDIR_POST_302, "POSTREDIR"); // the method stays: so must the body
 }
 
 void transfer::set_headers() {

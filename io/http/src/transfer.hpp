@@ -56,6 +56,8 @@ public:
     void end(std::exception_ptr e) noexcept;
     /// A callback of libcurl's failed on its behalf.
     void callback_failed(std::exception_ptr e) noexcept { exception_ = std::move(e); }
+    /// There was no descriptor for its socket.
+    void socket_failed(const std::system_error& e) noexcept;
     [[nodiscard]] const std::exception_ptr& callback_error() const noexcept { return exception_; }
     /// libcurl announces a descriptor of its own making.
     void saw_foreign_socket(int fd) const noexcept;
@@ -67,6 +69,7 @@ public:
 
 private:
     void check_url() const;
+    [[nodiscard]] long connect_limit() const noexcept; // ms
     void set_method();
     void set_headers();
     void set_callbacks();
@@ -109,6 +112,7 @@ private:
     std::size_t header_bytes_ = 0;
     bool body_begun_ = false;
     CURLcode code_ = CURLE_OK;
+    bool answered_ = false; // completely: its handle remembers no error
     std::exception_ptr exception_;
     std::optional<error_kind> refused_;
     std::string refusal_;

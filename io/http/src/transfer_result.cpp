@@ -65,6 +65,7 @@ void transfer::finished(CURLcode code) noexcept {
     deadline_.cancel();
     connect_deadline_.cancel();
     code_ = code;
+    answered_ = code == CURLE_OK;
     done.set();
 }
 
@@ -101,13 +102,22 @@ error transfer::failure(CURLcode code) const {
     if (refused_) return error(*refused_, spec_.method, current_url(), refusal_);
     const error_kind kind = kind_of(code);
     std::string reason = message_[0] != '\0' ? message_.data() : curl_easy_strerror(code);
-    const auto os_error = static_cast<int>(info<long>(CURLINFO_OS_ERRNO));
+    const bool of_the_network = code == CURLE_COULDNT_CONNECT || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR;
+    const int os_error = of_the_network ? static_cast<int>(info<long>(CURLINFO_OS_ERRNO)) : 0;
     if (kind == error_kind::connect && socket_error_ != 0) {
         reason = "no socket could be opened";
         return error(kind, spec_.method, current_url(), reason, socket_error_);
     }
     if (kind == error_kind::too_many_redirects) reason = "more than " + std::to_string(spec_.max_redirects) + " redirects";
-    return error(kind, spec_.method, current_url(), reason, kind == error_kind::bad_url ? 0 : os_error);
+    return error(kind, spec_.method, current_url(), reason, os_error);
+}
+
+void transfer::socket_failed(const std::system_error& e) noexcept {
+    try {
+        exception_ = std::make_exception_ptr(error(error_kind::connect, spec_.method, current_url(), "no descriptor for its socket", e.code().value()));
+    } catch (...) {
+        exception_ = std::current_exception();
+    }
 }
 
 error_kind transfer::kind_of(CURLcode code) const noexcept {

@@ -15,6 +15,7 @@
 
 #include <eddy/errors.hpp>
 #include <eddy/stream.hpp>
+#include <eddy/this_task.hpp>
 
 namespace eddy {
 
@@ -66,28 +67,28 @@ private:
 } // namespace detail
 
 /// Holds a reference to the stream; one read at a time (`busy_resource`). A read that is cancelled or fails has consumed nothing: what had
-/// arrived stays in the buffer (R4). All reads are checkpoints through the stream's `read_some`; what the buffer has is
-/// given without one. After asyncio.StreamReader.
+/// arrived stays in the buffer (R4). Every read is a checkpoint before it takes anything, also if the buffer has it all (R12).
+/// After asyncio.StreamReader.
 template <async_read_stream Stream>
 class buffered_reader {
 public:
     explicit buffered_reader(Stream& stream, buffered_reader_options options = {}) noexcept : stream_(stream), options_(options) {}
 
     /// At least one byte, 0 at the end: from the buffer if it has any, else from the stream directly.
-    [[nodiscard]] task<std::size_t> read_some(std::span<std::byte> out);
+    task<std::size_t> read_some(std::span<std::byte> out);
     /// Fills `out`; throws `incomplete_read` with what there was if the stream ends before. The buffer is then empty.
-    [[nodiscard]] task<> read_exactly(std::span<std::byte> out);
-    [[nodiscard]] task<std::string> read_exactly(std::size_t n);
+    task<> read_exactly(std::span<std::byte> out);
+    task<std::string> read_exactly(std::size_t n);
     /// Up to and with the separator. Throws `incomplete_read` at the end of the stream, `limit_overrun` if there are more
     /// than `limit` bytes before the separator, `std::invalid_argument` for an empty separator. Of several separators
     /// the one that ends first counts.
-    [[nodiscard]] task<std::string> read_until(std::string separator);
-    [[nodiscard]] task<std::string> read_until(std::span<const std::string_view> separators);
+    task<std::string> read_until(std::string separator);
+    task<std::string> read_until(std::span<const std::string_view> separators);
     /// Up to and with "\n"; at the end of the stream what is left, empty if that is nothing. A line over the limit:
     /// `limit_overrun`, and the data stays, as in `read_until`.
-    [[nodiscard]] task<std::string> read_line();
+    task<std::string> read_line();
     /// Everything up to the end. Throws `limit_overrun` above `most` bytes.
-    [[nodiscard]] task<std::string> read_to_end(std::size_t most = static_cast<std::size_t>(-1));
+    task<std::string> read_to_end(std::size_t most = static_cast<std::size_t>(-1));
     /// The stream has ended and the buffer is empty.
     [[nodiscard]] bool at_eof() const noexcept { return ended_ && buffer_.empty(); }
     /// What was read ahead; for handing the stream on.
@@ -95,7 +96,7 @@ public:
     [[nodiscard]] Stream& stream() noexcept { return stream_; }
 
 private:
-    [[nodiscard]] task<bool> fill(); // false at the end
+    task<bool> fill(); // false at the end
     Stream& stream_;
     buffered_reader_options options_;
     detail::read_buffer buffer_;
@@ -122,6 +123,7 @@ task<bool> buffered_reader<Stream>::fill() {
 
 template <async_read_stream Stream>
 task<std::size_t> buffered_reader<Stream>::read_some(std::span<std::byte> out) {
+    co_await this_task::checkpoint();
     const detail::reading_mark mark(reading_);
     if (out.empty()) co_return 0;
     if (!buffer_.empty()) co_return buffer_.take_into(out);
@@ -133,6 +135,7 @@ task<std::size_t> buffered_reader<Stream>::read_some(std::span<std::byte> out) {
 
 template <async_read_stream Stream>
 task<> buffered_reader<Stream>::read_exactly(std::span<std::byte> out) {
+    co_await this_task::checkpoint();
     const detail::reading_mark mark(reading_);
     while (buffer_.size() < out.size()) {
         const bool more = co_await fill();
@@ -143,6 +146,7 @@ task<> buffered_reader<Stream>::read_exactly(std::span<std::byte> out) {
 
 template <async_read_stream Stream>
 task<std::string> buffered_reader<Stream>::read_exactly(std::size_t n) {
+    co_await this_task::checkpoint();
     const detail::reading_mark mark(reading_);
     while (buffer_.size() < n) {
         const bool more = co_await fill();
@@ -154,6 +158,7 @@ task<std::string> buffered_reader<Stream>::read_exactly(std::size_t n) {
 template <async_read_stream Stream>
 task<std::string> buffered_reader<Stream>::read_until(std::span<const std::string_view> separators) {
     detail::check_separators(separators);
+    co_await this_task::checkpoint();
     const detail::reading_mark mark(reading_);
     std::size_t searched = 0;
     for (;;) {
@@ -193,6 +198,7 @@ task<std::string> buffered_reader<Stream>::read_line() {
 
 template <async_read_stream Stream>
 task<std::string> buffered_reader<Stream>::read_to_end(std::size_t most) {
+    co_await this_task::checkpoint();
     const detail::reading_mark mark(reading_);
     for (;;) {
         if (buffer_.size() > most) throw limit_overrun(most, buffer_.size());

@@ -49,27 +49,27 @@ public:
     ~file();
 
     /// New files get permissions 0666 less the umask. Close-on-exec.
-    [[nodiscard]] static task<file> open(std::string path, mode m = mode::read, unsigned permissions = 0666);
+    static task<file> open(std::string path, mode m = mode::read, unsigned permissions = 0666);
 
     /// Up to the buffer's size from the position; 0 at the end.
-    [[nodiscard]] task<std::size_t> read(std::span<std::byte> out);
-    [[nodiscard]] task<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out);
+    task<std::size_t> read(std::span<std::byte> out);
+    task<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out);
     /// All of it, at the position (at the end in append mode); returns how much that was.
-    [[nodiscard]] task<std::size_t> write(std::span<const std::byte> bytes);
-    [[nodiscard]] task<std::size_t> write(std::string_view text);
-    [[nodiscard]] task<std::size_t> write_at(std::uint64_t offset, std::span<const std::byte> bytes);
-    [[nodiscard]] task<std::size_t> write_at(std::uint64_t offset, std::string_view text);
+    task<std::size_t> write(std::span<const std::byte> bytes);
+    task<std::size_t> write(std::string_view text);
+    task<std::size_t> write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+    task<std::size_t> write_at(std::uint64_t offset, std::string_view text);
     /// Until the data is on the device: fsync.
-    [[nodiscard]] task<> sync();
-    [[nodiscard]] task<std::uint64_t> size();
-    [[nodiscard]] task<> truncate(std::uint64_t size);
+    task<> sync();
+    task<std::uint64_t> size();
+    task<> truncate(std::uint64_t size);
     /// Sets the position; returns it.
     std::uint64_t seek(std::uint64_t offset);
     std::uint64_t seek_end();
     /// Closes the file and reports what the kernel had to say (EIO, ENOSPC). Waits for calls that run; those that wait
     /// for a worker throw `closed_resource`. The descriptor is freed also if it is cancelled or fails (R13). Twice does
     /// no harm.
-    [[nodiscard]] task<> close();
+    task<> close();
 
     [[nodiscard]] bool is_open() const noexcept;
     [[nodiscard]] int native_handle() const noexcept;
@@ -82,10 +82,10 @@ private:
 };
 
 /// The whole file, in one hop to the pool.
-[[nodiscard]] task<std::string> read_file(std::string path);
+task<std::string> read_file(std::string path);
 /// Creates or replaces the file, in one hop.
-[[nodiscard]] task<> write_file(std::string path, std::string text);
+task<> write_file(std::string path, std::string text);
 /// The same with bytes that stay the caller's until it returns.
-[[nodiscard]] task<> write_file(std::string path, std::span<const std::byte> bytes);
+task<> write_file(std::string path, std::span<const std::byte> bytes);
 
 } // namespace eddy

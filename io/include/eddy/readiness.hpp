@@ -12,13 +12,13 @@ namespace eddy {
 
 namespace detail {
 
-class readiness_operation final : public leaf<readiness_operation>, private io_operation {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] readiness_operation final : public leaf<readiness_operation>, private io_operation {
 public:
     readiness_operation(int fd, io_opcode o) noexcept : fd_(fd) {
         opcode = o;
         complete = &completed;
     }
-    [[nodiscard]] bool try_now() const noexcept { return false; }
+    [[nodiscard]] bool try_now() const noexcept;
     bool start();
     bool abort() noexcept override;
     void take() const;
@@ -39,11 +39,11 @@ private:
 /// one throws `busy_resource`. Regular files are always ready. Checkpoint; cancelled, nothing happened. Throws
 /// `std::system_error` that names the descriptor if it cannot be watched. `fd` must stay open while the wait lasts; the
 /// library neither reads nor closes it.
-[[nodiscard]] inline detail::readiness_operation wait_readable(int fd) noexcept {
+inline detail::readiness_operation wait_readable(int fd) noexcept {
     return {fd, detail::io_opcode::wait_read};
 }
 /// The same for writing.
-[[nodiscard]] inline detail::readiness_operation wait_writable(int fd) noexcept {
+inline detail::readiness_operation wait_writable(int fd) noexcept {
     return {fd, detail::io_opcode::wait_write};
 }
 

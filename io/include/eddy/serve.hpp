@@ -19,6 +19,7 @@
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/detail/child_set.hpp>
+#include <eddy/detail/duration.hpp>
 #include <eddy/event.hpp>
 #include <eddy/tcp.hpp>
 
@@ -56,7 +57,7 @@ public:
     server_state& operator=(const server_state&) = delete;
     virtual ~server_state() = default;
     /// The handler's task for one connection.
-    [[nodiscard]] virtual task<> handle(tcp_stream s) = 0;
+    virtual task<> handle(tcp_stream& s) = 0; // which outlives the task
 
     tcp_listener listener;
     serve_options options;
@@ -70,14 +71,14 @@ class typed_server_state final : public server_state {
 public:
     template <class G>
     typed_server_state(tcp_listener l, const serve_options& o, G&& f) : server_state(std::move(l), o), handler_(std::forward<G>(f)) {}
-    [[nodiscard]] task<> handle(tcp_stream s) override { return handler_(std::move(s)); }
+    task<> handle(tcp_stream& s) override { return handler_(std::move(s)); }
 
 private:
     F handler_;
 };
 
 /// Accepts until cancelled or told to stop, then waits for the connections.
-[[nodiscard]] task<> run_server(std::shared_ptr<server_state> state);
+task<> run_server(std::shared_ptr<server_state> state);
 
 template <class F>
 [[nodiscard]] std::shared_ptr<server_state> make_server_state(tcp_listener l, F&& handler, const serve_options& options) {
@@ -87,12 +88,13 @@ template <class F>
 } // namespace detail
 
 /// Serves until it is cancelled; the listening socket is then closed, and the handlers are cancelled and joined. `handler`
-/// is a callable `task<>(tcp_stream)`; it is kept until the last connection is over. The listener is taken over: serving
-/// with it again throws `std::logic_error`.
+/// is a callable `task<>(tcp_stream)`; it is kept until the last connection is over. The socket is the server's from now on:
+/// `listener` still tells its endpoint and can close it, its destruction changes nothing, and serving with it again throws
+/// `std::logic_error`.
 template <class F>
     requires std::invocable<std::decay_t<F>&, tcp_stream>
 [[nodiscard]] auto serve(tcp_listener& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
-    return detail::run_server(detail::make_server_state(std::move(listener), std::forward<F>(handler), options));
+    return detail::run_server(detail::make_server_state(listener.lend(), std::forward<F>(handler), options));
 }
 template <class F>
     requires std::invocable<std::decay_t<F>&, tcp_stream>
@@ -115,15 +117,19 @@ public:
     /// Closes the listening socket; connections go on.
     void stop_accepting();
     /// Awaitable: until it has stopped accepting and no connection is left. Cancelling the wait changes nothing.
-    [[nodiscard]] task<> join();
+    task<> join();
     /// Stops accepting, gives the connections `grace` to end, then cancels their handlers, resets what connections are
     /// left, so that a shielded write to a peer that does not read ends too, and joins them. If it is cancelled itself,
     /// it cancels the handlers at once.
-    [[nodiscard]] task<> shutdown(std::chrono::nanoseconds grace);
+    template <class Rep, class Period>
+    task<> shutdown(std::chrono::duration<Rep, Period> grace) {
+        return end_within(detail::to_nanoseconds(grace));
+    }
     [[nodiscard]] ip_endpoint local_endpoint() const { return state_->listener.local_endpoint(); }
     [[nodiscard]] std::size_t connections() const noexcept { return state_->connections.alive(); }
 
 private:
+    task<> end_within(std::chrono::nanoseconds grace);
     std::shared_ptr<detail::server_state> state_;
     task_handle<> running_;
 };

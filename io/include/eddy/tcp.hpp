@@ -57,17 +57,17 @@ public:
     /// Awaitable: the number of bytes read, at least one; 0 at the end of the stream and for an empty buffer.
     /// Checkpoint; cancelled, nothing was read (R4). Throws `std::system_error` naming the peer, `busy_resource` while
     /// another task reads, `closed_resource` after or on a close on our side.
-    [[nodiscard]] detail::read_operation read_some(std::span<std::byte> buffer) { return {core(), buffer}; }
+    detail::read_operation read_some(std::span<std::byte> buffer) { return {core(), buffer}; }
     /// Awaitable: until the kernel has taken all of it. Checkpoint; cancelled, `partial()` of the exception is how many
     /// bytes had gone out; if that is not 0, later writes throw `broken_resource`. `std::logic_error` after shutdown_write.
-    [[nodiscard]] detail::write_operation write(std::span<const std::byte> bytes) { return {core(), bytes}; }
-    [[nodiscard]] detail::write_operation write(std::string_view text) { return write(bytes_of(text)); }
-    [[nodiscard]] detail::write_operation write(const char* text) { return write(std::string_view(text)); }
+    detail::write_operation write(std::span<const std::byte> bytes) { return {core(), bytes}; }
+    detail::write_operation write(std::string_view text) { return write(bytes_of(text)); }
+    detail::write_operation write(const char* text) { return write(std::string_view(text)); }
     /// Awaitable: tells the peer that no more will come, after the writes that are queued. We can still read.
-    [[nodiscard]] detail::write_operation shutdown_write() { return detail::write_operation(core()); }
+    detail::write_operation shutdown_write() { return detail::write_operation(core()); }
     /// Awaitable: frees the descriptor at once; what was written is still delivered. Whoever waits gets `closed_resource`.
     /// A cancellation that was there before is thrown after the descriptor is free (R13). Twice does no harm.
-    [[nodiscard]] detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
+    detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
     /// Drops what was not sent yet and resets the connection.
     void abort() noexcept {
         if (core_) core_->abort();
@@ -101,9 +101,9 @@ struct connect_options {
 
 /// Looks the name up and tries its addresses one after another. Checkpoint; cancelled, no socket is left.
 /// Throws `connect_error`, `resolve_error` (<eddy/resolve.hpp>), `timeout_error`.
-[[nodiscard]] task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options = {},
+task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options = {},
                                            std::source_location site = std::source_location::current());
-[[nodiscard]] task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options = {},
+task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options = {},
                                            std::source_location site = std::source_location::current());
 
 struct listen_options {
@@ -114,7 +114,7 @@ struct listen_options {
 
 namespace detail {
 
-class accept_operation final : public incoming_operation {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] accept_operation final : public incoming_operation {
 public:
     explicit accept_operation(stream_core& core) noexcept : incoming_operation(core, io_opcode::accept) {}
     accept_operation(accept_operation&&) noexcept = default;
@@ -141,23 +141,35 @@ public:
 
     /// Awaitable: the next connection. Checkpoint; cancelled, none was taken. Throws `std::system_error` (EMFILE, …),
     /// `busy_resource` while another task accepts, `closed_resource`.
-    [[nodiscard]] detail::accept_operation accept() { return detail::accept_operation(core()); }
-    [[nodiscard]] detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
+    detail::accept_operation accept() { return detail::accept_operation(core()); }
+    detail::close_operation close() noexcept { return detail::close_operation(any_core()); }
     void close_now() noexcept {
-        if (core_) core_->close();
+        if (any_core()) any_core()->close();
     }
+    /// False while a server has it.
     [[nodiscard]] bool is_open() const noexcept { return core_ && core_->is_open(); }
     /// Also after it was closed.
     [[nodiscard]] ip_endpoint local_endpoint() const;
-    [[nodiscard]] int native_handle() const noexcept { return core_ ? core_->fd() : -1; }
+    [[nodiscard]] int native_handle() const noexcept { return any_core() ? any_core()->fd() : -1; }
+
+    /// For the library: the socket for a server. This object can still close it, but does not own it any more.
+    [[nodiscard]] tcp_listener lend() noexcept {
+        tcp_listener other;
+        if (core_) lent_ = core_.ref();
+        std::swap(other.core_, core_);
+        other.local_ = local_;
+        return other;
+    }
 
 private:
     explicit tcp_listener(detail::core_owner c); // of a socket that listens
     [[nodiscard]] detail::stream_core& core() const {
-        if (!core_) throw closed_resource("this tcp_listener has no socket");
+        if (!core_) throw closed_resource(lent_ ? "this tcp_listener belongs to a server" : "this tcp_listener has no socket");
         return *core_;
     }
+    [[nodiscard]] const detail::core_ref& any_core() const noexcept { return core_ ? core_.ref() : lent_; }
     detail::core_owner core_;
+    detail::core_ref lent_;
     ip_endpoint local_;
 };
 

@@ -5,7 +5,7 @@
 //     int v = loop.run_until_complete(f(1));
 //
 // Everything here belongs to the thread that runs the loop (before the first run: to the thread that made it), except
-// `call_soon_threadsafe` and `try_post`.
+// `call_soon_threadsafe`, `try_post` and `spawn_threadsafe`.
 #pragma once
 
 #include <chrono>
@@ -20,6 +20,7 @@
 #include <eddy/detail/duration.hpp>
 #include <eddy/detail/engine.hpp>
 #include <eddy/detail/function.hpp>
+#include <eddy/detail/local_context.hpp>
 #include <eddy/detail/mailbox.hpp>
 #include <eddy/loop_clock.hpp>
 #include <eddy/spawn.hpp>
@@ -27,6 +28,8 @@
 namespace eddy {
 
 class worker_pool;
+template <class T>
+class thread_future;
 
 namespace detail {
 class loop_core;
@@ -39,7 +42,10 @@ struct loop_options {
     bool debug = false; // also switched on by EDDY_DEBUG=1
     engine_kind engine = engine_kind::automatic;
     std::optional<std::uint64_t> shuffle_seed = {}; // permutes each batch of ready callbacks: finds order bugs
+    std::chrono::nanoseconds busy_poll{0};          // spin on the engine so long before sleeping
     detail::virtual_clock* clock = nullptr;         // for the testing kit
+    /// Debug mode: a step that holds the loop so long is reported, with its task and await chain.
+    std::chrono::nanoseconds slow_step = std::chrono::milliseconds(100);
 };
 
 /// Counters since the loop was made.
@@ -100,27 +106,46 @@ public:
     void run_forever();
     /// Ends the running `run_forever` after the current batch; callbacks posted meanwhile run next time.
     void stop() noexcept;
-    /// One tick; waits at most `timeout` for something to do.
-    void run_once(std::chrono::nanoseconds timeout = std::chrono::nanoseconds(0));
+    /// One tick; waits at most `timeout` for something to do. As everywhere, a long duration counts as "for ever", and
+    /// NaN is `std::invalid_argument`.
+    void run_once() { tick(std::chrono::nanoseconds(0)); }
+    template <class Rep, class Period>
+    void run_once(std::chrono::duration<Rep, Period> timeout) {
+        tick(detail::to_nanoseconds(timeout));
+    }
     /// Everything that can run without waiting, at most `ticks` ticks.
     void poll(std::size_t ticks = 1000);
     [[nodiscard]] bool is_running() const noexcept;
-    /// Refuses posts, runs what it had accepted, cancels and joins all tasks within the grace period, then lets everything
-    /// go. Idempotent; `std::logic_error` while running. Throws `shutdown_timeout` (see <eddy/run.hpp>).
-    void close(std::chrono::nanoseconds grace = std::chrono::seconds(10));
+    /// Cancels and joins all tasks, then refuses posts, runs what it had accepted (tasks too: they start cancelled) and waits
+    /// for calls on workers, all within the grace period, then lets everything go (R13, R14, R16). Idempotent;
+    /// `std::logic_error` while running. Throws `shutdown_timeout` (see <eddy/run.hpp>).
+    void close() { shut_down(std::chrono::seconds(10)); }
+    template <class Rep, class Period>
+    void close(std::chrono::duration<Rep, Period> grace) {
+        shut_down(detail::to_nanoseconds(grace));
+    }
     [[nodiscard]] bool is_closed() const noexcept;
 
     /// Spawns into the loop's root group, also while the loop does not run.
     template <class F>
-    auto spawn(F&& f, spawn_options options = {}, std::source_location site = std::source_location::current())
-        -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F>;
+    auto spawn(F&& f, spawn_options options = {}) -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F>;
 
-    /// `f()` in the next tick, in order of posting. An exception of it goes to the exception handler.
+    /// From any thread: spawns a task, or `f(args...)` that returns one, into the loop's root group. The future is for the
+    /// calling thread, and gets the task's error too. Throws `std::logic_error` if the loop is closed. Defined in
+    /// <eddy/thread_future.hpp>.
+    template <class T>
+    thread_future<T> spawn_threadsafe(task<T> t);
+    template <class F, class... A>
+        requires(!detail::is_task<std::remove_cvref_t<F>>)
+    auto spawn_threadsafe(F&& f, A&&... args) -> thread_future<detail::spawned_t<F, A...>>;
+
+    /// `f()` in the next tick, in order of posting. An exception of it goes to the exception handler. This and all callbacks
+    /// below run with a copy of the task-locals of the place that registered them (R11).
     template <class F>
     callback_handle call_soon(F&& f);
     /// `f()` when `delay` has passed; equal deadlines in order of setting, never early. Past deadlines: next tick.
-    template <class F>
-    callback_handle call_later(std::chrono::nanoseconds delay, F&& f);
+    template <class Rep, class Period, class F>
+    callback_handle call_later(std::chrono::duration<Rep, Period> delay, F&& f);
     template <class F>
     callback_handle call_at(loop_clock::time_point when, F&& f);
     /// From any thread. Throws `std::logic_error` if the loop is closed.
@@ -131,7 +156,13 @@ public:
     bool try_post(F&& f);
 
     [[nodiscard]] std::vector<any_task> all_tasks() const;
+    /// Tells `o` what the loop's tasks do, until `o` is removed or destroyed. `std::logic_error` if it observes one already.
+    void add_observer(task_observer& o);
+    void remove_observer(task_observer& o) noexcept;
     [[nodiscard]] loop_clock::time_point now() const noexcept;
+    /// The time of day: the system's clock, which can be set forward and back; under a virtual clock one that goes on with
+    /// it (see <eddy/testing.hpp>). For deadlines use `now`.
+    [[nodiscard]] std::chrono::system_clock::time_point wall_now() const noexcept;
     /// Called for errors that nobody can receive (R10); the default prints them to stderr with task and await site.
     /// A handler that throws falls back to the default.
     void set_exception_handler(detail::unique_function<void(const error_context&)> handler);
@@ -151,8 +182,11 @@ public:
 private:
     [[nodiscard]] detail::scheduler& scheduler() noexcept;
     void drive(detail::task_context& main);
+    void tick(std::chrono::nanoseconds timeout);
+    void shut_down(std::chrono::nanoseconds grace);
     void require_idle() const;
     void require_open(const char* what) const;
+    void require_own_thread(const char* what) const;
     callback_handle post(detail::callback_base* c, std::optional<loop_clock::time_point> when);
     [[nodiscard]] bool post_remote(detail::callback_base* c) noexcept;
     std::unique_ptr<detail::loop_core> core_;
@@ -189,6 +223,7 @@ protected:
 private:
     static void run_ready(ready_node& n);
     static void run_remote(remote_node& n);
+    local_context locals_ = inherited_locals(); // of the place that registered it (R11)
     std::size_t references_ = 1; // the loop's
 };
 
@@ -223,20 +258,21 @@ T event_loop::run_until_complete(task<T> main) {
 }
 
 template <class F>
-auto event_loop::spawn(F&& f, spawn_options options, std::source_location site)
-    -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F> {
+auto event_loop::spawn(F&& f, spawn_options options) -> detail::hazard_t<task_handle<detail::spawned_t<F>>, F> {
     require_open("spawn");
+    require_own_thread("event_loop::spawn belongs");
     detail::task_state<detail::spawned_t<F>>* state = detail::make_task_state(std::forward<F>(f));
-    return detail::launch(state, scheduler(), nullptr, scheduler().root_scope(), options, site);
+    return detail::launch(state, scheduler(), nullptr, scheduler().root_scope(), options);
 }
 
 template <class F>
 callback_handle event_loop::call_soon(F&& f) {
     return post(detail::make_callback(std::forward<F>(f)), std::nullopt);
 }
-template <class F>
-callback_handle event_loop::call_later(std::chrono::nanoseconds delay, F&& f) {
-    return post(detail::make_callback(std::forward<F>(f)), detail::after(now(), delay));
+template <class Rep, class Period, class F>
+callback_handle event_loop::call_later(std::chrono::duration<Rep, Period> delay, F&& f) {
+    const loop_clock::time_point when = detail::after(now(), detail::to_nanoseconds(delay));
+    return post(detail::make_callback(std::forward<F>(f)), when);
 }
 template <class F>
 callback_handle event_loop::call_at(loop_clock::time_point when, F&& f) {

@@ -12,20 +12,30 @@
 // long as f. `offload(abandon, f)` leaves at once instead: f goes on by itself, its result is dropped, its error goes to
 // the exception handler. In a scope that is cancelled already f is not started. A pool that was shut down: `pool_stopped`.
 //
+// `offload(limiter, f, args...)` first takes a token of a `capacity_limiter`, for this call and not for the task, and gives
+// it back when f has returned; cancelled while it waits for the token, f is not started.
+//
+// f sees the task-locals that the task had when it awaited the operation; what f sets is not visible to the task (O-03).
+//
 // On GCC 12 an operation made from an owning closure must be named before it is awaited (trap T1):
 //     auto op = offload([s] { … }); co_await op;
 #pragma once
 
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include <eddy/capacity_limiter.hpp>
+#include <eddy/detail/local_context.hpp>
 #include <eddy/detail/promise.hpp>
+#include <eddy/task.hpp>
 #include <eddy/worker_pool.hpp>
 
 namespace eddy {
@@ -60,7 +70,8 @@ template <class F, class... A>
 using offload_result_t = typename offload_result<F, A...>::type;
 
 template <class T>
-inline constexpr bool offload_tag = std::is_same_v<std::remove_cvref_t<T>, abandon_t> || std::is_same_v<std::remove_cvref_t<T>, worker_pool>;
+inline constexpr bool offload_tag = std::is_same_v<std::remove_cvref_t<T>, abandon_t> || std::is_same_v<std::remove_cvref_t<T>, worker_pool> ||
+                                    std::is_same_v<std::remove_cvref_t<T>, capacity_limiter>;
 
 /// A call on its way to a worker and back. The pool runs `execute` on a worker, the mailbox `run_returned` on the loop.
 class offload_call : public pool_job, public remote_node {
@@ -72,6 +83,17 @@ public:
     void request_stop() noexcept; // posted: stop callbacks are users' code
     [[nodiscard]] bool threw_cancelled() const noexcept { return threw_cancelled_; }
     std::exception_ptr error;
+    list_link<offload_call> outstanding; // loop thread: among the calls that are not back yet
+
+    // --- for in_loop
+    /// The call that this thread executes, or null.
+    [[nodiscard]] static offload_call* current() noexcept;
+    [[nodiscard]] const std::shared_ptr<mailbox>& mail() const noexcept { return mail_; } // on the worker
+    [[nodiscard]] scheduler& loop() const noexcept { return *loop_; }
+    /// Loop thread: where tasks belong that the function starts.
+    [[nodiscard]] scope_node& scope_for_tasks() const noexcept;
+    /// Loop thread: says so if no call of the pool can start because all its workers wait for the loop.
+    void report_starvation() const noexcept;
 
 protected:
     offload_call() noexcept;
@@ -79,6 +101,7 @@ protected:
     virtual void call() = 0;                 // on the worker
     virtual void returned() noexcept = 0;    // on the loop
     virtual void undeliverable() noexcept {} // on the worker: the loop is closed
+    [[nodiscard]] virtual bool outlives_caller() const noexcept { return false; }
     [[nodiscard]] std::stop_token token() const noexcept { return stop_.get_token(); }
     scheduler* loop_ = nullptr;
 
@@ -89,12 +112,19 @@ private:
         offload_call& call;
     };
     void execute() noexcept final;
+    void refuse() noexcept final;
+    void deliver() noexcept final;
     static void run_returned(remote_node& n);
+    void report_late() const noexcept;
     std::shared_ptr<mailbox> mail_;
     worker_pool* pool_ = nullptr;
+    task_context* caller_ = nullptr;
+    local_context locals_; // the caller's; the worker's while the function runs
     std::stop_source stop_{std::nostopstate};
     stop_node stop_node_;
+    std::optional<std::chrono::steady_clock::time_point> stop_asked_; // while its task waited on
     bool threw_cancelled_ = false;
+    bool for_worker_ = false; // its task was started by a worker that waits for it (in_loop)
 };
 
 /// The function, its arguments and its result.
@@ -141,7 +171,7 @@ private:
 
 /// Waits for its call; everything lives in the awaiting frame.
 template <class R, class F, class... A>
-class offload_operation final : public leaf<offload_operation<R, F, A...>>, private typed_call<R, F, A...> {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] offload_operation final : public leaf<offload_operation<R, F, A...>>, private typed_call<R, F, A...> {
 public:
     template <class G, class... B>
     explicit offload_operation(worker_pool* pool, G&& f, B&&... args)
@@ -188,13 +218,17 @@ private:
             this->loop_->report({.message = "an abandoned offload failed", .exception = this->error, .task_name = this->label, .where = this->site});
         delete this;
     }
+    [[nodiscard]] bool outlives_caller() const noexcept override { return true; }
     void undeliverable() noexcept override {
-        if (!waiter) delete this; // otherwise its awaiter is a leaked frame that owns it
+        if (waiter) return; // its awaiter is a leaked frame that owns it
+        if (this->error && !this->threw_cancelled())
+            print_report({.message = "an abandoned offload failed after its loop had gone", .exception = this->error, .task_name = this->label, .where = this->site});
+        delete this;
     }
 };
 
 template <class R, class F, class... A>
-class abandon_operation final : public leaf<abandon_operation<R, F, A...>> {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] abandon_operation final : public leaf<abandon_operation<R, F, A...>> {
 public:
     using call_type = abandonable_call<R, F, A...>;
     template <class G, class... B>
@@ -224,6 +258,13 @@ private:
     worker_pool* pool_;
 };
 
+/// The token goes after the call: it is over then, or was never started.
+template <class R, class Operation>
+task<R> offload_limited(capacity_limiter& limiter, Operation call) {
+    const limiter_token token = co_await limiter.acquire_for_call();
+    co_return co_await call;
+}
+
 } // namespace detail
 
 /// Awaitable: `f(args...)` on the loop's default pool. See above.
@@ -241,6 +282,15 @@ template <class F, class... A>
     -> detail::hazard_t<detail::offload_operation<detail::offload_result_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>, F, A...> {
     using operation = detail::offload_operation<detail::offload_result_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>;
     return operation(&pool, std::forward<F>(f), std::forward<A>(args)...);
+}
+/// The same on the default pool, once the limiter has a token for it; first come, first served. The limiter must outlive
+/// the call.
+template <class F, class... A>
+    requires(!detail::offload_tag<F>)
+[[nodiscard]] auto offload(capacity_limiter& limiter, F&& f, A&&... args)
+    -> detail::hazard_t<task<detail::offload_result_t<F, A...>>, F, A...> {
+    using operation = detail::offload_operation<detail::offload_result_t<F, A...>, std::decay_t<F>, std::decay_t<A>...>;
+    return detail::offload_limited<detail::offload_result_t<F, A...>>(limiter, operation(nullptr, std::forward<F>(f), std::forward<A>(args)...));
 }
 /// The same, leaving f to itself when cancelled.
 template <class F, class... A>

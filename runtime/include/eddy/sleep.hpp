@@ -13,7 +13,7 @@ namespace eddy {
 
 namespace detail {
 
-class sleep_operation final : public leaf<sleep_operation> {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] sleep_operation final : public leaf<sleep_operation> {
 public:
     explicit sleep_operation(std::chrono::nanoseconds d) noexcept : timer_(*this), duration_(d), relative_(true) {}
     explicit sleep_operation(loop_clock::time_point when) noexcept : timer_(*this), when_(when), relative_(false) {}
@@ -44,11 +44,11 @@ private:
 /// Zero and negative: exactly one tick. Checkpoint; cancelled, its timer is gone at once. Throws `std::invalid_argument`
 /// for NaN. After asyncio.sleep.
 template <class Rep, class Period>
-[[nodiscard]] detail::sleep_operation sleep_for(std::chrono::duration<Rep, Period> d) {
+detail::sleep_operation sleep_for(std::chrono::duration<Rep, Period> d) {
     return detail::sleep_operation(detail::to_nanoseconds(d));
 }
 /// The same until a point of time; one in the past: one tick.
-[[nodiscard]] inline detail::sleep_operation sleep_until(loop_clock::time_point when) noexcept {
+inline detail::sleep_operation sleep_until(loop_clock::time_point when) noexcept {
     return detail::sleep_operation(when);
 }
 

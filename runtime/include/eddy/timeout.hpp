@@ -14,28 +14,13 @@
 #include <chrono>
 #include <optional>
 #include <source_location>
-#include <stdexcept>
-#include <string_view>
 #include <utility>
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/detail/duration.hpp>
+#include <eddy/errors.hpp>
 
 namespace eddy {
-
-/// The deadline of one `with_timeout` or `wait_for` passed.
-class timeout_error : public std::runtime_error {
-public:
-    /// `what`: what took too long, where there is a name for it ("connect to localhost:80").
-    timeout_error(std::chrono::nanoseconds limit, std::source_location site, std::string_view what = {});
-    /// Which verb it was: where it was called. An inner timeout never looks like an outer one.
-    [[nodiscard]] std::source_location where() const noexcept { return site_; }
-    [[nodiscard]] std::chrono::nanoseconds limit() const noexcept { return limit_; }
-
-private:
-    std::chrono::nanoseconds limit_;
-    std::source_location site_;
-};
 
 /// Runs `fn(scope)`; throws `timeout_error` after `d`. `scope.reschedule` moves the deadline.
 template <class Rep, class Period, class F>
@@ -92,6 +77,8 @@ task<maybe_t<T>> run_at_most(std::chrono::nanoseconds d, bool shield, F fn) {
 template <class T, class A>
 task<T> run_wait_for(A a, std::chrono::nanoseconds d, std::source_location site) {
     if constexpr (is_task<std::remove_cvref_t<A>>) {
+        task_context& self = co_await this_context();
+        if (self.cancel_pending() || d.count() <= 0) a.discard();
         co_await entry_check();
         if (d.count() <= 0) throw timeout_error(d, site);
     }

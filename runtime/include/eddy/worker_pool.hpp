@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <eddy/detail/duration.hpp>
 #include <eddy/detail/mailbox.hpp>
 #include <eddy/detail/ready_list.hpp>
 
@@ -31,8 +32,12 @@ public:
     pool_job() noexcept = default;
     pool_job(const pool_job&) = delete;
     pool_job& operator=(const pool_job&) = delete;
-    /// On a worker thread. Has to tell its owner by itself; the job may be gone when it returns.
+    /// On a worker thread: does the work.
     virtual void execute() noexcept = 0;
+    /// Instead of that: it will not be done, the pool has stopped.
+    virtual void refuse() noexcept = 0;
+    /// After that, when the pool no longer counts it as running: tells its owner. The job may be gone when it returns.
+    virtual void deliver() noexcept = 0;
 
     list_link<pool_job> link;
     std::source_location site{};
@@ -65,16 +70,43 @@ public:
     [[nodiscard]] std::size_t queued() const noexcept;
     [[nodiscard]] std::size_t running() const noexcept;
 
-    /// Refuses further calls and waits until those it has accepted are finished and the threads have ended. At the
-    /// deadline the remaining threads are detached, and the labels and sites of their calls are returned.
-    std::vector<std::string> shutdown(std::chrono::nanoseconds limit);
+    /// Refuses further calls, and `in_loop` in those that run, and waits until those it has accepted are finished and the
+    /// threads have ended. At the deadline the remaining threads are detached, the labels and sites of their calls are
+    /// returned, and calls that still wait for a worker end with `pool_stopped`.
+    template <class Rep, class Period>
+    std::vector<std::string> shutdown(std::chrono::duration<Rep, Period> limit) {
+        return stop(detail::to_nanoseconds(limit));
+    }
 
     // for the library; both thread-safe
     void submit(detail::pool_job& job);                       // throws pool_stopped
     [[nodiscard]] bool withdraw(detail::pool_job& job) noexcept; // true: it will not run
+    /// Calls are queued, and every worker there can be waits for a task on the loop (`in_loop`); true once for each time.
+    [[nodiscard]] bool newly_starved() noexcept;
 
 private:
+    std::vector<std::string> stop(std::chrono::nanoseconds limit);
     std::shared_ptr<detail::pool_core> core_;
 };
+
+namespace detail {
+
+/// The pool that this thread works for, as long as it does. Out of line (trap T7).
+[[nodiscard]] std::shared_ptr<pool_core> pool_of_this_worker() noexcept;
+[[nodiscard]] bool is_stopping(const pool_core& pool) noexcept;
+
+/// While it lives, one worker of the pool counts as waiting for a task on the loop. The pool may go meanwhile (R16).
+class blocked_worker {
+public:
+    explicit blocked_worker(std::shared_ptr<pool_core> pool) noexcept;
+    blocked_worker(const blocked_worker&) = delete;
+    blocked_worker& operator=(const blocked_worker&) = delete;
+    ~blocked_worker();
+
+private:
+    std::shared_ptr<pool_core> core_;
+};
+
+} // namespace detail
 
 } // namespace eddy

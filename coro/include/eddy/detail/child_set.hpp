@@ -10,7 +10,16 @@
 
 namespace eddy::detail {
 
-class group_scope final : public scope_node {};
+class child_set;
+
+class group_scope final : public scope_node {
+public:
+    explicit group_scope(child_set& s) noexcept : set_(s) {}
+    [[nodiscard]] child_set* as_group() noexcept override { return &set_; }
+
+private:
+    child_set& set_;
+};
 
 // A set is opened by the task that owns it (its scope is then the task's innermost), gets children, is joined and
 // closed, in this order. Joining is no checkpoint: a cancellation reaches the children through the scope, and the owner
@@ -28,17 +37,27 @@ public:
     void close() noexcept { scope_.leave(); }
 
     template <class T>
-    task_handle<T> launch_child(task_state<T>* state, spawn_options options = {}, std::source_location site = {}) {
-        task_handle<T> h = launch(state, host_->loop(), this, scope_, options, site);
+    task_handle<T> launch_child(task_state<T>* state, spawn_options options = no_options()) {
+        task_handle<T> h = launch(state, host_->loop(), this, scope_, options);
         ++alive_;
         return h;
     }
-    [[nodiscard]] std::size_t alive() const noexcept { return alive_; }
+    /// Children that have not ended.
+    [[nodiscard]] std::size_t alive() const noexcept { return alive_ - guests_; }
+    [[nodiscard]] bool all_ended() const noexcept { return alive_ == 0; }
+    /// The innermost set around a task; null for a free task outside all blocks, and for no task.
+    [[nodiscard]] static child_set* around(task_context* t) noexcept;
+    /// Tasks that somebody else owns, but that are joined with the children: their scope is below this set's.
+    void guest_came() noexcept {
+        ++alive_;
+        ++guests_;
+    }
+    void guest_left() noexcept;
     [[nodiscard]] scope_node& scope() noexcept { return scope_; }
     [[nodiscard]] const scope_node& scope() const noexcept { return scope_; }
     [[nodiscard]] task_context& host() const noexcept { return *host_; }
     /// A cancellation from outside arrived while the owner waited for the children.
-    [[nodiscard]] bool cancelled_while_joining() const noexcept { return interrupted_ && scope_.inherited(); }
+    [[nodiscard]] bool cancelled_while_joining() const noexcept { return interrupted_; }
 
     class join_children final : public leaf<join_children> {
     public:
@@ -69,11 +88,13 @@ protected:
 
 private:
     void child_finished(task_context& child) noexcept final;
+    void one_less() noexcept;
 
-    group_scope scope_;
+    group_scope scope_{*this};
     task_context* host_ = nullptr;
     join_children* joiner_ = nullptr;
-    std::size_t alive_ = 0;
+    std::size_t alive_ = 0; // guests included
+    std::size_t guests_ = 0;
     bool interrupted_ = false;
 };
 

@@ -34,8 +34,12 @@ public:
     virtual bool begin() = 0;
     /// Called at most once, while waiting: true if the operation is detached and nothing happened.
     virtual bool abort() noexcept = 0;
+    /// Called instead of `begin` when the task was cancelled before it could begin: true if that is all.
+    [[nodiscard]] virtual bool cancelled_unstarted() noexcept { return true; }
     /// What a task list prints: "mutex", "tcp read", …
     [[nodiscard]] virtual std::string_view waits_for() const noexcept = 0;
+    /// Does it wait for the end of `t`? For call graphs.
+    [[nodiscard]] virtual bool awaits(const task_context& /*t*/) const noexcept { return false; }
 
 protected:
     operation() noexcept = default;

@@ -25,6 +25,9 @@ namespace detail {
 template <class T>
 class task_promise;
 
+/// Debug mode: reports a task that was dropped without having been awaited. `frame`: its coroutine's.
+void note_never_awaited(const void* frame) noexcept;
+
 template <class T>
 inline constexpr bool is_task = false;
 template <class T>
@@ -34,10 +37,11 @@ inline constexpr bool is_task<task<T>> = true;
 template <class Op>
 class leaf_awaiter {
 public:
-    leaf_awaiter(Op& op, promise_base& p, task_context& t) noexcept : op_(op), promise_(p) { op.task_ = &t; }
+    leaf_awaiter(Op& op, promise_base& p) noexcept : op_(op), promise_(p) {}
 
     bool await_ready() {
         if (op_.state_ != operation::state::idle) throw_logic_error("this operation was started before; an operation is awaited once");
+        op_.task_ = here();
         if constexpr (!shielded_operation<Op>) {
             if (!op_.task_->spend()) [[unlikely]] {
                 op_.state_ = operation::state::deferred;
@@ -51,7 +55,7 @@ public:
     bool await_suspend(std::coroutine_handle<> h) {
         task_context& t = *op_.task_;
         const bool deferred = op_.state_ == operation::state::deferred;
-        t.suspend(op_, promise_, h);
+        promise_base* const before = t.suspend(op_, promise_, h);
         if (deferred) {
             t.defer(op_);
             return true;
@@ -59,10 +63,10 @@ public:
         try {
             if (!op_.start()) return true;
         } catch (...) {
-            t.unsuspend(op_);
+            t.unsuspend(op_, before);
             throw;
         }
-        t.unsuspend(op_);
+        t.unsuspend(op_, before);
         return false;
     }
     decltype(auto) await_resume() {
@@ -74,9 +78,10 @@ public:
     /// It had to wait for its turn and then threw: `take` rethrows that.
     [[nodiscard]] bool failed_to_begin() const noexcept { return op_.state_ == operation::state::failed; }
     [[nodiscard]] Op& op() const noexcept { return op_; }
-    [[nodiscard]] task_context& task() const noexcept { return *op_.task_; }
+    [[nodiscard]] task_context& task() const noexcept { return *here(); }
 
 private:
+    [[nodiscard]] task_context* here() const noexcept;
     [[noreturn]] void fail() {
         if (op_.state_ == operation::state::failed) op_.task_->rethrow_deferred_error();
         if constexpr (requires { op_.partial(); })
@@ -93,8 +98,8 @@ template <class Op>
 class held_awaiter {
 public:
     template <class A>
-    held_awaiter(A&& awaited, promise_base& p, task_context& t)
-        : op_(std::forward<A>(awaited).as_operation()), inner_(op_, p, t) {}
+    held_awaiter(A&& awaited, promise_base& p)
+        : op_(std::forward<A>(awaited).as_operation()), inner_(op_, p) {}
     held_awaiter(const held_awaiter&) = delete;
     held_awaiter& operator=(const held_awaiter&) = delete;
     ~held_awaiter() = default;
@@ -127,7 +132,7 @@ private:
     task_context& task_;
 };
 
-/// `co_await entry_check()`: throws if the current scope is cancelled; otherwise costs nothing, not even budget.
+/// `co_await entry_check()`: throws if the current scope is cancelled; a checkpoint that waits for nothing.
 class entry_check final : public leaf<entry_check> {
 public:
     entry_check() noexcept = default;
@@ -174,7 +179,7 @@ public:
             promise_base& p = h.promise();
             if (p.resumed_inline) return; // our caller is on the machine stack and looks at done()
             if (p.continuation)
-                p.context->continue_with(p.continuation);
+                p.context->return_to(p.continuation, *p.parent);
             else
                 p.context->root_finished();
         }
@@ -205,6 +210,17 @@ protected:
     ~promise_base() = default;
 };
 
+inline void task_context::came_back(const promise_base& p) noexcept {
+    if (leaf_ == &p) leaf_ = p.parent;
+}
+template <class Op>
+task_context* leaf_awaiter<Op>::here() const noexcept {
+    return promise_.context;
+}
+
+/// In a handler: what a result's destructor threw goes to the loop's exception handler.
+void report_destructor() noexcept;
+
 /// Where a coroutine keeps its result until it is taken: nothing, a value or an error.
 template <class T>
 class result_slot {
@@ -212,7 +228,7 @@ public:
     result_slot() noexcept {}
     result_slot(const result_slot&) = delete;
     result_slot& operator=(const result_slot&) = delete;
-    ~result_slot() { reset(); }
+    ~result_slot() noexcept { reset(); }
 
     template <class... A>
     void emplace(A&&... a) {
@@ -226,7 +242,16 @@ public:
     [[nodiscard]] T& value() noexcept { return value_; }
     [[nodiscard]] T take() { return std::move(value_); }
     void reset() noexcept {
-        if (std::exchange(has_value_, false)) value_.~T();
+        if (!std::exchange(has_value_, false)) return;
+        if constexpr (std::is_nothrow_destructible_v<T>) {
+            value_.~T();
+        } else {
+            try {
+                value_.~T();
+            } catch (...) {
+                report_destructor();
+            }
+        }
     }
 
 private:
@@ -284,9 +309,9 @@ class task_promise final : public promise_result<T> {
                   "coroutine frames are not over-aligned (trap T17): return a pointer to such an object");
 
 public:
-    [[nodiscard]] task<T> get_return_object() noexcept;
+    task<T> get_return_object() noexcept;
     template <class U = T>
-        requires std::constructible_from<T, U&&>
+        requires std::is_constructible_v<T, U&&> // a destructor that throws is no obstacle
     void return_value(U&& v) {
         this->slot.emplace(std::forward<U>(v));
     }
@@ -294,13 +319,13 @@ public:
 template <class T>
 class task_promise<T&> final : public promise_result<T&> {
 public:
-    [[nodiscard]] task<T&> get_return_object() noexcept;
+    task<T&> get_return_object() noexcept;
     void return_value(T& v) noexcept { this->slot.emplace(v); }
 };
 template <>
 class task_promise<void> final : public promise_result<void> {
 public:
-    [[nodiscard]] task<void> get_return_object() noexcept;
+    task<void> get_return_object() noexcept;
     void return_void() noexcept { this->slot.emplace(); }
 };
 
@@ -356,11 +381,11 @@ auto make_awaiter(A&& a, promise_base& p) {
     else if constexpr (is_task<type>)
         return task_awaiter<typename type::value_type>(a.handle(), p);
     else if constexpr (leaf_operation<A>)
-        return leaf_awaiter<type>(const_cast<type&>(a), p, *p.context);
+        return leaf_awaiter<type>(const_cast<type&>(a), p);
     else if constexpr (makes_awaiter<A>)
         return std::forward<A>(a).make_awaiter(p);
     else
-        return held_awaiter<std::remove_cvref_t<decltype(std::forward<A>(a).as_operation())>>(std::forward<A>(a), p, *p.context);
+        return held_awaiter<std::remove_cvref_t<decltype(std::forward<A>(a).as_operation())>>(std::forward<A>(a), p);
 }
 
 template <class A>

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -73,5 +74,45 @@ struct fifo_of<T> {
 };
 template <class T>
 using fifo = typename fifo_of<T>::type;
+
+/// An item that its container may move: in memory of its own if its move can throw.
+template <class T>
+class movable_item {
+public:
+    explicit movable_item(T&& item) : item_(std::make_unique<T>(std::move(item))) {}
+    [[nodiscard]] T& get() noexcept { return *item_; }
+    [[nodiscard]] const T& get() const noexcept { return *item_; }
+
+private:
+    std::unique_ptr<T> item_;
+};
+template <class T>
+    requires(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>)
+class movable_item<T> {
+public:
+    explicit movable_item(T&& item) noexcept : item_(std::move(item)) {}
+    [[nodiscard]] T& get() noexcept { return item_; }
+    [[nodiscard]] const T& get() const noexcept { return item_; }
+
+private:
+    T item_;
+};
+
+/// What a queue asks of its items; see `basic_queue`.
+template <class T>
+class fifo_items {
+public:
+    [[nodiscard]] bool empty() const noexcept { return items_.empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
+    void push(T&& item) { items_.push_back(std::move(item)); }
+    void pop_into(std::optional<T>& out) {
+        out.emplace(std::move(items_.front())); // may throw; it is still here then
+        items_.pop_front();
+    }
+    void clear() noexcept { items_.clear(); }
+
+private:
+    fifo<T> items_;
+};
 
 } // namespace eddy::detail

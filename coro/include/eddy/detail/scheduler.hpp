@@ -14,6 +14,8 @@
 
 namespace eddy {
 
+class task_observer;
+
 /// What reaches the loop's exception handler: an error that nobody can receive (rule R10).
 /// The texts are valid during the call only.
 struct error_context {
@@ -27,6 +29,7 @@ namespace detail {
 
 class task_context;
 class scope_node;
+class local_context;
 
 /// A deadline in the loop's timer structure. When it is due, the node goes to the ready list.
 struct timer_node : ready_node {
@@ -49,6 +52,7 @@ class scheduler;
 struct thread_state {
     scheduler* loop = nullptr;
     task_context* task = nullptr;
+    local_context* locals = nullptr; // of the callback or offloaded call that runs; outside those the thread's own count
 };
 [[nodiscard]] thread_state& current() noexcept;
 
@@ -57,6 +61,9 @@ void print_report(const error_context& e) noexcept;
 
 /// Where a loop is, for what may outlive it: null once it is gone. Loop thread only.
 using loop_link = std::shared_ptr<scheduler*>;
+
+/// What observers are told (<eddy/task_observer.hpp>).
+enum class task_event : std::uint8_t { spawned, step_begins, step_ends, ended };
 
 class scheduler {
 public:
@@ -76,6 +83,8 @@ public:
     /// Takes `t` out of the timers or out of the ready list.
     virtual void disarm(timer_node& t) noexcept = 0;
     virtual void report(const error_context& e) noexcept = 0;
+    /// Is this the thread that runs the loop, or last did?
+    [[nodiscard]] virtual bool on_own_thread() const noexcept { return true; }
 
     [[nodiscard]] scope_node& root_scope() noexcept { return *root_; }
     [[nodiscard]] std::uint64_t tick() const noexcept { return tick_; }
@@ -84,10 +93,16 @@ public:
     [[nodiscard]] bool closed() const noexcept { return closed_; }
     [[nodiscard]] const loop_link& link() const noexcept { return link_; }
 
+    void add_observer(task_observer& o);
+    void remove_observer(task_observer& o) noexcept;
+
 protected:
     void disconnect() noexcept { *link_ = nullptr; }
 
     friend class task_context;
+    void tell(task_event e, task_context& t) noexcept;
+    task_observer* observers_ = nullptr;
+    task_observer* next_observer_ = nullptr; // to be told next
     ready_list ready_;
     scope_node* root_; // parent of every free-spawned task's scope; owned
     task_context* first_task_ = nullptr;

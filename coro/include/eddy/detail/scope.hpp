@@ -13,6 +13,7 @@
 namespace eddy::detail {
 
 class task_context;
+class child_set;
 
 // Every task has a root scope, whose parent is the scope of the group that spawned it. Scopes that a task enters form a
 // stack on its root scope: each has at most one `inner_` scope of the same task. A group's scope has, besides, the root
@@ -26,6 +27,9 @@ public:
 
     /// Marks this scope cancelled; false if it already was. The first reason stands.
     bool cancel_scope_now(std::string_view reason) noexcept;
+    /// The same with a reason that was made before: allocates nothing.
+    using reason_ptr = std::shared_ptr<const std::string>;
+    bool cancel_scope_now(const reason_ptr& reason) noexcept;
 
     [[nodiscard]] bool own() const noexcept { return own_; }
     [[nodiscard]] bool inherited() const noexcept { return inherited_; }
@@ -33,9 +37,14 @@ public:
     /// A cancellation that leaves this scope ends here: the outermost cancelled scope wins (R5).
     [[nodiscard]] bool catches() const noexcept { return own_ && !inherited_; }
     [[nodiscard]] scope_node* parent() const noexcept { return parent_; }
+    /// The children that this is the scope of, if it is a group's.
+    [[nodiscard]] virtual child_set* as_group() noexcept { return nullptr; }
     [[nodiscard]] task_context* host() const noexcept { return host_; }
     /// The reason of the outermost cancelled scope that reaches this one.
     [[nodiscard]] std::shared_ptr<const std::string> effective_reason() const noexcept;
+
+    /// Of the tasks whose root scopes are here; see `task_context::in_flight`.
+    [[nodiscard]] bool any_child_in_flight(int levels) const noexcept;
 
     /// The earliest deadline from here outwards, up to and including the first shield.
     [[nodiscard]] std::optional<loop_clock::time_point> effective_deadline() const noexcept;

@@ -1,6 +1,7 @@
 // A task together with the storage of its result, and with the callable it was made from, if any.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <tuple>
@@ -45,6 +46,7 @@ protected:
         }
     }
     void destroy_frame() noexcept override { root_ = {}; }
+    void drop_result() noexcept override { result_.reset(); }
 
 private:
     task<T> root_;
@@ -54,6 +56,9 @@ private:
 /// Keeps the callable and its arguments alive until the task has ended (T-35).
 template <class T, class F, class... A>
 class callable_task_state final : public task_state<T> {
+    static_assert(((alignof(F) <= alignof(std::max_align_t)) && ... && (alignof(A) <= alignof(std::max_align_t))),
+                  "spawn: task states are not over-aligned (trap T17): pass a pointer to such an object");
+
 public:
     template <class G, class... B>
     explicit callable_task_state(G&& f, B&&... args) : call_(std::in_place, std::forward<G>(f), std::forward<B>(args)...) {
@@ -83,10 +88,11 @@ template <class F, class... A>
         return new task_state<typename type::value_type>(std::move(t));
     } else if constexpr (awaitable_in_task<F>) {
         static_assert(sizeof...(A) == 0, "arguments go with a callable, not with an awaitable");
+        if constexpr (std::is_lvalue_reference_v<F>) require_copyable_result<type>();
         if constexpr (std::is_lvalue_reference_v<F>)
-            return new task_state<detail::await_result_t<type>>(lift<type>(f));
+            return new task_state<owned_await_t<type>>(lift<type>(f));
         else
-            return new task_state<detail::await_result_t<type>>(lift<type>(move_out(f)));
+            return new task_state<owned_await_t<type>>(lift<type>(move_out(f)));
     } else {
         static_assert(std::is_invocable_v<std::decay_t<F>&, std::decay_t<A>...>,
                       "spawn takes a task, an awaitable, or a callable and the arguments to call it with");
@@ -106,7 +112,7 @@ struct spawn_value {
 template <class F>
     requires(!is_task<std::remove_cvref_t<F>> && awaitable_in_task<F>)
 struct spawn_value<F> {
-    using type = detail::await_result_t<std::remove_cvref_t<F>>;
+    using type = owned_await_t<std::remove_cvref_t<F>>;
 };
 template <class T>
 struct task_value {

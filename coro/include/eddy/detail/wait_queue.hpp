@@ -14,7 +14,12 @@ class wait_queue;
 class queued_operation : public operation {
 public:
     list_link<queued_operation> link;
-    void grant() noexcept { finish(); }
+    void grant() noexcept {
+        if (aborting()) [[unlikely]]
+            granted_late();
+        else
+            finish();
+    }
     inline bool abort() noexcept override;
 
 protected:
@@ -22,6 +27,14 @@ protected:
     queued_operation(queued_operation&& o) noexcept : operation(std::move(o)), queue_(o.queue_) {}
     ~queued_operation() = default;
     inline void enqueue() noexcept;
+    /// Throws `std::logic_error` if a task of another loop waits there already.
+    void require_one_loop() const;
+    /// Goes on waiting, at the end of another queue.
+    inline void enqueue_in(wait_queue& q) noexcept;
+    /// The queue it waits in is gone.
+    [[nodiscard]] bool orphaned() const noexcept { return queue_ == nullptr; }
+    /// Granted after an `abort` that returned false; overridden by those whose `abort` can.
+    virtual void granted_late() noexcept { finish_cancelled(); }
 
 private:
     friend class wait_queue;
@@ -48,13 +61,18 @@ inline bool queued_operation::abort() noexcept {
 inline void queued_operation::enqueue() noexcept {
     queue_->push_back(*this);
 }
+inline void queued_operation::enqueue_in(wait_queue& q) noexcept {
+    queue_ = &q;
+    enqueue();
+}
 
 /// The parts that waiting in a `wait_queue` has in common; `Op` provides `try_now`, `take` and `waits_for`.
 template <class Op>
 class queued : public queued_operation {
 public:
     bool begin() final { return static_cast<Op&>(*this).try_now() || start(); }
-    bool start() noexcept {
+    bool start() {
+        require_one_loop();
         enqueue();
         return false;
     }

@@ -63,7 +63,7 @@ private:
     bool closed_ = false;
 };
 
-class read_operation final : public incoming_operation {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] read_operation final : public incoming_operation {
 public:
     read_operation(stream_core& core, std::span<std::byte> out) noexcept : incoming_operation(core, io_opcode::read) {
         buffer = out.data();
@@ -84,7 +84,7 @@ public:
 };
 
 /// Writes all bytes, or (`half_close`) ends the writing side once the writes before it are through.
-class write_operation final : public operation, private io_operation {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] write_operation final : public operation, private io_operation {
 public:
     write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept;
     explicit write_operation(stream_core& core) noexcept; // half-close
@@ -110,6 +110,7 @@ private:
     bool closed_ = false;
     bool broken_ = false;
     bool too_late_ = false; // after shutdown_write
+    bool driven_ = false;   // the engine has it
     list_link<write_operation> link_;
 
 public:
@@ -135,7 +136,7 @@ private:
 };
 
 /// Frees the handle at once; a cancellation that was there on entry is thrown after that (R13).
-class close_operation final : public leaf<close_operation> {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] close_operation final : public leaf<close_operation> {
 public:
     static constexpr bool shielded = true;
     explicit close_operation(core_ref core) noexcept : core_(std::move(core)) {}
@@ -153,7 +154,7 @@ private:
 class stream_core {
 public:
     /// Owns `fd`, which is non-blocking and close-on-exec.
-    stream_core(int fd, bool is_socket, std::string name) : fd_(fd), is_socket_(is_socket), name_(std::move(name)) {}
+    stream_core(int fd, bool is_socket, std::string name) : next_writer_(*this), fd_(fd), is_socket_(is_socket), name_(std::move(name)) {}
     stream_core(const stream_core&) = delete;
     stream_core& operator=(const stream_core&) = delete;
 
@@ -178,11 +179,23 @@ private:
     friend class read_operation;
     friend class write_operation;
     friend class connect_operation;
-    ~stream_core() { close(); }
+    ~stream_core() {
+        close();
+        next_writer_.unlink();
+    }
+    [[nodiscard]] io_descriptor& adopt_by(engine& e);
     void write_next() noexcept;
     void forget() noexcept;
 
+    // After an aborted write the next one goes on in its own turn: the same cancellation may be about to reach it.
+    struct next_writer_node final : ready_node {
+        explicit next_writer_node(stream_core& c) noexcept : ready_node(&run_it), core(c) {}
+        static void run_it(ready_node& n);
+        stream_core& core;
+    };
+    next_writer_node next_writer_;
     int fd_;
+    int duplicate_ = -1; // registered instead of `fd_`, if that was taken
     bool is_socket_;
     bool write_shut_ = false;
     bool write_broken_ = false; // a cancelled write left half a message in it

@@ -74,6 +74,8 @@ public:
     /// Throws `busy_resource` if the direction is in use.
     [[nodiscard]] io_descriptor& borrow(int fd, bool outgoing);
     void give_back(int fd, bool outgoing) noexcept;
+    /// After `start` on a borrowed descriptor: its flags as its owner had set them.
+    void restore_flags(int fd) noexcept;
 
 private:
     struct borrowed;

@@ -35,10 +35,15 @@ public:
     void awake() noexcept { sleeping_.store(false, std::memory_order_relaxed); }
     /// Refuses further messages; returns what had been accepted, oldest first.
     [[nodiscard]] remote_node* close() noexcept;
+    /// Says that the loop is about to close: who would wait for it should not.
+    void begin_closing() noexcept { closing_.store(true, std::memory_order_release); }
+    /// Any thread.
+    [[nodiscard]] bool closing() const noexcept { return closing_.load(std::memory_order_acquire); }
 
 private:
     std::atomic<remote_node*> head_{nullptr};
     std::atomic<bool> sleeping_{false};
+    std::atomic<bool> closing_{false};
     int read_fd_ = -1;
     int write_fd_ = -1;
 };

@@ -74,14 +74,14 @@ public:
     /// Closes the client.
     ~client();
 
-    [[nodiscard]] task<response> get(std::string url, request_options options = {});
-    [[nodiscard]] task<response> head(std::string url, request_options options = {});
-    [[nodiscard]] task<response> post(std::string url, std::string body, request_options options = {});
-    [[nodiscard]] task<response> put(std::string url, std::string body, request_options options = {});
-    [[nodiscard]] task<response> patch(std::string url, std::string body, request_options options = {});
-    [[nodiscard]] task<response> del(std::string url, request_options options = {});
+    task<response> get(std::string url, request_options options = {});
+    task<response> head(std::string url, request_options options = {});
+    task<response> post(std::string url, std::string body, request_options options = {});
+    task<response> put(std::string url, std::string body, request_options options = {});
+    task<response> patch(std::string url, std::string body, request_options options = {});
+    task<response> del(std::string url, request_options options = {});
     /// Any method. A redirect with status 303 is followed by GET, with 301 and 302 too if the method is POST.
-    [[nodiscard]] task<response> request(std::string method, std::string url, std::string body = {},
+    task<response> request(std::string method, std::string url, std::string body = {},
                                          request_options options = {});
 
     /// Closes every connection; running requests throw `closed_resource`, later ones too. Idempotent.

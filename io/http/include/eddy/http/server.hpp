@@ -70,16 +70,16 @@ public:
 
     /// Binds, listens and returns; serves in the background, as a task of the loop's root group. Port 0: the kernel picks
     /// one. Throws `std::system_error` that names the address, `std::logic_error` if the server was started before.
-    [[nodiscard]] task<> listen(ip_endpoint at);
+    task<> listen(ip_endpoint at);
     /// The same on a listener of one's own, in the current task, until the server is stopped and every connection has
     /// ended. Cancelled: stops listening, cancels the connections and waits for them.
-    [[nodiscard]] task<> serve(tcp_listener listener);
+    task<> serve(tcp_listener listener);
 
     /// No more connections; those that are there go on. Idempotent.
     void stop_accepting();
     /// Stops accepting, closes idle connections, lets running requests end within `grace`, then cancels their handlers
     /// and resets what is left. Cancelled: does the last step at once.
-    [[nodiscard]] task<> shutdown(std::chrono::nanoseconds grace);
+    task<> shutdown(std::chrono::nanoseconds grace);
 
     /// The port it listens on; 0 before `listen`.
     [[nodiscard]] std::uint16_t port() const noexcept;

@@ -26,10 +26,10 @@ template <class Rep, class Period>
     return std::chrono::duration_cast<nanoseconds>(d);
 }
 
-/// `now + d` without overflow; at or before `now` for d <= 0.
+/// `now + d` without overflow, also where `now` lies before the clock's epoch; at or before `now` for d <= 0.
 [[nodiscard]] inline loop_clock::time_point after(loop_clock::time_point now, std::chrono::nanoseconds d) noexcept {
-    if (d > loop_clock::time_point::max() - now) return loop_clock::time_point::max();
-    if (d.count() < 0 && now.time_since_epoch() < loop_clock::duration::min() - d) return loop_clock::time_point::min();
+    if (d.count() > 0 && now > loop_clock::time_point::max() - d) return loop_clock::time_point::max();
+    if (d.count() < 0 && now < loop_clock::time_point::min() - d) return loop_clock::time_point::min();
     return now + d;
 }
 

@@ -1,0 +1,116 @@
+// The awaitables of io in the cancellation matrix.
+#include "lib/cancellation_matrix.hpp"
+
+#include <eddy/io.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <string>
+#include <vector>
+
+using namespace eddy;
+using namespace std::chrono_literals;
+using matrix::promise_of;
+using matrix::subject;
+
+namespace {
+
+class of_a_connection : public subject {
+protected:
+    std::optional<tcp_stream> near_;
+    std::optional<tcp_stream> far_;
+    task<> prepare() override {
+        tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+        near_ = co_await tcp_connect(l.local_endpoint());
+        far_ = co_await l.accept();
+    }
+};
+class reads final : public of_a_connection {
+    std::array<std::byte, 16> buffer_{};
+    task<> await_it() override { static_cast<void>(co_await near_->read_some(buffer_)); }
+    void complete() override { static_cast<void>(::write(far_->native_handle(), "x", 1)); }
+};
+class writes final : public of_a_connection {
+    std::string much_ = std::string(32 << 20, 'x');
+    task<> await_it() override { co_await near_->write(much_); }
+    void complete() override { // nobody reads any more than this: enough for a write that is waited for
+        spawn([this]() -> task<> {
+            std::string sink(1 << 20, '\0');
+            std::size_t left = much_.size();
+            while (left > 0) left -= co_await far_->read_some(std::as_writable_bytes(std::span(sink)));
+        });
+    }
+};
+class accepts final : public subject {
+    tcp_listener l_ = tcp_listener::bind({"127.0.0.1", 0});
+    std::optional<tcp_stream> peer_;
+    task<> await_it() override { tcp_stream s = co_await l_.accept(); }
+    void complete() override {
+        spawn([this]() -> task<> { peer_ = co_await tcp_connect(l_.local_endpoint()); });
+    }
+};
+class connects final : public subject {
+    tcp_listener l_ = tcp_listener::bind({"127.0.0.1", 0});
+    task<> await_it() override { tcp_stream s = co_await tcp_connect(l_.local_endpoint()); }
+    void complete() override {}
+};
+class closes final : public of_a_connection {
+    task<> await_it() override { co_await near_->close(); }
+    void complete() override {}
+};
+class waits_until_readable final : public subject {
+    std::array<int, 2> ends_{-1, -1};
+    task<> prepare() override {
+        REQUIRE(::pipe2(ends_.data(), O_CLOEXEC) == 0);
+        co_return;
+    }
+    task<> await_it() override { co_await wait_readable(ends_[0]); }
+    void complete() override { static_cast<void>(::write(ends_[1], "x", 1)); }
+
+public:
+    ~waits_until_readable() override {
+        for (const int fd : ends_) ::close(fd);
+    }
+};
+
+const std::vector<matrix::row>& rows() {
+    using matrix::of;
+    constexpr promise_of by_the_kernel{.at_once = false};
+    static const std::vector<matrix::row> all{
+        of<reads>("read_operation", "tcp_stream::read_some", by_the_kernel),
+        of<writes>("write_operation", "tcp_stream::write", {.at_once = false, .again = false}), // R4: broken after half a write
+        of<accepts>("accept_operation", "tcp_listener::accept", by_the_kernel),
+        of<connects>("connect_operation", "tcp_connect", {.waits = false}),
+        of<closes>("close_operation", "tcp_stream::close", {.waits = false, .again = false}), // R13: frees the handle, then throws
+        of<waits_until_readable>("readiness_operation", "wait_readable", by_the_kernel),
+    };
+    return all;
+}
+
+} // namespace
+
+EDDY_TEST("matrix: in a scope that is cancelled already") {
+    for (const matrix::row& r : rows()) co_await matrix::already_cancelled(r);
+}
+EDDY_TEST("matrix: cancelled while it waits") {
+    for (const matrix::row& r : rows()) co_await matrix::cancelled_while_waiting(r);
+}
+EDDY_TEST("matrix: cancelled in the tick of its completion") {
+    for (const matrix::row& r : rows()) co_await matrix::cancelled_in_the_tick_of_completion(r);
+}
+EDDY_TEST("matrix: timed out") {
+    for (const matrix::row& r : rows()) co_await matrix::timed_out(r);
+}
+EDDY_TEST("matrix: shielded") {
+    for (const matrix::row& r : rows()) co_await matrix::shielded_from_it(r);
+}
+TEST_CASE("matrix: the loop shuts down") {
+    for (const matrix::row& r : rows()) matrix::left_at_shutdown(r);
+}
+EDDY_TEST("matrix: shielded, and cancelled while it waits") {
+    for (const matrix::row& r : rows()) co_await matrix::shielded_while_waiting(r);
+}
