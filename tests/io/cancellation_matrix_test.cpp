@@ -38,19 +38,21 @@ class writes final : public of_a_connection {
     std::string much_ = std::string(32 << 20, 'x');
     task<> await_it() override { co_await near_->write(much_); }
     void complete() override { // nobody reads any more than this: enough for a write that is waited for
-        spawn([this]() -> task<> {
+        spawn([](tcp_stream& far, std::size_t left) -> task<> {
             std::string sink(1 << 20, '\0');
-            std::size_t left = much_.size();
-            while (left > 0) left -= co_await far_->read_some(std::as_writable_bytes(std::span(sink)));
-        });
+            while (left > 0) { // the write may be over, and we with it, before all of it was read
+                const auto some = co_await as_result(far.read_some(std::as_writable_bytes(std::span(sink))));
+                if (!some) co_return;
+                left -= *some;
+            }
+        }, std::ref(*far_), much_.size());
     }
 };
 class accepts final : public subject {
     tcp_listener l_ = tcp_listener::bind({"127.0.0.1", 0});
-    std::optional<tcp_stream> peer_;
     task<> await_it() override { tcp_stream s = co_await l_.accept(); }
-    void complete() override {
-        spawn([this]() -> task<> { peer_ = co_await tcp_connect(l_.local_endpoint()); });
+    void complete() override { // we may be gone before it knows that it is connected
+        spawn([](ip_endpoint to) -> task<> { static_cast<void>(co_await as_result(tcp_connect(to))); }, l_.local_endpoint());
     }
 };
 class connects final : public subject {
