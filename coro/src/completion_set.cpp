@@ -1,31 +1,44 @@
-#include <eddy/as_completed.hpp>
+#include <eddy/detail/completion_set.hpp>
+
+#include <string>
 
 namespace eddy::detail {
 
-completion_set::completion_set(std::size_t members, std::optional<std::chrono::nanoseconds> timeout, std::source_location site)
-    : loop_(require_open_loop("as_completed")), home_(loop_.link()), group_(child_set::around(current().task)), site_(site),
-      timeout_(timeout) {
-    members_.reserve(members);
-    ended_.reserve(members);
+completion_set::completion_set(const char* what, std::optional<std::chrono::nanoseconds> timeout, std::source_location site)
+    : what_(what), loop_(require_open_loop(what)), home_(loop_.link()), site_(site), timeout_(timeout) {
     if (timeout_) loop_.arm(timer_, after(loop_.now(), *timeout_));
 }
 
-scope_node& completion_set::parent_scope() const noexcept {
-    return group_ ? group_->scope() : loop_.root_scope();
+std::list<completion_set::member> completion_set::make_room(child_set* group) {
+    std::list<member> room;
+    room.emplace_back(*this, group);
+    room.front().self = room.begin();
+    return room;
 }
 
-void completion_set::add(any_task t, bool owned) {
-    task_context& context = t.context();
-    if (!context.done()) require_awaitable_here(context);
-    member& m = members_.emplace_back(std::move(t), *this, owned);
-    if (owned) {
+scope_node& completion_set::parent_scope(const member& m) const noexcept {
+    return m.group ? m.group->scope() : loop_.root_scope();
+}
+
+void completion_set::observe(any_task t) {
+    if (!t.done()) require_awaitable_here(t.context());
+    std::list<member> room = make_room(nullptr);
+    room.front().owned = false;
+    add(room, std::move(t));
+}
+
+void completion_set::add(std::list<member>& room, any_task t) noexcept {
+    member& m = room.front();
+    m.task = std::move(t);
+    members_.splice(members_.end(), room);
+    if (m.owned) {
         ++running_;
-        if (group_) group_->guest_came();
+        if (m.group) m.group->guest_came();
     }
-    if (context.done())
+    if (m.task.done())
         ended(m);
     else
-        context.watch(m);
+        m.task.context().watch(m);
 }
 
 void completion_set::member::task_ended(task_watcher& w) noexcept {
@@ -35,7 +48,7 @@ void completion_set::member::task_ended(task_watcher& w) noexcept {
 
 void completion_set::ended(member& m) noexcept {
     const bool last = m.owned && --running_ == 0;
-    if (m.owned && group_) group_->guest_left();
+    if (m.owned && m.group) m.group->guest_left();
     if (let_go_) {
         m.task = {}; // reports an error that nobody will ask for (R10)
         if (!last) return;
@@ -43,7 +56,8 @@ void completion_set::ended(member& m) noexcept {
         delete this;
         return;
     }
-    ended_.push_back(&m);
+    (last_ended_ ? last_ended_->next_ended : first_ended_) = &m;
+    last_ended_ = &m;
     wake();
     if (last) wake_joiners();
 }
@@ -59,12 +73,13 @@ void completion_set::wake() noexcept {
 }
 
 bool completion_set::next_base::try_now() {
-    if (set_->reader_ && set_->reader_ != this) throw busy_resource("completion_stream::next: another task waits for the next one already");
-    return set_->yielded_ < set_->ended_.size() || set_->at_end() || set_->expired_;
+    if (set_->reader_ && set_->reader_ != this)
+        throw busy_resource(std::string(set_->what_) + "::next: another task waits for the next one already");
+    return set_->first_ended_ || set_->members_.empty() || set_->expired_;
 }
 
 any_task completion_set::next_base::take_ended() {
-    if (!set_) throw closed_resource("completion_stream::next: the stream was destroyed meanwhile");
+    if (!set_) throw closed_resource(std::string(what_) + "::next: it was destroyed meanwhile");
     return set_->take_ended(*this);
 }
 
@@ -73,8 +88,14 @@ any_task completion_set::take_ended(const next_base& reader) {
         reader_ = nullptr;
         woken_ = false;
     }
-    if (yielded_ < ended_.size()) return std::move(ended_[yielded_++]->task);
-    if (at_end()) return {};
+    if (member* const m = first_ended_) {
+        first_ended_ = m->next_ended;
+        if (!first_ended_) last_ended_ = nullptr;
+        any_task t = std::move(m->task);
+        members_.erase(m->self);
+        return t;
+    }
+    if (members_.empty()) return {};
     throw timeout_error(*timeout_, site_, "as_completed");
 }
 
@@ -92,9 +113,9 @@ void completion_set::wake_joiners() noexcept {
     }
 }
 
-void completion_set::cancel_rest() noexcept {
+void completion_set::cancel_rest(std::string_view reason) noexcept {
     for (const member& m : members_) {
-        if (m.owned && m.task && !m.task.done()) m.task.context().cancel("not needed any more");
+        if (m.owned && m.task && !m.task.done()) m.task.context().cancel(reason);
     }
 }
 
@@ -109,13 +130,13 @@ void completion_set::let_go() noexcept {
         if (m.owned || !m.task || m.task.done()) continue;
         m.task.context().unwatch(m);
     }
-    for (member* m : ended_) m->task = {};
+    for (member* m = first_ended_; m; m = m->next_ended) m->task = {};
     if (running_ == 0) {
         wake_joiners();
         delete this;
         return;
     }
-    cancel_rest();
+    cancel_rest("not needed any more");
 }
 
 } // namespace eddy::detail

@@ -35,6 +35,10 @@ void print_warning(const std::string& text) {
     std::fputs(("eddy: " + text + "\n").c_str(), stderr);
 }
 
+[[nodiscard]] std::uint64_t to_count(std::chrono::nanoseconds d) noexcept {
+    return static_cast<std::uint64_t>(d.count()); // of a clock that never goes back
+}
+
 bool debug_wanted(bool option) {
     const char* e = std::getenv("EDDY_DEBUG");
     return option || (e && *e && std::strcmp(e, "0") != 0);
@@ -86,10 +90,12 @@ loop_core::entered::entered(loop_core& c, nesting n) : core_(c), outer_(current(
     here.locals = nullptr;
     c.thread_ = &here;
     c.running = true;
+    c.ticked_ = false;
     c.thread_id.store(std::this_thread::get_id(), std::memory_order_relaxed);
 }
 
 loop_core::entered::~entered() {
+    if (core_.ticked_) core_.tick_ended(std::chrono::steady_clock::now());
     core_.running = false;
     core_.stop_requested = false;
     core_.thread_ = nullptr;
@@ -106,25 +112,37 @@ void loop_core::tick_once(wait_policy wait, std::optional<loop_clock::time_point
     run_batch();
 }
 
+void loop_core::tick_ended(std::chrono::steady_clock::time_point t) noexcept {
+    tick_time_.add(to_count(t - batch_start_));
+}
+
+// One look at the clock before a poll, and one after it; a tick without a poll takes one.
 void loop_core::poll_kernel(wait_policy wait, std::optional<loop_clock::time_point> limit) {
     using std::chrono::steady_clock;
+    const auto t = steady_clock::now();
+    if (ticked_) tick_ended(t);
+    ticked_ = true;
+    batch_start_ = t;
     if (!ready_.empty()) {
-        const auto t = steady_clock::now();
         if (skipped_polls_ < most_skipped_polls && t - last_poll_ < longest_without_poll) {
             ++skipped_polls_;
             return;
         }
         wait = wait_policy::no;
-        last_poll_ = t;
     }
     skipped_polls_ = 0;
     ++polls_;
+    poll_or_wait(wait, limit);
+    last_poll_ = batch_start_ = steady_clock::now(); // what it found ready need not ask again
+    poll_time_.add(to_count(batch_start_ - t));
+}
+
+void loop_core::poll_or_wait(wait_policy wait, std::optional<loop_clock::time_point> limit) {
     if (wait == wait_policy::no || !mail->empty()) return io->poll(engine::at_once);
     if (clock)
         wait_virtual(limit);
     else
         wait_for_kernel(limit);
-    last_poll_ = steady_clock::now(); // what it found ready need not ask again
 }
 
 void loop_core::wait_for_kernel(std::optional<loop_clock::time_point> limit) {
@@ -214,6 +232,7 @@ void loop_core::run_batch() {
     ready_list batch;
     batch.splice_back(ready_);
     if (shuffle_) shuffle(batch);
+    const std::uint64_t steps_before = steps_;
     while (!batch.empty()) {
         ready_node& n = batch.pop_front();
         ++steps_;
@@ -222,6 +241,7 @@ void loop_core::run_batch() {
         else
             n.run(n);
     }
+    ready_length_.add(steps_ - steps_before);
 }
 
 // A debugging aid must not end the program: without memory or threads there is no watchdog.
@@ -277,6 +297,9 @@ loop_stats loop_core::stats() const noexcept {
     s.pending_operations = io->pending();
     s.pool_jobs = pool_jobs;
     s.longest_step = longest_step_;
+    s.ready_length = ready_length_;
+    s.tick_time = tick_time_;
+    s.poll_time = poll_time_;
     s.engine = io->kind();
     return s;
 }

@@ -124,6 +124,8 @@ public:
 
 private:
     void poll_kernel(wait_policy wait, std::optional<loop_clock::time_point> limit);
+    void tick_ended(std::chrono::steady_clock::time_point t) noexcept;
+    void poll_or_wait(wait_policy wait, std::optional<loop_clock::time_point> limit);
     void wait_virtual(std::optional<loop_clock::time_point> limit);
     void wait_for_worker(bool something_came, std::optional<loop_clock::time_point> until);
     void wait_for_kernel(std::optional<loop_clock::time_point> limit);
@@ -145,6 +147,11 @@ private:
     std::uint64_t posts_ = 0;
     std::uint64_t skipped_polls_ = 0;
     std::chrono::steady_clock::time_point last_poll_{};
+    bool ticked_ = false; // since the loop was entered: a tick's time ends with the next one's beginning
+    std::chrono::steady_clock::time_point batch_start_{}; // the end of the last tick's poll, or the loop's entry
+    histogram ready_length_;
+    histogram tick_time_;
+    histogram poll_time_;
     std::optional<std::chrono::steady_clock::time_point> stalled_since_; // virtual clock: a worker holds time up
     std::chrono::nanoseconds longest_step_{0};
 };

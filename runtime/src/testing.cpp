@@ -39,24 +39,34 @@ void give_up(const std::string& text) {
     std::abort();
 }
 
-std::size_t open_descriptors() {
+std::size_t entries(const char* directory) {
     std::size_t n = 0;
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir("/proc/self/fd"), &::closedir);
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory), &::closedir);
     while (dir && ::readdir(dir.get())) ++n;
     return n;
 }
 
-// A worker that was let go still holds the loop's mailbox for a moment after its last post: what looks like a leak is
-// looked at again until it is gone, or until it has been there for too long.
-std::size_t descriptors_after(std::size_t before) {
-    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-    std::size_t now = open_descriptors();
-    while (now > before && std::chrono::steady_clock::now() < patience) {
-        std::this_thread::yield();
-        now = open_descriptors();
+/// What the process has of something, by the entries of a directory of /proc.
+class possession {
+public:
+    possession(const char* name, const char* directory) : name_(name), directory_(directory), before_(entries(directory)) {}
+    // A worker that was let go still holds the loop's mailbox for a moment after its last post, and a thread that was joined
+    // is still listed: what looks like a leak is looked at again until it is gone, or until it has been there for too long.
+    void check(std::vector<std::string>& problems) const {
+        const auto patience = steady_clock::now() + std::chrono::seconds(2);
+        std::size_t now = entries(directory_);
+        while (now > before_ && steady_clock::now() < patience) {
+            std::this_thread::yield();
+            now = entries(directory_);
+        }
+        if (now > before_) problems.push_back(fmt::format("leaked {}: {} before the test, {} after it", name_, before_, now));
     }
-    return now;
-}
+
+private:
+    const char* name_;
+    const char* directory_;
+    std::size_t before_;
+};
 
 std::optional<std::uint64_t> seed_from_environment() {
     const char* const e = std::getenv("EDDY_SHUFFLE_SEED");
@@ -158,12 +168,13 @@ test_report run_test(task<> (*body)(), test_time time, engine_kind engine) {
     options.shuffle_seed = seed_from_environment();
     if (time == test_time::jumps) options.clock = &clock;
     const std::size_t frames = eddy::detail::live_frames();
-    const std::size_t descriptors = open_descriptors();
+    const possession descriptors("descriptors", "/proc/self/fd");
+    const possession threads("threads", "/proc/self/task");
     run_body(body, options, report);
     if (const std::size_t now = eddy::detail::live_frames(); now != frames)
         report.problems.push_back(fmt::format("leaked frames: {} before the test, {} after it", frames, now));
-    if (const std::size_t now = descriptors_after(descriptors); now > descriptors)
-        report.problems.push_back(fmt::format("leaked descriptors: {} before the test, {} after it", descriptors, now));
+    descriptors.check(report.problems);
+    threads.check(report.problems);
     return report;
 }
 

@@ -270,7 +270,7 @@ EDDY_TEST("a stream that goes wakes its reader with closed_resource") {
         co_await testing::settle();
     }
     co_await reader;
-    CHECK(end == "completion_stream::next: the stream was destroyed meanwhile");
+    CHECK(end == "completion_stream::next: it was destroyed meanwhile");
     co_await handles[0].cancel_and_join();
 }
 

@@ -19,6 +19,53 @@ class waits_for_event final : public subject {
     task<> await_it() override { co_await e_.wait(); }
     void complete() override { e_.set(); }
 };
+class waits_for_shutdown final : public subject {
+    shutdown_signal s_;
+    task<> await_it() override { co_await s_.wait(); }
+    void complete() override { s_.request(); }
+};
+class waits_for_holders final : public subject {
+    shutdown_signal s_;
+    shutdown_hold hold_ = s_.hold();
+    task<> await_it() override { co_await s_.drained(); }
+    void complete() override {
+        s_.request();
+        hold_ = {};
+    }
+};
+class runs_until_shutdown final : public subject {
+    shutdown_signal s_;
+    event e_;
+    task<> await_it() override {
+        static_cast<void>(co_await until_shutdown(s_, [this](cancel_scope&) -> task<> { co_await e_.wait(); }));
+    }
+    void complete() override { e_.set(); }
+};
+class collects final : public subject {
+    event e_;
+    task<> await_it() override {
+        auto g = [](event& e) -> async_generator<int> {
+            co_await e.wait();
+            co_yield 1;
+        }(e_);
+        const auto all = co_await collect(std::move(g));
+    }
+    void complete() override { e_.set(); }
+};
+class takes_joined final : public subject {
+    event e_;
+    std::optional<join_set<int>> set_;
+    task<> await_it() override {
+        if (!set_) set_.emplace();
+        if (set_->empty())
+            set_->spawn([this]() -> task<int> {
+                co_await e_.wait();
+                co_return 1;
+            });
+        static_cast<void>(co_await set_->next());
+    }
+    void complete() override { e_.set(); }
+};
 class waits_for_mutex final : public subject {
     mutex m_;
     mutex_guard held_;
@@ -412,6 +459,11 @@ const std::vector<matrix::row>& rows() {
     constexpr promise_of joins{.checkpoint = false, .detaches = false, .at_once = false, .again = false};
     static const std::vector<matrix::row> all{
         of<waits_for_event>("event_wait", "event::wait"),
+        of<waits_for_shutdown>("shutdown_wait", "shutdown_signal::wait"),
+        of<waits_for_holders>("shutdown_wait", "shutdown_signal::drained"),
+        of<runs_until_shutdown>("event_wait", "until_shutdown"),
+        of<collects>("event_wait", "collect"),
+        of<takes_joined>("next_completed", "join_set::next", {.at_once = false}),
         of<waits_for_mutex>("mutex_lock", "mutex::lock"),
         of<waits_for_shared_mutex>("shared_mutex_lock", "shared_mutex::lock_shared"),
         of<waits_for_semaphore>("semaphore_acquire", "semaphore::acquire"),

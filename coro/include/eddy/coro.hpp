@@ -14,6 +14,8 @@
 #include <eddy/future.hpp>
 #include <eddy/gather.hpp>
 #include <eddy/generator.hpp>
+#include <eddy/generator_adaptors.hpp>
+#include <eddy/join_set.hpp>
 #include <eddy/latch.hpp>
 #include <eddy/mutex.hpp>
 #include <eddy/once.hpp>
@@ -24,6 +26,7 @@
 #include <eddy/race.hpp>
 #include <eddy/semaphore.hpp>
 #include <eddy/shared_mutex.hpp>
+#include <eddy/shutdown_signal.hpp>
 #include <eddy/spawn.hpp>
 #include <eddy/stack_queue.hpp>
 #include <eddy/started.hpp>

@@ -22,6 +22,7 @@
 #include <eddy/detail/function.hpp>
 #include <eddy/detail/local_context.hpp>
 #include <eddy/detail/mailbox.hpp>
+#include <eddy/histogram.hpp>
 #include <eddy/loop_clock.hpp>
 #include <eddy/spawn.hpp>
 
@@ -60,6 +61,9 @@ struct loop_stats {
     std::size_t pool_jobs = 0; // given to pools and not finished
     std::chrono::nanoseconds longest_step{0}; // debug mode only
     engine_kind engine = engine_kind::asio;
+    histogram ready_length; // callbacks and task steps a tick
+    histogram tick_time;    // ns from the end of a poll to the next: what the loop cannot answer in
+    histogram poll_time;    // ns a poll, waiting included: where an idle loop spends its time
 };
 
 /// A posted callback. Destroying the handle does not cancel it.

@@ -6,6 +6,7 @@
 #include <eddy/debug.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/every.hpp>
+#include <eddy/histogram.hpp>
 #include <eddy/in_loop.hpp>
 #include <eddy/loop_thread.hpp>
 #include <eddy/offload.hpp>
@@ -13,6 +14,7 @@
 #include <eddy/run.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/stop_token.hpp>
+#include <eddy/thread_channel.hpp>
 #include <eddy/thread_future.hpp>
 #include <eddy/timeout.hpp>
 #include <eddy/worker_pool.hpp>

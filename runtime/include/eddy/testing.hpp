@@ -7,7 +7,7 @@
 //
 // Time stands still while anything can run and jumps to the next deadline when nothing can; not while a pool job runs,
 // and, while the kernel has operations of ours, only after it was silent for 2 ms. The test fails on a deadlock, an
-// exception that nobody received, and on coroutine frames or descriptors that are left over; tasks that the body leaves
+// exception that nobody received, and on coroutine frames, descriptors or threads that are left over; tasks that the body leaves
 // behind are cancelled and joined as `run` does, and those that outlive that are a failure. A body needs at least one
 // co_await or co_return. EDDY_TEST_REAL runs in real time under a watchdog, for tests with outside programs.
 //

@@ -65,13 +65,7 @@ task<maybe_t<T>> run_at_most(std::chrono::nanoseconds d, bool shield, F fn) {
     cancel_scope s(deadline_after(self, d));
     result_slot<T> result;
     co_await run_scoped<T>(s, shield, fn, result);
-    if constexpr (std::is_void_v<T>) {
-        co_return result.has_value();
-    } else {
-        maybe_t<T> maybe;
-        if (result.has_value()) maybe.emplace(result.take());
-        co_return maybe;
-    }
+    co_return to_maybe<T>(result);
 }
 
 template <class T, class A>

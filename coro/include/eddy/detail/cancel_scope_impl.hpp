@@ -42,6 +42,18 @@ task<> run_scoped(cancel_scope& s, bool shield, F& fn, result_slot<T>& result) {
     }
 }
 
+/// What came of a `run_scoped`, for the verbs that give up quietly.
+template <class T>
+[[nodiscard]] maybe_t<T> to_maybe(result_slot<T>& result) {
+    if constexpr (std::is_void_v<T>) {
+        return result.has_value();
+    } else {
+        maybe_t<T> maybe;
+        if (result.has_value()) maybe.emplace(result.take());
+        return maybe;
+    }
+}
+
 [[noreturn]] void throw_scope_cancelled(const cancel_scope& s);
 
 template <class T, class F>
