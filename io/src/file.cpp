@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <exception>
 #include <mutex>
+#include <new>
 #include <shared_mutex>
 #include <system_error>
 #include <utility>
@@ -44,6 +46,7 @@ public:
     file_handle(const file_handle&) = delete;
     file_handle& operator=(const file_handle&) = delete;
     ~file_handle() {
+        if (written && fd_ >= 0) note_dropped();
         if (fd_ < 0 || ::close(fd_) == 0) return;
         if (event_loop* loop = event_loop::current()) {
             const std::string text = "closing '" + path_ + "'";
@@ -54,10 +57,21 @@ public:
     [[nodiscard]] int fd() const noexcept { return fd_; }
     [[nodiscard]] int take() noexcept { return std::exchange(fd_, -1); }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
-    bool busy = false; // an operation uses the position; loop thread
+    bool busy = false;    // an operation uses the position; loop thread
+    bool written = false; // loop thread
     std::shared_mutex access;
 
 private:
+    // Debug mode: an error of the close is reported, but who wrote the file will not know of it.
+    void note_dropped() const noexcept {
+        const scheduler* const loop = current().loop;
+        if (!loop || !loop->debug() || std::uncaught_exceptions() > 0) return;
+        try {
+            const std::string text = "the file '" + path_ + "' was written and dropped; co_await close(), which tells whether all is there";
+            event_loop::current()->call_exception_handler({.message = text, .exception = nullptr});
+        } catch (const std::bad_alloc&) { // a report less
+        }
+    }
     int fd_;
     std::string path_;
 };
@@ -244,13 +258,16 @@ task<std::size_t> file::read_at(std::uint64_t offset, std::span<std::byte> out) 
 task<std::size_t> file::write(std::span<const std::byte> bytes) {
     const std::shared_ptr<file_handle> h = handle();
     const detail::position_lock lock(*h);
+    h->written = true;
     co_return co_await offload(pool(), &detail::write_now, h, bytes);
 }
 task<std::size_t> file::write(std::string_view text) {
     return write(bytes_of(text));
 }
 task<std::size_t> file::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
-    co_return co_await offload(pool(), &detail::write_at_now, handle(), offset, bytes);
+    const std::shared_ptr<file_handle> h = handle();
+    h->written = true;
+    co_return co_await offload(pool(), &detail::write_at_now, h, offset, bytes);
 }
 task<std::size_t> file::write_at(std::uint64_t offset, std::string_view text) {
     return write_at(offset, bytes_of(text));

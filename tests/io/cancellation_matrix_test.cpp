@@ -38,14 +38,10 @@ class writes final : public of_a_connection {
     std::string much_ = std::string(32 << 20, 'x');
     task<> await_it() override { co_await near_->write(much_); }
     void complete() override { // nobody reads any more than this: enough for a write that is waited for
-        spawn([](tcp_stream& far, std::size_t left) -> task<> {
+        spawn([](tcp_stream far, std::size_t left) -> task<> { // the write may be over, and we with it, before all was read
             std::string sink(1 << 20, '\0');
-            while (left > 0) { // the write may be over, and we with it, before all of it was read
-                const auto some = co_await as_result(far.read_some(std::as_writable_bytes(std::span(sink))));
-                if (!some) co_return;
-                left -= *some;
-            }
-        }, std::ref(*far_), much_.size());
+            while (left > 0) left -= co_await far.read_some(std::as_writable_bytes(std::span(sink)));
+        }, std::move(*far_), much_.size());
     }
 };
 class accepts final : public subject {

@@ -295,3 +295,21 @@ EDDY_TEST("F-10 a close that fails throws, and the file is closed all the same")
     CHECK(end == "closing '" + path + "': Bad file descriptor");
     CHECK(!f.is_open());
 }
+
+TEST_CASE("debug mode reports a file that was written and dropped without a close") {
+    const io_test::temporary_folder folder;
+    event_loop loop(loop_options{.debug = true});
+    const words::reports reports(loop);
+    loop.run_until_complete([](std::string path) -> task<> {
+        {
+            file dropped = co_await file::open(path, file::mode::write | file::mode::create);
+            co_await dropped.write(std::string_view("abc"));
+        }
+        file closed = co_await file::open(path, file::mode::write);
+        co_await closed.write(std::string_view("abc"));
+        co_await closed.close();
+        file read = co_await file::open(path);
+    }(folder.file("x")));
+    CHECK(reports.count() == 1);
+    CHECK(reports.text().find("/x' was written and dropped; co_await close()") != std::string::npos);
+}

@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 
 #include "lib/words.hpp"
 
@@ -75,6 +77,19 @@ TEST_CASE("a descriptor that is left over is a failure") {
     });
     CHECK(problems(r).find("leaked descriptors: ") == 0);
     ::close(leaked_descriptor);
+}
+
+TEST_CASE("a thread that is left over is a failure") {
+    static std::atomic<bool> leave = false;
+    static std::thread left_over;
+    const auto r = run_body([]() -> task<> {
+        left_over = std::thread([] { leave.wait(false); });
+        co_return;
+    });
+    CHECK(problems(r).find("leaked threads: ") == 0);
+    leave = true;
+    leave.notify_all();
+    left_over.join();
 }
 
 TEST_CASE("what leaves the body is the test's error") {
