@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/completion_set.hpp>
 #include <eddy/detail/duration.hpp>
 
@@ -31,7 +32,7 @@ public:
     /// Throws `timeout_error` once the timeout has passed and no member is there that ended before it; the members go on
     /// until the stream is closed or destroyed. Checkpoint; cancelled, nothing was taken. One reader at a time, else
     /// `busy_resource`; `closed_resource` if the stream goes meanwhile.
-    detail::next_completed<T> next() { return detail::next_completed<T>(set()); }
+    detail::next_completed<T> next() EDDY_LIFETIMEBOUND { return detail::next_completed<T>(set()); }
     /// Awaitable: cancels the tasks that are left and waits until they have unwound. Not a checkpoint, not cancellable.
     detail::completion_set::join_operation close() {
         set().cancel_rest("not needed any more");

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/wait_queue.hpp>
 
 namespace eddy {
@@ -30,7 +31,7 @@ public:
     /// this party has not arrived, the barrier is not broken and another can take the place; a party that was released
     /// returns its number even if it is cancelled in that tick (R2). Throws `broken_barrier` if the barrier is reset or
     /// aborted while it waits, and if it is broken.
-    detail::barrier_wait wait() noexcept;
+    detail::barrier_wait wait() noexcept EDDY_LIFETIMEBOUND;
 
     /// Makes who waits throw `broken_barrier`, and the barrier as new. Who was released already is not affected.
     void reset() noexcept;
@@ -83,7 +84,7 @@ private:
 
 } // namespace detail
 
-inline detail::barrier_wait barrier::wait() noexcept {
+inline detail::barrier_wait barrier::wait() noexcept EDDY_LIFETIMEBOUND {
     return detail::barrier_wait(*this);
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/wait_queue.hpp>
 
 namespace eddy {
@@ -71,7 +72,7 @@ public:
     /// Awaitable: a token for the current task. Checkpoint; cancelled, none was taken; a waiter that was granted one
     /// gets it even if it is cancelled in that tick (R2). Does not suspend if one is free, within the budget.
     /// Throws `std::logic_error` if this task has a token of this limiter already.
-    detail::limiter_acquire acquire() noexcept;
+    detail::limiter_acquire acquire() noexcept EDDY_LIFETIMEBOUND;
     /// Awaitable: the same for an object instead of the task; its address is compared, nothing else. Throws
     /// `std::logic_error` if that object has a token or waits for one.
     detail::limiter_acquire acquire_on_behalf_of(const void* borrower) noexcept;
@@ -127,7 +128,7 @@ private:
 
 } // namespace detail
 
-inline detail::limiter_acquire capacity_limiter::acquire() noexcept {
+inline detail::limiter_acquire capacity_limiter::acquire() noexcept EDDY_LIFETIMEBOUND {
     return {waiters_, *this, {}, true};
 }
 inline detail::limiter_acquire capacity_limiter::acquire_on_behalf_of(const void* borrower) noexcept {

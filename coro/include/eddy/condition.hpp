@@ -15,6 +15,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/promise.hpp>
 #include <eddy/detail/wait_queue.hpp>
 #include <eddy/mutex.hpp>
@@ -54,7 +55,7 @@ public:
     /// it had received goes on to the next waiter. Notified and given the mutex, it returns normally even if it is
     /// cancelled in that tick (R2); the next waiter is then notified as well, as this one is about to leave.
     /// Throws `std::logic_error` if `guard` does not own this condition's mutex.
-    detail::condition_wait wait(mutex_guard& guard) noexcept;
+    detail::condition_wait wait(mutex_guard& guard) noexcept EDDY_LIFETIMEBOUND;
     /// Awaitable: the same until `pred()` holds; does not wait if it holds already. `pred` is called by the waiting
     /// task, with the mutex held; what it throws leaves the wait. Checkpoint in any case.
     template <class F>
@@ -121,7 +122,7 @@ private:
 
 } // namespace detail
 
-inline detail::condition_wait condition::wait(mutex_guard& guard) noexcept {
+inline detail::condition_wait condition::wait(mutex_guard& guard) noexcept EDDY_LIFETIMEBOUND {
     return detail::condition_wait(*this, guard);
 }
 

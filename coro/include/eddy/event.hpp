@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/wait_queue.hpp>
 
 namespace eddy {
@@ -33,7 +34,7 @@ public:
 
     /// Awaitable: until the event is set. Checkpoint; cancelled, nothing happened; a waiter that `set` has released
     /// returns normally (R2). Does not suspend if the event is set, within the budget.
-    detail::event_wait wait() noexcept;
+    detail::event_wait wait() noexcept EDDY_LIFETIMEBOUND;
 
 private:
     friend class detail::event_wait;
@@ -58,7 +59,7 @@ private:
 
 } // namespace detail
 
-inline detail::event_wait event::wait() noexcept {
+inline detail::event_wait event::wait() noexcept EDDY_LIFETIMEBOUND {
     return detail::event_wait(*this);
 }
 

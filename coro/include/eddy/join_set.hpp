@@ -22,6 +22,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/completion_set.hpp>
 
 namespace eddy {
@@ -56,7 +57,7 @@ public:
     /// Awaitable: `std::optional<task_handle<T>>`, the handle of the next task that has ended, in the order they end;
     /// nullopt when the set is empty. Checkpoint; cancelled, nothing was taken. One reader at a time, else `busy_resource`;
     /// `closed_resource` if the set goes meanwhile.
-    detail::next_completed<T> next() { return detail::next_completed<T>(set()); }
+    detail::next_completed<T> next() EDDY_LIFETIMEBOUND { return detail::next_completed<T>(set()); }
 
     /// Cancels what is left; each is handed out when it has unwound.
     void cancel(std::string_view reason = {}) { set().cancel_rest(reason); }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/wait_queue.hpp>
 
 namespace eddy {
@@ -34,10 +35,10 @@ public:
     [[nodiscard]] bool try_wait() const noexcept { return count_ == 0; }
     /// Awaitable: until the count is 0. Checkpoint; cancelled, nothing happened; a waiter that was released returns
     /// normally (R2). Does not suspend if the count is 0, within the budget.
-    detail::latch_wait wait() noexcept;
+    detail::latch_wait wait() noexcept EDDY_LIFETIMEBOUND;
     /// Awaitable: `count_down(n)`, then as `wait`. Checkpoint; cancelled on entry, nothing was counted; cancelled while
     /// it waits, the arrival stays counted. Throws as `count_down`.
-    detail::latch_arrive arrive_and_wait(std::ptrdiff_t n = 1) noexcept;
+    detail::latch_arrive arrive_and_wait(std::ptrdiff_t n = 1) noexcept EDDY_LIFETIMEBOUND;
 
     /// What is left to count.
     [[nodiscard]] std::ptrdiff_t count() const noexcept { return count_; }
@@ -83,10 +84,10 @@ private:
 
 } // namespace detail
 
-inline detail::latch_wait latch::wait() noexcept {
+inline detail::latch_wait latch::wait() noexcept EDDY_LIFETIMEBOUND {
     return detail::latch_wait(*this);
 }
-inline detail::latch_arrive latch::arrive_and_wait(std::ptrdiff_t n) noexcept {
+inline detail::latch_arrive latch::arrive_and_wait(std::ptrdiff_t n) noexcept EDDY_LIFETIMEBOUND {
     return detail::latch_arrive(*this, n);
 }
 

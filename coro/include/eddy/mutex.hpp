@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/task_context.hpp>
 #include <eddy/detail/wait_queue.hpp>
 #include <eddy/errors.hpp>
@@ -60,7 +61,7 @@ public:
     /// Awaitable: a guard. Checkpoint; cancelled, the lock was not taken; a waiter that was granted the lock gets it
     /// even if it is cancelled in that tick (R2). Does not suspend if the mutex is free, within the budget. Debug mode:
     /// `std::logic_error` in the task that locked it and has not unlocked it.
-    detail::mutex_lock lock() noexcept;
+    detail::mutex_lock lock() noexcept EDDY_LIFETIMEBOUND;
     /// A guard if the mutex is free, at once.
     [[nodiscard]] std::optional<mutex_guard> try_lock() noexcept;
     [[nodiscard]] bool locked() const noexcept { return locked_; }
@@ -108,7 +109,7 @@ private:
 
 } // namespace detail
 
-inline detail::mutex_lock mutex::lock() noexcept {
+inline detail::mutex_lock mutex::lock() noexcept EDDY_LIFETIMEBOUND {
     return detail::mutex_lock(*this);
 }
 inline std::optional<mutex_guard> mutex::try_lock() noexcept {

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/ring.hpp>
 #include <eddy/detail/wait_queue.hpp>
 #include <eddy/errors.hpp>
@@ -82,7 +83,7 @@ public:
     ///     auto done = q.done_at_end();
     [[nodiscard]] queue_token done_at_end() noexcept { return queue_token(*this); }
     /// Awaitable: until every item ever pushed is done. Checkpoint; cancelled, nothing happened.
-    detail::queue_join join() noexcept;
+    detail::queue_join join() noexcept EDDY_LIFETIMEBOUND;
 
     /// No more pushes: waiting and later ones throw `queue_closed`. What is in the queue can still be popped.
     void close() noexcept;
@@ -269,7 +270,7 @@ void basic_queue<T, Items>::done(std::size_t n) noexcept {
 }
 
 template <class T, class Items>
-detail::queue_join basic_queue<T, Items>::join() noexcept {
+detail::queue_join basic_queue<T, Items>::join() noexcept EDDY_LIFETIMEBOUND {
     return detail::queue_join(joiners_, unfinished_);
 }
 

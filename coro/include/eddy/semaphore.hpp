@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/wait_queue.hpp>
 #include <eddy/errors.hpp>
 
@@ -53,7 +54,7 @@ public:
 
     /// Awaitable: a permit. Checkpoint; cancelled, none was taken; a waiter that was granted one gets it even if it is
     /// cancelled in that tick (R2). Does not suspend if a permit is free, within the budget.
-    detail::semaphore_acquire acquire() noexcept;
+    detail::semaphore_acquire acquire() noexcept EDDY_LIFETIMEBOUND;
     [[nodiscard]] std::optional<semaphore_permit> try_acquire() noexcept;
     /// Adds one permit. Throws `std::logic_error` above the bound; permits that are out count, unless they were detached.
     void release();
@@ -107,7 +108,7 @@ private:
 
 } // namespace detail
 
-inline detail::semaphore_acquire semaphore::acquire() noexcept {
+inline detail::semaphore_acquire semaphore::acquire() noexcept EDDY_LIFETIMEBOUND {
     return detail::semaphore_acquire(*this);
 }
 inline void semaphore_permit::release() noexcept {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/wait_queue.hpp>
 #include <eddy/errors.hpp>
 
@@ -69,9 +70,9 @@ public:
     /// Awaitable: a guard of the exclusive lock. Checkpoint; cancelled, the lock was not taken, and readers that waited
     /// only for this writer go on; a waiter that was granted the lock gets it even if it is cancelled in that tick
     /// (R2). Does not suspend if nobody holds a lock, within the budget.
-    detail::shared_mutex_lock<lock_kind::exclusive> lock() noexcept;
+    detail::shared_mutex_lock<lock_kind::exclusive> lock() noexcept EDDY_LIFETIMEBOUND;
     /// Awaitable: a guard of the shared lock. The same; does not suspend unless a writer holds the lock or waits.
-    detail::shared_mutex_lock<lock_kind::shared> lock_shared() noexcept;
+    detail::shared_mutex_lock<lock_kind::shared> lock_shared() noexcept EDDY_LIFETIMEBOUND;
     /// A guard if `lock` would not wait.
     [[nodiscard]] std::optional<guard> try_lock() noexcept;
     /// A guard if `lock_shared` would not wait: nothing either while a writer waits.
@@ -136,10 +137,10 @@ public:
 
 } // namespace detail
 
-inline detail::shared_mutex_lock<lock_kind::exclusive> shared_mutex::lock() noexcept {
+inline detail::shared_mutex_lock<lock_kind::exclusive> shared_mutex::lock() noexcept EDDY_LIFETIMEBOUND {
     return detail::shared_mutex_lock<lock_kind::exclusive>(*this);
 }
-inline detail::shared_mutex_lock<lock_kind::shared> shared_mutex::lock_shared() noexcept {
+inline detail::shared_mutex_lock<lock_kind::shared> shared_mutex::lock_shared() noexcept EDDY_LIFETIMEBOUND {
     return detail::shared_mutex_lock<lock_kind::shared>(*this);
 }
 template <lock_kind Kind>

@@ -19,6 +19,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/cancel_scope.hpp>
 #include <eddy/detail/wait_queue.hpp>
 
@@ -84,14 +85,14 @@ public:
     /// That of the request; empty before.
     [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
     /// Awaitable: until it is requested. Checkpoint; cancelled, nothing happened.
-    detail::shutdown_wait wait() noexcept { return {*this, waiters_, false}; }
+    detail::shutdown_wait wait() noexcept EDDY_LIFETIMEBOUND { return {*this, waiters_, false}; }
 
     /// Makes `drained` wait for the object's end. Allowed after the request, too.
     [[nodiscard]] shutdown_hold hold() noexcept;
     /// Holders of this signal and of those below.
     [[nodiscard]] std::size_t holders() const noexcept { return holders_; }
     /// Awaitable: until it is requested and nobody holds it or a signal below. Checkpoint; cancelled, nothing happened.
-    detail::shutdown_wait drained() noexcept { return {*this, drain_waiters_, true}; }
+    detail::shutdown_wait drained() noexcept EDDY_LIFETIMEBOUND { return {*this, drain_waiters_, true}; }
 
     // For until_shutdown.
     void enter(detail::shutdown_scope& s);

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include <eddy/detail/attributes.hpp>
 #include <eddy/detail/child_set.hpp>
 #include <eddy/cancel_scope.hpp>
 #include <eddy/errors.hpp>
@@ -88,7 +89,7 @@ public:
     /// started and are not ready do not count). Each is given once. Until the first call a group remembers up to 256 ended
     /// children; the first call after more throws `std::logic_error`. Checkpoint; cancelled, nothing was taken. One
     /// reader at a time, else `busy_resource`.
-    detail::next_done_operation next_done();
+    detail::next_done_operation next_done() EDDY_LIFETIMEBOUND;
 
     /// Cancels children and body. The block then ends without an error, unless something failed (R15: a `task<T>` body
     /// that was interrupted has no value, and the group throws `child_cancelled`). Before entry: cancelled on entry;
@@ -188,7 +189,7 @@ auto task_group::spawn_eager(F&& f, spawn_options options, A&& a, As&&... as)
     return detail::started_now(handle(spawn(std::forward<F>(f), options, std::forward<A>(a), std::forward<As>(as)...)));
 }
 
-inline detail::next_done_operation task_group::next_done() {
+inline detail::next_done_operation task_group::next_done() EDDY_LIFETIMEBOUND {
     return detail::next_done_operation(*this);
 }
 
