@@ -147,7 +147,7 @@ EDDY_TEST("join_set: one reader at a time, and none of a set that is gone") {
             first = e.what();
         }
     });
-    co_await this_task::yield();
+    co_await testing::settle();
     std::string second;
     try {
         static_cast<void>(co_await set->next());
