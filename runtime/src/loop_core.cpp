@@ -106,10 +106,24 @@ void loop_core::tick_once(wait_policy wait, std::optional<loop_clock::time_point
     ++tick_;
     if (clock && std::chrono::steady_clock::now() >= clock->overtime && clock->on_overtime) clock->on_overtime();
     poll_kernel(stop_requested ? wait_policy::no : wait, limit);
-    if (signals && signals->pending.load(std::memory_order_relaxed) != 0 && on_signal) on_signal();
+    if (!signal_listeners.empty()) [[unlikely]]
+        tell_of_signals();
     drain_mail();
     collect_timers();
     run_batch();
+}
+
+bool loop_core::signal_pending() const noexcept {
+    for (const signal_listener* l = signal_listeners.front(); l; l = signal_listeners.next(*l)) {
+        if (l->pending()) return true;
+    }
+    return false;
+}
+
+void loop_core::tell_of_signals() {
+    for (signal_listener* l = signal_listeners.front(); l; l = signal_listeners.next(*l)) {
+        if (l->pending()) l->came();
+    }
 }
 
 void loop_core::tick_ended(std::chrono::steady_clock::time_point t) noexcept {
@@ -176,7 +190,7 @@ void loop_core::wait_virtual(std::optional<loop_clock::time_point> limit) {
         if (!mail->prepare_sleep()) return true;
         io->poll(std::chrono::steady_clock::now() + real_time);
         mail->awake();
-        return !ready_.empty() || !mail->empty() || stop_requested || (signals && signals->pending.load() != 0);
+        return !ready_.empty() || !mail->empty() || stop_requested || signal_pending();
     };
     if (until && *until <= clock->now) return io->poll(engine::at_once);
     if (pool_jobs > 0 || external_work > 0) {

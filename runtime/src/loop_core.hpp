@@ -110,8 +110,7 @@ public:
     std::size_t served_calls = 0;    // pool jobs that such tasks wait for
     intrusive_list<thread_result_base, &thread_result_base::link> promised; // to other threads, see spawn_threadsafe
     std::size_t external_work = 0; // child processes and the like: real time has to pass for them
-    signal_slot* signals = nullptr;          // of the `run` that drives us
-    unique_function<void()> on_signal;       // … and what it does when one came
+    intrusive_list<signal_listener, &signal_listener::link> signal_listeners;
     std::chrono::nanoseconds slow_step_limit = std::chrono::milliseconds(100); // debug mode
     std::chrono::nanoseconds busy_poll{0};
     virtual_clock* clock = nullptr;
@@ -124,6 +123,8 @@ public:
 
 private:
     void poll_kernel(wait_policy wait, std::optional<loop_clock::time_point> limit);
+    [[nodiscard]] bool signal_pending() const noexcept;
+    void tell_of_signals();
     void tick_ended(std::chrono::steady_clock::time_point t) noexcept;
     void poll_or_wait(wait_policy wait, std::optional<loop_clock::time_point> limit);
     void wait_virtual(std::optional<loop_clock::time_point> limit);

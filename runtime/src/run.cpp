@@ -37,36 +37,33 @@ void require_no_loop() {
 } // namespace detail
 
 /// Listens for SIGINT and SIGTERM. The second of them, in a run or in the shutdown after it, kills the process.
-class runner::termination_watch {
+class runner::termination_watch final : public detail::signal_listener {
 public:
     explicit termination_watch(loop_core& core)
-        : core_(core), slot_(detail::acquire_signal_slot(core.mail->write_descriptor(), true)) {
-        detail::watch_signal(slot_, SIGINT);
-        detail::watch_signal(slot_, SIGTERM);
-        core.signals = &slot_;
-        ignore();
+        : signal_listener(detail::acquire_signal_slot(core.mail->write_descriptor(), true)), core_(core) {
+        detail::watch_signal(slot(), SIGINT);
+        detail::watch_signal(slot(), SIGTERM);
+        core.signal_listeners.push_back(*this);
     }
     termination_watch(const termination_watch&) = delete;
     termination_watch& operator=(const termination_watch&) = delete;
-    ~termination_watch() {
-        core_.on_signal = {};
-        core_.signals = nullptr;
-        detail::release_signal_slot(slot_);
-    }
+    ~termination_watch() { core_.signal_listeners.erase(*this); }
     /// The signal that came; 0 if there is none.
-    [[nodiscard]] int take() noexcept {
-        const std::uint64_t pending = slot_.pending.exchange(0);
+    [[nodiscard]] int take_signal() noexcept {
+        const std::uint64_t pending = take();
         if ((pending >> SIGINT & 1) != 0) return SIGINT;
         return (pending >> SIGTERM & 1) != 0 ? SIGTERM : 0;
     }
-    /// For a loop that is shutting down anyway: takes what comes and does nothing.
-    void ignore() {
-        core_.on_signal = [this] { static_cast<void>(take()); };
+    void came() override {
+        if (on_signal)
+            on_signal();
+        else
+            static_cast<void>(take()); // the loop is shutting down anyway
     }
+    detail::unique_function<void()> on_signal;
 
 private:
     loop_core& core_;
-    detail::signal_slot& slot_;
 };
 
 runner::runner(const run_options& options)
@@ -94,13 +91,13 @@ void runner::drive(detail::task_context& main) {
     core.shutting_down = false;
     if (options_.handle_signals && !watch_) watch_ = std::make_unique<termination_watch>(core);
     const auto signal_came = [&] {
-        const int s = watch_->take();
+        const int s = watch_->take_signal();
         if (s == 0 || grace_end_) return;
         grace_end_ = detail::after(core.now(), options_.grace);
         core.shutting_down = true;
         if (main.root_scope().cancel_scope_now(signal_name(s))) signal_ = s; // else it had been cancelled by itself
     };
-    if (watch_) core.on_signal = std::ref(signal_came);
+    if (watch_) watch_->on_signal = std::ref(signal_came);
     const struct settle_at_end {
         runner& r;
         ~settle_at_end() { r.settle_watch(); }
@@ -122,7 +119,7 @@ void runner::drive(detail::task_context& main) {
 void runner::settle_watch() noexcept {
     if (!watch_) return;
     if (last_run_ || grace_end_)
-        watch_->ignore();
+        watch_->on_signal = {};
     else
         watch_.reset();
 }

@@ -84,6 +84,13 @@ void watch_signal(signal_slot& s, int number) {
     s.wanted.fetch_or(bit(number));
 }
 
+void unwatch_signal(signal_slot& s, int number) noexcept {
+    const std::lock_guard lock(dispositions_mutex);
+    if ((s.wanted.fetch_and(~bit(number)) & bit(number)) == 0) return;
+    restore(number);
+    s.pending.fetch_and(~bit(number));
+}
+
 void release_signal_slot(signal_slot& s) noexcept {
     {
         const std::lock_guard lock(dispositions_mutex);

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include <eddy/detail/ready_list.hpp>
+
 namespace eddy::detail {
 
 /// One listener. Slots live for ever in a fixed table, so that a signal handler may look at them at any time.
@@ -21,7 +23,30 @@ struct signal_slot {
 /// Adds a signal to the slot; installs the process-wide handler for the first. Throws `std::invalid_argument` for signals
 /// that cannot be caught.
 void watch_signal(signal_slot& s, int number);
+/// The opposite, for one signal.
+void unwatch_signal(signal_slot& s, int number) noexcept;
 /// Stops watching, restores dispositions nobody needs any more, and waits for handlers that are looking at the slot.
 void release_signal_slot(signal_slot& s) noexcept;
+
+/// Who is told, on the loop's thread, that a slot has something pending.
+class signal_listener {
+public:
+    explicit signal_listener(signal_slot& s) noexcept : slot_(s) {}
+    signal_listener(const signal_listener&) = delete;
+    signal_listener& operator=(const signal_listener&) = delete;
+    virtual void came() = 0;
+    [[nodiscard]] bool pending() const noexcept { return slot_.pending.load(std::memory_order_relaxed) != 0; }
+    /// What arrived since the last call; bit n: signal n.
+    [[nodiscard]] std::uint64_t take() noexcept { return slot_.pending.exchange(0); }
+    [[nodiscard]] signal_slot& slot() noexcept { return slot_; }
+
+    list_link<signal_listener> link;
+
+protected:
+    ~signal_listener() { release_signal_slot(slot_); }
+
+private:
+    signal_slot& slot_;
+};
 
 } // namespace eddy::detail

@@ -60,6 +60,47 @@ class closes final : public of_a_connection {
     task<> await_it() override { co_await near_->close(); }
     void complete() override {}
 };
+class in_memory : public subject {
+protected:
+    testing::memory_streams ends_ = testing::memory_stream_pair({.capacity = 4});
+    std::array<std::byte, 16> buffer_{};
+};
+class reads_memory final : public in_memory {
+    task<> await_it() override { static_cast<void>(co_await ends_.a.read_some(buffer_)); }
+    void complete() override { spawn(ends_.b.write("x")); }
+};
+class writes_memory final : public in_memory {
+    task<> await_it() override { co_await ends_.a.write("01234567"); }
+    void complete() override { spawn(ends_.b.read_some(buffer_)); }
+};
+class shuts_memory_down final : public in_memory {
+    task<> await_it() override { co_await ends_.a.shutdown_write(); }
+    void complete() override {}
+};
+class closes_memory final : public in_memory {
+    task<> await_it() override { co_await ends_.a.close(); }
+    void complete() override {}
+};
+class writes_buffered : public in_memory {
+protected:
+    std::optional<buffered_writer<testing::memory_stream>> w_;
+    task<> prepare() override {
+        w_.emplace(ends_.a, buffered_writer_options{.high = 4, .low = 1});
+        co_await w_->write("01234567"); // more than the stream takes
+    }
+    void complete() override { // its own, for we may be gone before it has read
+        spawn([](testing::memory_stream from) -> task<> {
+            std::array<std::byte, 16> sink;
+            for (std::size_t n = 1; n > 0;) n = co_await from.read_some(sink);
+        }, std::move(ends_.b));
+    }
+};
+class writes_to_full_buffer final : public writes_buffered {
+    task<> await_it() override { co_await w_->write("8"); }
+};
+class flushes final : public writes_buffered {
+    task<> await_it() override { co_await w_->flush(); }
+};
 class waits_until_readable final : public subject {
     std::array<int, 2> ends_{-1, -1};
     task<> prepare() override {
@@ -84,6 +125,12 @@ const std::vector<matrix::row>& rows() {
         of<accepts>("accept_operation", "tcp_listener::accept", by_the_kernel),
         of<connects>("connect_operation", "tcp_connect", {.waits = false}),
         of<closes>("close_operation", "tcp_stream::close", {.waits = false, .again = false}), // R13: frees the handle, then throws
+        of<reads_memory>("event_wait", "memory_stream::read_some", {.at_once = false}),
+        of<writes_memory>("event_wait", "memory_stream::write", {.at_once = false, .again = false}), // R4
+        of<shuts_memory_down>("mutex_lock", "memory_stream::shutdown_write", {.waits = false}),
+        of<closes_memory>("checkpoint_operation", "memory_stream::close", {.waits = false, .again = false}), // R13
+        of<writes_to_full_buffer>("write_room", "buffered_writer::write", {.at_once = false}),
+        of<flushes>("write_room", "buffered_writer::flush", {.at_once = false}),
         of<waits_until_readable>("readiness_operation", "wait_readable", by_the_kernel),
     };
     return all;

@@ -1,7 +1,10 @@
 // The awaitables of coro and runtime in the cancellation matrix. What is not in it fails the build: see CheckMatrix.cmake.
 #include "lib/cancellation_matrix.hpp"
 
+#include <eddy/signal_set.hpp>
+
 #include <atomic>
+#include <csignal>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,6 +21,11 @@ class waits_for_event final : public subject {
     event e_;
     task<> await_it() override { co_await e_.wait(); }
     void complete() override { e_.set(); }
+};
+class waits_for_signal final : public subject {
+    signal_set s_{SIGUSR2};
+    task<> await_it() override { static_cast<void>(co_await s_.next()); }
+    void complete() override { ::raise(SIGUSR2); }
 };
 class waits_for_shutdown final : public subject {
     shutdown_signal s_;
@@ -459,6 +467,7 @@ const std::vector<matrix::row>& rows() {
     constexpr promise_of joins{.checkpoint = false, .detaches = false, .at_once = false, .again = false};
     static const std::vector<matrix::row> all{
         of<waits_for_event>("event_wait", "event::wait"),
+        of<waits_for_signal>("signal_next", "signal_set::next", {.at_once = false}),
         of<waits_for_shutdown>("shutdown_wait", "shutdown_signal::wait"),
         of<waits_for_holders>("shutdown_wait", "shutdown_signal::drained"),
         of<runs_until_shutdown>("event_wait", "until_shutdown"),

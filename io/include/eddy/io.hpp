@@ -2,6 +2,7 @@
 #pragma once
 
 #include <eddy/buffered_reader.hpp>
+#include <eddy/buffered_writer.hpp>
 #include <eddy/endpoint.hpp>
 #include <eddy/file.hpp>
 #include <eddy/readiness.hpp>

@@ -32,6 +32,7 @@
 
 #include <eddy/detail/virtual_clock.hpp>
 #include <eddy/run.hpp>
+#include <eddy/testing_memory_stream.hpp>
 #include <eddy/testing_sequencer.hpp>
 
 namespace eddy::testing {

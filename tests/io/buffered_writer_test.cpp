@@ -1,0 +1,184 @@
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "io/support.hpp"
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace std::chrono_literals;
+using namespace std::string_view_literals;
+
+namespace {
+
+/// Notes the writes that reach it, and takes them when it is told to.
+class slow_stream {
+public:
+    task<> write(std::span<const std::byte> bytes) {
+        writes.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        co_await open.wait();
+        if (fails) throw std::system_error(std::make_error_code(std::errc::broken_pipe), "slow_stream");
+    }
+    event open;
+    bool fails = false;
+    std::vector<std::string> writes;
+};
+
+} // namespace
+
+EDDY_TEST("buffered_writer: what is written in a tick goes out together at its end, in order") {
+    slow_stream s;
+    s.open.set();
+    buffered_writer w{s};
+    co_await w.write("GET / "sv);
+    co_await w.write("HTTP/1.1\r\n"sv);
+    CHECK(s.writes.empty());
+    CHECK(w.buffered() == 16);
+    co_await testing::settle();
+    CHECK(s.writes == std::vector<std::string>{"GET / HTTP/1.1\r\n"});
+    CHECK(w.buffered() == 0);
+    co_await w.write("x"sv);
+    co_await w.flush();
+    CHECK(s.writes.size() == 2);
+    co_await w.flush(); // nothing to do
+}
+
+EDDY_TEST("ST-19 a write below the high mark takes no tick") {
+    slow_stream s;
+    buffered_writer w{s, {.high = 100, .low = 10}};
+    const auto ticks = this_loop().stats().ticks;
+    for (int i = 0; i < 9; ++i) co_await w.write("0123456789"sv);
+    CHECK(this_loop().stats().ticks == ticks);
+    s.open.set();
+    co_await w.flush();
+}
+
+EDDY_TEST("ST-18 a write at the high mark waits until the buffer is down to the low one") {
+    slow_stream s;
+    buffered_writer w{s, {.high = 20, .low = 5}};
+    co_await w.write("0123456789"sv);
+    co_await testing::settle(); // the stream has it in hand
+    co_await w.write("0123456789"sv);
+    CHECK(w.buffered() == 20);
+    auto third = spawn([&]() -> task<> { co_await w.write("x"sv); });
+    co_await testing::settle();
+    CHECK_FALSE(third.done());
+    CHECK(w.buffered() == 20);
+    s.open.set();
+    co_await third;
+    co_await w.flush();
+    CHECK(s.writes == std::vector<std::string>{"0123456789", "0123456789", "x"});
+}
+
+EDDY_TEST("ST-20 ten tasks that wait for room are all released") {
+    slow_stream s;
+    buffered_writer w{s, {.high = 4, .low = 1}};
+    co_await w.write("full"sv);
+    int through = 0;
+    std::vector<task_handle<>> writers;
+    for (int i = 0; i < 10; ++i)
+        writers.push_back(spawn([&]() -> task<> {
+            co_await w.write("y"sv);
+            ++through;
+        }));
+    co_await testing::settle();
+    CHECK(through == 0);
+    s.open.set();
+    for (auto& t : writers) co_await t;
+    co_await w.flush();
+    CHECK(through == 10);
+}
+
+EDDY_TEST("ST-21 an error of the stream reaches every waiter, and every later call") {
+    slow_stream s;
+    s.fails = true;
+    buffered_writer w{s, {.high = 4, .low = 1}};
+    co_await w.write("full"sv);
+    std::vector<task_handle<>> waiting;
+    waiting.push_back(spawn([&]() -> task<> { co_await w.write("y"sv); }));
+    waiting.push_back(spawn([&]() -> task<> { co_await w.flush(); }));
+    co_await testing::settle();
+    s.open.set();
+    for (auto& t : waiting) {
+        co_await t.join();
+        CHECK(words::holds<std::system_error>(t.exception()));
+    }
+    std::string later = co_await words::ending(w.write("z"sv));
+    CHECK(later == "slow_stream: Broken pipe");
+    CHECK(w.buffered() == 0);
+}
+
+EDDY_TEST("buffered_writer: an error that nobody saw is reported when it goes") {
+    words::reports reports;
+    slow_stream s;
+    s.fails = true;
+    s.open.set();
+    {
+        buffered_writer w{s};
+        co_await w.write("lost"sv);
+        co_await testing::settle();
+    }
+    CHECK(reports.count() == 1);
+    CHECK(reports.text().find("Broken pipe") != std::string::npos);
+}
+
+EDDY_TEST("buffered_writer: a cancelled write has written nothing, a cancelled flush goes on") {
+    slow_stream s;
+    buffered_writer w{s, {.high = 4, .low = 1}};
+    co_await w.write("full"sv);
+    auto write = spawn([&]() -> task<> { co_await w.write("never"sv); });
+    auto flush = spawn([&]() -> task<> { co_await w.flush(); });
+    co_await testing::settle();
+    co_await write.cancel_and_join();
+    co_await flush.cancel_and_join();
+    s.open.set();
+    co_await w.flush();
+    CHECK(s.writes == std::vector<std::string>{"full"});
+}
+
+EDDY_TEST("buffered_writer: who waits when it goes gets closed_resource") {
+    slow_stream s;
+    auto w = std::make_unique<buffered_writer<slow_stream>>(s, buffered_writer_options{.high = 4, .low = 1});
+    co_await w->write("full"sv);
+    auto write = spawn([&]() -> task<> { co_await w->write("y"sv); });
+    auto flush = spawn([&]() -> task<> { co_await w->flush(); });
+    co_await testing::settle();
+    w.reset();
+    co_await write.join();
+    co_await flush.join();
+    CHECK(words::holds<closed_resource>(write.exception()));
+    CHECK(words::holds<closed_resource>(flush.exception()));
+    s.open.set();
+}
+
+EDDY_TEST("buffered_writer: marks have to make sense") {
+    slow_stream s;
+    CHECK_THROWS_AS(buffered_writer<slow_stream>(s, {.high = 10, .low = 10}), std::invalid_argument);
+    co_return;
+}
+
+EDDY_TEST("buffered_writer: over a socket, a thousand small writes arrive in order") {
+    io_test::connection c = co_await io_test::connected();
+    std::string sent;
+    auto writing = spawn([&]() -> task<> {
+        buffered_writer w{c.client, {.high = 1000, .low = 100}};
+        for (int i = 0; i < 1000; ++i) {
+            const std::string line = "line " + std::to_string(i) + "\n";
+            sent += line;
+            co_await w.write(line);
+        }
+        co_await w.flush();
+        co_await c.client.shutdown_write();
+    });
+    std::string got = co_await io_test::read_all(c.server);
+    co_await writing;
+    CHECK(got == sent);
+}
