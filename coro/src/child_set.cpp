@@ -20,7 +20,9 @@ void child_set::one_less() noexcept {
 
 child_set* child_set::around(task_context* t) noexcept {
     for (scope_node* s = t ? &t->scope() : nullptr; s; s = s->parent()) {
-        if (child_set* const set = s->as_group()) return set;
+        child_set* const set = s->as_group();
+        if (set && set->takes_guests()) return set;
+        if (s->shields()) break;
     }
     return nullptr;
 }

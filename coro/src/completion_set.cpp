@@ -20,6 +20,10 @@ scope_node& completion_set::parent_scope(const member& m) const noexcept {
     return m.group ? m.group->scope() : loop_.root_scope();
 }
 
+void completion_set::require_home() const {
+    if (*home_ != &require_open_loop(what_)) throw_logic_error("a task was spawned into a set that belongs to another loop, or to one that is gone");
+}
+
 void completion_set::observe(any_task t) {
     if (!t.done()) require_awaitable_here(t.context());
     std::list<member> room = make_room(nullptr);
@@ -73,14 +77,21 @@ void completion_set::wake() noexcept {
 }
 
 bool completion_set::next_base::try_now() {
-    if (set_->reader_ && set_->reader_ != this)
-        throw busy_resource(std::string(set_->what_) + "::next: another task waits for the next one already");
-    return set_->first_ended_ || set_->members_.empty() || set_->expired_;
+    const completion_set* const s = set();
+    if (!s) return true; // `take` says so
+    if (s->reader_ && s->reader_ != this) throw busy_resource(std::string(what_) + "::next: another task waits for the next one already");
+    return s->first_ended_ || s->members_.empty() || s->expired_;
 }
 
 any_task completion_set::next_base::take_ended() {
-    if (!set_) throw closed_resource(std::string(what_) + "::next: it was destroyed meanwhile");
-    return set_->take_ended(*this);
+    if (!set()) throw closed_resource(std::string(what_) + "::next: it was destroyed meanwhile");
+    return set()->take_ended(*this);
+}
+
+bool completion_set::join_operation::try_now() const {
+    const completion_set* const s = *link_;
+    if (s && s->has(task())) throw_logic_error("close: this task is in the set, and would wait for itself");
+    return !s || s->running_ == 0;
 }
 
 any_task completion_set::take_ended(const next_base& reader) {
@@ -121,14 +132,13 @@ void completion_set::cancel_rest(std::string_view reason) noexcept {
 
 void completion_set::let_go() noexcept {
     let_go_ = true;
-    if (next_base* const r = std::exchange(reader_, nullptr)) {
-        r->set_ = nullptr;
-        if (!woken_) r->finish();
-    }
+    *link_ = nullptr;
+    next_base* const r = std::exchange(reader_, nullptr);
+    if (r && !woken_) r->finish();
     if (*home_) loop_.disarm(timer_);
     for (member& m : members_) {
-        if (m.owned || !m.task || m.task.done()) continue;
-        m.task.context().unwatch(m);
+        // A task that is just ending is done, and still has its watchers.
+        if (!m.owned && task_watchers::linked(m)) m.task.context().unwatch(m);
     }
     for (member* m = first_ended_; m; m = m->next_ended) m->task = {};
     if (running_ == 0) {

@@ -16,13 +16,17 @@ shutdown_signal::~shutdown_signal() {
 }
 
 void shutdown_signal::request(std::string_view reason) {
+    if (!requested_) tell(reason.empty() ? nullptr : std::make_shared<const std::string>(reason));
+}
+
+void shutdown_signal::tell(const detail::scope_node::reason_ptr& reason) noexcept {
     if (requested_) return;
     reason_ = reason;
     requested_ = true;
     while (detail::queued_operation* const w = waiters_.pop_front()) w->grant();
-    for (detail::shutdown_scope* s = scopes_.front(); s; s = scopes_.next(*s)) s->scope.cancel(reason_);
+    for (detail::shutdown_scope* s = scopes_.front(); s; s = scopes_.next(*s)) s->scope.cancel_scope_now(reason_);
     wake_drained();
-    for (shutdown_signal* child = children_.front(); child; child = children_.next(*child)) child->request(reason_);
+    for (shutdown_signal* child = children_.front(); child; child = children_.next(*child)) child->tell(reason_);
 }
 
 shutdown_hold shutdown_signal::hold() noexcept {
@@ -44,7 +48,7 @@ void shutdown_signal::wake_drained() noexcept {
 
 void shutdown_signal::enter(detail::shutdown_scope& s) {
     scopes_.push_back(s);
-    if (requested_) s.scope.cancel(reason_);
+    if (requested_) s.scope.cancel_scope_now(reason_);
 }
 
 shutdown_hold::~shutdown_hold() {

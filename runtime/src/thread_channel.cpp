@@ -6,9 +6,7 @@
 
 namespace eddy::detail {
 
-thread_link::thread_link() : remote_node(&run_wake), loop_(&this_loop()) {
-    mail_ = loop_->core().mail;
-}
+thread_link::thread_link() : remote_node(&run_wake), mail_(this_loop().core().mail) {}
 
 void thread_link::opened() noexcept {
     const std::lock_guard lock(mutex_);
@@ -26,6 +24,7 @@ void thread_link::pump_starts(any_task self) noexcept {
     ++core_of(self.context().loop()).external_work;
     pump_ = std::move(self);
     const std::lock_guard lock(mutex_);
+    loop_thread_ = std::this_thread::get_id();
     if (cancel_pump_) pump_.cancel("the last thread_receiver was closed");
 }
 
@@ -65,13 +64,13 @@ void thread_link::run_wake(remote_node& n) {
 }
 
 void thread_link::require_other_thread(const char* what) const {
-    const scheduler* const here = current().loop;
-    if (here && &core_of(const_cast<scheduler&>(*here)).owner == loop_)
+    if (std::this_thread::get_id() == loop_thread_)
         throw_logic_error((std::string(what) + ": it would block the loop's own thread; use the channel's end itself there").c_str());
 }
 
 void thread_link::throw_fate(const char* what) const {
     if (fate_ == fate::broken) throw broken_resource(std::string(what) + ": all receivers of the channel are closed");
+    if (fate_ == fate::failed) throw closed_resource(std::string(what) + ": the loop's side has failed, and told the loop's exception handler why");
     throw closed_resource(std::string(what) + ": the loop is shutting down");
 }
 

@@ -6,6 +6,7 @@
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -53,6 +54,24 @@ EDDY_TEST("as_completed yields handles in the order the tasks end, then nothing"
     CHECK(order == "1 2 3 ");
     const auto again = co_await stream.next();
     CHECK_FALSE(again.has_value());
+}
+
+EDDY_TEST("as_completed: a stream of handles that goes while its task is just ending") {
+    // The closure of the task owns the stream that watches it, and is destroyed when the task is done.
+    struct box {
+        std::optional<completion_stream<int>> stream;
+    };
+    auto owned = std::make_shared<box>();
+    box& inside = *owned;
+    auto h = spawn([owned = std::move(owned)]() -> task<int> {
+        co_await this_task::yield();
+        co_return owned ? 1 : 0;
+    });
+    std::vector<task_handle<int>> handles;
+    handles.push_back(h);
+    inside.stream.emplace(as_completed(std::move(handles)));
+    co_await h.join();
+    CHECK(h.result() == 1);
 }
 
 EDDY_TEST("A-01 three that are settled in one callback come in the order of settling", "[fifo]") {

@@ -3,12 +3,15 @@
 #include <eddy/sleep.hpp>
 #include <eddy/testing.hpp>
 
+#include <any>
 #include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "lib/words.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
@@ -148,6 +151,75 @@ EDDY_TEST("an error of the function closes the source and comes out of next; an 
         error = e.what();
     }
     CHECK(error == "source");
+}
+
+namespace {
+async_generator<int> with_bad_cleanup() {
+    std::exception_ptr why;
+    try {
+        for (int i = 0;; ++i) co_yield i;
+    } catch (...) {
+        why = std::current_exception();
+    }
+    co_await sleep_for(1ms);
+    throw std::runtime_error("cleanup");
+}
+} // namespace
+
+EDDY_TEST("of two failures the first is thrown, and the one of the source's cleanup is reported") {
+    words::reports reports;
+    auto g = transform(with_bad_cleanup(), [](int) -> int { throw std::runtime_error("function"); });
+    auto next = g.next();
+    std::string end = co_await words::ending(std::move(next));
+    CHECK(end == "function");
+    CHECK(reports.text().find("cleanup") != std::string::npos);
+    CHECK(reports.count() == 1);
+}
+
+EDDY_TEST("take gives its last value even if closing the source fails; that comes after it") {
+    auto g = take(with_bad_cleanup(), 1);
+    const auto v = co_await g.next();
+    CHECK(v == 0);
+    auto next = g.next();
+    std::string end = co_await words::ending(std::move(next));
+    CHECK(end == "cleanup");
+}
+
+EDDY_TEST("collect closes its source when a copy throws") {
+    struct refuses_copies {
+        refuses_copies() = default;
+        refuses_copies(const refuses_copies&) { throw std::runtime_error("copy"); }
+    };
+    std::string log;
+    auto cells_of = [](refuses_copies& r, std::string& out) -> async_generator<refuses_copies&> {
+        std::exception_ptr why;
+        try {
+            co_yield r;
+        } catch (...) {
+            why = std::current_exception();
+        }
+        co_await sleep_for(1ms);
+        out = "closed";
+        if (why) std::rethrow_exception(why);
+    };
+    refuses_copies one;
+    auto collecting = collect(cells_of(one, log));
+    std::string end = co_await words::ending(std::move(collecting));
+    CHECK(end == "copy");
+    CHECK(log == "closed");
+}
+
+EDDY_TEST("transform takes pointers to members, and hands over what could be made from anything") {
+    std::string log;
+    auto pairs = transform(count(log, 2), [](int i) { return std::pair(i, std::to_string(i)); });
+    auto texts = transform(std::move(pairs), &std::pair<int, std::string>::second);
+    const auto all = co_await collect(std::move(texts));
+    CHECK(all == std::vector<std::string>{"0", "1"});
+    auto anything = transform(count(log, 1), [](int i) { return std::any(std::to_string(i)); });
+    auto some = co_await anything.next();
+    REQUIRE(some.has_value());
+    CHECK(std::any_cast<std::string>(*some) == "0");
+    co_await anything.close();
 }
 
 EDDY_TEST("a cancellation reaches what the source waits for") {

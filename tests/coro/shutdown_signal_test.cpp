@@ -14,7 +14,7 @@ EDDY_TEST("shutdown_signal: a request wakes who waits, once, and keeps its first
     std::string log;
     auto a = spawn([&]() -> task<> {
         co_await stop.wait();
-        log += stop.reason() + ";";
+        log += std::string(stop.reason()) + ";";
     });
     co_await this_task::yield();
     CHECK_FALSE(stop.requested());
@@ -93,6 +93,17 @@ EDDY_TEST("shutdown_signal: a request reaches the signals below, not those above
     shutdown_signal late(root);
     CHECK(late.requested());
     CHECK(late.reason() == "term");
+}
+
+EDDY_TEST("shutdown_signal: a child whose parent went first stands alone") {
+    auto parent = std::make_unique<shutdown_signal>();
+    shutdown_signal child(*parent);
+    parent.reset();
+    auto busy = child.hold();
+    child.request("alone");
+    CHECK(child.reason() == "alone");
+    busy = {};
+    co_await child.drained();
 }
 
 EDDY_TEST("until_shutdown gives the value, or nothing if the request came first") {

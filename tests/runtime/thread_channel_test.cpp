@@ -4,9 +4,12 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "lib/words.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
@@ -218,6 +221,42 @@ TEST_CASE("thread ends: a loop that shuts down wakes the threads that wait") {
     b->join();
     CHECK(sender_end == "thread_sender::send: the loop is shutting down");
     CHECK(receiver_end == "thread_receiver::next: the loop is shutting down");
+}
+
+TEST_CASE("thread ends: the loop's thread is refused between two runs, too") {
+    event_loop loop;
+    std::optional<thread_sender<int>> out;
+    std::optional<receiver<int>> rx;
+    loop.run_until_complete([](auto& sends, auto& receives) -> task<> {
+        auto ch = channel<int>(0);
+        sends.emplace(std::move(ch.tx), 1);
+        receives.emplace(std::move(ch.rx));
+        co_await this_task::yield();
+        co_await this_task::yield();
+    }(out, rx));
+    CHECK(out->try_send(1));
+    CHECK_THROWS_AS(out->send(2), std::logic_error);
+}
+
+namespace {
+struct refuses_to_move {
+    refuses_to_move() = default;
+    refuses_to_move(refuses_to_move&& o) : moves(o.moves + 1) {
+        if (moves == 3) throw std::runtime_error("move");
+    }
+    int moves = 0;
+};
+} // namespace
+
+EDDY_TEST("thread_sender: where moving an item fails on the loop, its handler is told, and the threads") {
+    words::reports reports;
+    auto ch = channel<refuses_to_move>(4);
+    thread_sender<refuses_to_move> out(std::move(ch.tx), 4);
+    CHECK(out.try_send(refuses_to_move()));
+    co_await testing::settle();
+    for (int i = 0; i < 10 && reports.count() == 0; ++i) co_await this_task::yield();
+    CHECK(reports.text().find("move") != std::string::npos);
+    CHECK_THROWS_WITH(out.try_send(refuses_to_move()), "thread_sender::send: the loop's side has failed, and told the loop's exception handler why");
 }
 
 TEST_CASE("thread ends: after the loop is gone they say so") {

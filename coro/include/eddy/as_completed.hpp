@@ -3,8 +3,8 @@
 //     auto stream = as_completed(std::move(tasks));
 //     while (auto h = co_await stream.next()) use(h->result());
 //
-// Tasks are owned: they start now, as children of the group around the current task (else of the loop's root group), and
-// destroying the stream cancels those that are left; that group joins them. `co_await stream.close()` cancels and joins
+// Tasks are owned: they start now, as children of the task group around the current task (else of the loop's root group; a
+// race or gather is no such group, and a shield ends the search), and destroying the stream cancels those that are left; that group joins them. `co_await stream.close()` cancels and joins
 // them now. Handles are only observed. A member that failed is yielded like any other; its error appears when its result
 // is read, and goes to the exception handler if the handle is dropped unread. One may stop and go on with the same stream.
 #pragma once

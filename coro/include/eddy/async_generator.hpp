@@ -134,6 +134,13 @@ protected:
     bool orphaned_ = false; // its object was destroyed while it ran
 };
 
+/// A value on its way out of a variable: `co_yield std::move(v)` cannot be told from a temporary (trap T1).
+template <class T>
+struct handed_over {
+    explicit handed_over(T& v) noexcept : value(v) {}
+    T& value;
+};
+
 template <class T>
 class async_generator_promise final : public promise_result<T>, public generator_state {
     static_assert(std::is_reference_v<T> || alignof(T) <= alignof(std::max_align_t),
@@ -170,6 +177,13 @@ public:
                       "or a closure): give it a name and yield that, or give the type a constructor");
         check_scope(*this->context);
         this->slot.emplace(std::forward<U>(value));
+        return yield_awaiter(*this);
+    }
+    [[nodiscard]] yield_awaiter yield_value(handed_over<std::remove_reference_t<T>> v)
+        requires(!std::is_reference_v<T>)
+    {
+        check_scope(*this->context);
+        this->slot.emplace(std::move(v.value));
         return yield_awaiter(*this);
     }
     [[nodiscard]] yield_awaiter yield_value(T& value)

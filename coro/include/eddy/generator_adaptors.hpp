@@ -26,61 +26,70 @@ namespace eddy {
 
 namespace detail {
 
+/// The T of an async_generator<T> that is given away.
+template <class Source>
+struct source_value {};
+template <class T>
+struct source_value<async_generator<T>> {
+    using type = T;
+};
+template <class Source>
+using source_value_t = typename source_value<std::remove_cv_t<Source>>::type;
+
 /// What a function makes of an argument, awaited if it is to be.
 template <class R>
 struct settled {
     using type = R;
+};
+template <class R>
+struct settled<R&&> {
+    using type = std::remove_cv_t<R>;
 };
 template <awaitable_in_task R>
 struct settled<R> {
     using type = owned_await_t<R>;
 };
 template <class F, class T>
-using settled_t = typename settled<std::invoke_result_t<F&, T>>::type;
+using settled_t = typename settled<std::invoke_result_t<std::decay_t<F>&, T>>::type;
 template <class F, class T>
 using transformed_t = std::remove_cvref_t<settled_t<F, T>>;
 
 } // namespace detail
 
+/// An `async_generator` that is given away, as a temporary or with `std::move`.
+template <class Source>
+concept generator_source = !std::is_reference_v<Source> && requires { typename detail::source_value_t<Source>; };
+/// A function of a look at each value.
+template <class F, class Source>
+concept looks_at = std::invocable<std::decay_t<F>&, const detail::source_value_t<Source>&>;
+
 /// `fn(value)` for each value; values are moved into it.
-template <class T, class F>
-    requires std::invocable<F&, T>
-async_generator<detail::transformed_t<F, T>> transform(async_generator<T> source, F fn);
+template <generator_source Source, class F>
+    requires std::invocable<std::decay_t<F>&, detail::source_value_t<Source>>
+auto transform(Source&& source, F&& fn)
+    -> detail::hazard_t<async_generator<detail::transformed_t<F, detail::source_value_t<Source>>>, Source, F>;
 
 /// The values for which `keep(value)` is true; it gets a `const T&` (or the `T&` of an `async_generator<T&>`).
-template <class T, class F>
-    requires std::invocable<F&, const T&>
-async_generator<T> filter(async_generator<T> source, F keep);
+template <generator_source Source, looks_at<Source> F>
+auto filter(Source&& source, F&& keep) -> detail::hazard_t<async_generator<detail::source_value_t<Source>>, Source, F>;
 
 /// The values up to the first for which `keep(value)` is false; that one is dropped.
-template <class T, class F>
-    requires std::invocable<F&, const T&>
-async_generator<T> take_while(async_generator<T> source, F keep);
+template <generator_source Source, looks_at<Source> F>
+auto take_while(Source&& source, F&& keep) -> detail::hazard_t<async_generator<detail::source_value_t<Source>>, Source, F>;
 
 /// The first `n` values. The source is closed before the last of them is given (of an `async_generator<T&>`: when one more is
-/// asked for).
-template <class T>
-async_generator<T> take(async_generator<T> source, std::size_t n);
+/// asked for); what that throws comes after the value.
+template <generator_source Source>
+auto take(Source&& source, std::size_t n) -> detail::hazard_t<async_generator<detail::source_value_t<Source>>, Source>;
 
 /// Awaitable: all values that are left, in a vector (those of an `async_generator<T&>` copied). Cancelled, or if the source
 /// fails, they are lost; what the source holds is cleaned up by its own unwinding.
-template <class T>
-task<std::vector<std::remove_cvref_t<T>>> collect(async_generator<T> source);
+template <generator_source Source>
+auto collect(Source&& source) -> detail::hazard_t<task<std::vector<std::remove_cvref_t<detail::source_value_t<Source>>>>, Source>;
 
 // --- implementation
 
 namespace detail {
-
-/// A value on its way out of a variable. GCC 12 could be trusted with `std::move` here, but `co_yield` cannot tell (trap T1).
-template <class T>
-class handed_over {
-public:
-    explicit handed_over(T& v) noexcept : value_(v) {}
-    operator T&&() const noexcept { return std::move(value_); } // NOLINT: a conversion is what it is for
-
-private:
-    T& value_;
-};
 
 /// Awaits what a function returned, if it is to be awaited.
 template <class F, class A>
@@ -91,11 +100,18 @@ task<settled_t<F, A>> settle_call(F& fn, A&& argument) {
         co_return std::invoke(fn, std::forward<A>(argument));
 }
 
+/// Throws what an adaptor ended with: `why`, unless that only asked for the end; of two failures the second is reported.
+void end_adaptor(const std::exception_ptr& why, const std::exception_ptr& of_close);
+
 /// An adaptor is over: so is its source. What ended it goes on.
 template <class T>
-task<> end_source(async_generator<T>& source, std::exception_ptr why) {
-    co_await source.close();
-    if (why) std::rethrow_exception(why);
+task<> end_source(async_generator<T>& source, std::exception_ptr why, std::exception_ptr of_close = nullptr) {
+    try {
+        co_await source.close();
+    } catch (...) {
+        of_close = std::current_exception();
+    }
+    end_adaptor(why, of_close);
 }
 
 enum class verdict : std::uint8_t { give, drop, end };
@@ -104,6 +120,7 @@ enum class verdict : std::uint8_t { give, drop, end };
 template <class T, class Judge>
 async_generator<T> selected(async_generator<T> source, Judge judge, std::size_t most = std::numeric_limits<std::size_t>::max()) {
     std::exception_ptr why;
+    std::exception_ptr of_close;
     try {
         while (most > 0) {
             auto v = co_await source.next();
@@ -112,7 +129,13 @@ async_generator<T> selected(async_generator<T> source, Judge judge, std::size_t 
             if (about == verdict::end) break;
             if (about == verdict::drop) continue;
             // A reference points into the source's body, which therefore has to be there still.
-            if (--most == 0 && !std::is_reference_v<T>) co_await source.close();
+            if (--most == 0 && !std::is_reference_v<T>) {
+                try {
+                    co_await source.close();
+                } catch (...) {
+                    of_close = std::current_exception();
+                }
+            }
             if constexpr (std::is_reference_v<T>)
                 co_yield *v;
             else
@@ -121,52 +144,71 @@ async_generator<T> selected(async_generator<T> source, Judge judge, std::size_t 
     } catch (...) {
         why = std::current_exception();
     }
-    co_await end_source(source, why);
+    co_await end_source(source, why, of_close);
 }
 
-} // namespace detail
-
 template <class T, class F>
-    requires std::invocable<F&, T>
-async_generator<detail::transformed_t<F, T>> transform(async_generator<T> source, F fn) {
+async_generator<transformed_t<F, T>> transformed(async_generator<T> source, F fn) {
     std::exception_ptr why;
     try {
         while (auto v = co_await source.next()) {
-            detail::transformed_t<F, T> made = co_await detail::settle_call<F, T>(fn, static_cast<T&&>(*v));
-            co_yield detail::handed_over<detail::transformed_t<F, T>>(made);
+            transformed_t<F, T> made = co_await settle_call<F, T>(fn, static_cast<T&&>(*v));
+            co_yield handed_over<transformed_t<F, T>>(made);
         }
     } catch (...) {
         why = std::current_exception();
     }
-    co_await detail::end_source(source, why);
-}
-
-template <class T, class F>
-    requires std::invocable<F&, const T&>
-async_generator<T> filter(async_generator<T> source, F keep) {
-    return detail::selected<T>(std::move(source), [keep = std::move(keep)](const T& v) mutable -> task<detail::verdict> {
-        const bool kept = co_await detail::settle_call<F, const T&>(keep, v);
-        co_return kept ? detail::verdict::give : detail::verdict::drop;
-    });
-}
-template <class T, class F>
-    requires std::invocable<F&, const T&>
-async_generator<T> take_while(async_generator<T> source, F keep) {
-    return detail::selected<T>(std::move(source), [keep = std::move(keep)](const T& v) mutable -> task<detail::verdict> {
-        const bool kept = co_await detail::settle_call<F, const T&>(keep, v);
-        co_return kept ? detail::verdict::give : detail::verdict::end;
-    });
-}
-template <class T>
-async_generator<T> take(async_generator<T> source, std::size_t n) {
-    return detail::selected<T>(std::move(source), [](const T&) { return detail::verdict::give; }, n);
+    co_await end_source(source, why);
 }
 
 template <class T>
-task<std::vector<std::remove_cvref_t<T>>> collect(async_generator<T> source) {
+task<std::vector<std::remove_cvref_t<T>>> collected(async_generator<T> source) {
     std::vector<std::remove_cvref_t<T>> all;
-    while (auto v = co_await source.next()) all.push_back(static_cast<T&&>(*v));
+    std::exception_ptr why;
+    try {
+        while (auto v = co_await source.next()) all.push_back(static_cast<T&&>(*v));
+    } catch (...) {
+        why = std::current_exception();
+    }
+    if (why) co_await end_source(source, why);
     co_return all;
+}
+
+/// A judge that asks a predicate, and says `otherwise` where it does not hold.
+template <class T, class F>
+[[nodiscard]] auto judge_by(F keep, verdict otherwise) {
+    return [keep = std::move(keep), otherwise](const T& v) mutable -> task<verdict> {
+        const bool kept = co_await settle_call<F, const T&>(keep, v);
+        co_return kept ? verdict::give : otherwise;
+    };
+}
+
+} // namespace detail
+
+template <generator_source Source, class F>
+    requires std::invocable<std::decay_t<F>&, detail::source_value_t<Source>>
+auto transform(Source&& source, F&& fn)
+    -> detail::hazard_t<async_generator<detail::transformed_t<F, detail::source_value_t<Source>>>, Source, F> {
+    return detail::transformed<detail::source_value_t<Source>, std::decay_t<F>>(detail::move_out(source), std::forward<F>(fn));
+}
+template <generator_source Source, looks_at<Source> F>
+auto filter(Source&& source, F&& keep) -> detail::hazard_t<async_generator<detail::source_value_t<Source>>, Source, F> {
+    using value = detail::source_value_t<Source>;
+    return detail::selected<value>(detail::move_out(source), detail::judge_by<value, std::decay_t<F>>(std::forward<F>(keep), detail::verdict::drop));
+}
+template <generator_source Source, looks_at<Source> F>
+auto take_while(Source&& source, F&& keep) -> detail::hazard_t<async_generator<detail::source_value_t<Source>>, Source, F> {
+    using value = detail::source_value_t<Source>;
+    return detail::selected<value>(detail::move_out(source), detail::judge_by<value, std::decay_t<F>>(std::forward<F>(keep), detail::verdict::end));
+}
+template <generator_source Source>
+auto take(Source&& source, std::size_t n) -> detail::hazard_t<async_generator<detail::source_value_t<Source>>, Source> {
+    using value = detail::source_value_t<Source>;
+    return detail::selected<value>(detail::move_out(source), [](const value&) { return detail::verdict::give; }, n);
+}
+template <generator_source Source>
+auto collect(Source&& source) -> detail::hazard_t<task<std::vector<std::remove_cvref_t<detail::source_value_t<Source>>>>, Source> {
+    return detail::collected<detail::source_value_t<Source>>(detail::move_out(source));
 }
 
 } // namespace eddy

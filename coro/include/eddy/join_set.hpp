@@ -10,7 +10,8 @@
 // goes to the exception handler if the handle is dropped unread. A failure cancels nobody; where it should, use a
 // `task_group` and its `next_done`. What was handed out is forgotten: memory is that of the tasks in the set.
 //
-// A task is a child of the group around the task that spawns it (else of the loop's root group). Destroying the set cancels
+// A task is a child of the task group around the task that spawns it (else of the loop's root group): not of a race or gather
+// that it is a member of, and not of a group outside the shield that it is in. Destroying the set cancels
 // what is left, and that group joins it; `co_await set.close()` cancels and joins it now.
 #pragma once
 

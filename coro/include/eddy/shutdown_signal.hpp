@@ -80,10 +80,11 @@ public:
 
     /// Tells everybody, here and below: waiters become ready in order, scopes of `until_shutdown` are cancelled. The first
     /// reason stands; later requests do nothing.
+    /// Throws `std::bad_alloc`, and has told nobody then.
     void request(std::string_view reason = {});
     [[nodiscard]] bool requested() const noexcept { return requested_; }
     /// That of the request; empty before.
-    [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
+    [[nodiscard]] std::string_view reason() const noexcept { return reason_ ? std::string_view(*reason_) : std::string_view(); }
     /// Awaitable: until it is requested. Checkpoint; cancelled, nothing happened.
     detail::shutdown_wait wait() noexcept EDDY_LIFETIMEBOUND { return {*this, waiters_, false}; }
 
@@ -111,7 +112,8 @@ private:
     detail::wait_queue waiters_;
     detail::wait_queue drain_waiters_;
     shutdown_signal* parent_ = nullptr;
-    std::string reason_;
+    void tell(const detail::scope_node::reason_ptr& reason) noexcept;
+    detail::scope_node::reason_ptr reason_;
     std::size_t holders_ = 0;
     bool requested_ = false;
 };

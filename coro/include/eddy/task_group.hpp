@@ -123,6 +123,7 @@ private:
     void report_failed() noexcept;
     [[noreturn]] void throw_group(const std::vector<std::exception_ptr>& errors) const;
     [[nodiscard]] std::string_view kind() const noexcept override { return "task_group"; }
+    [[nodiscard]] bool takes_guests() const noexcept final { return true; }
     [[nodiscard]] std::vector<std::exception_ptr> take_errors();
 
     detail::task_context* first_failed_ = nullptr; // owned, in the order they ended

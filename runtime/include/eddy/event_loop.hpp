@@ -62,7 +62,7 @@ struct loop_stats {
     std::chrono::nanoseconds longest_step{0}; // debug mode only
     engine_kind engine = engine_kind::asio;
     histogram ready_length; // callbacks and task steps a tick
-    histogram tick_time;    // ns from the end of a poll to the next: what the loop cannot answer in
+    histogram tick_time;    // ns a tick, without its poll: how long a batch of steps keeps all others waiting
     histogram poll_time;    // ns a poll, waiting included: where an idle loop spends its time
 };
 

@@ -11,6 +11,8 @@
 // behind are cancelled and joined as `run` does, and those that outlive that are a failure. A body needs at least one
 // co_await or co_return. EDDY_TEST_REAL runs in real time under a watchdog, for tests with outside programs.
 //
+// A thread that some library starts once and keeps counts as left over by the test that was first to use it: start it before.
+//
 // EDDY_SHUFFLE_SEED in the environment permutes the order of ready tasks; tests that assert that order carry [fifo].
 // Works with Catch2 2.13 and 3.
 #pragma once

@@ -20,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include <eddy/channel.hpp>
@@ -48,7 +49,7 @@ public:
 
     // --- loop thread
     /// What the loop's side of the channel came to.
-    enum class fate : std::uint8_t { open, ended, broken, loop_closed };
+    enum class fate : std::uint8_t { open, ended, broken, failed, loop_closed };
     void pump_starts(any_task self) noexcept;
     void pump_ends(fate f) noexcept;
     /// Set when threads have done something.
@@ -56,7 +57,7 @@ public:
 
 protected:
     ~thread_link() = default;
-    /// Throws on the loop's own thread, which would wait for itself.
+    /// With the lock: throws on the loop's own thread, which would wait for itself.
     void require_other_thread(const char* what) const;
     /// Waits with the lock until `ready()`; false at the deadline.
     template <class Ready>
@@ -82,7 +83,7 @@ private:
     void post_wake() noexcept;
     std::condition_variable there_;
     std::shared_ptr<mailbox> mail_;
-    event_loop* loop_;
+    std::thread::id loop_thread_ = std::this_thread::get_id(); // with the lock; between runs the loop is nobody's
     std::shared_ptr<thread_link> self_; // while the wake is posted
     bool cancel_pump_ = false;
     any_task pump_; // loop thread only
@@ -139,7 +140,7 @@ public:
             static_cast<void>(wait(lock, until, possible));
         }
         if (items_.empty()) {
-            if (fate_ == fate::loop_closed) throw_fate("thread_receiver::next");
+            if (fate_ == fate::loop_closed || fate_ == fate::failed) throw_fate("thread_receiver::next");
             return std::nullopt;
         }
         std::optional<T> item = take();
@@ -211,7 +212,8 @@ public:
 
     /// Blocks while the buffer is full. Once it returns the item is on its way, and no error comes for it any more. Throws
     /// `broken_resource` when the last receiver is known to be closed, `closed_resource` when the loop shuts down or this end
-    /// was closed, and `std::logic_error` where it would block the loop's own thread. Throwing, `item` is untouched.
+    /// was closed, and `std::logic_error` where it would block the loop's own thread; `item` is untouched then. Items are moved
+    /// under a lock, so that moving a `T` must not use the same channel.
     template <class U = T>
     void send(U&& item) {
         static_cast<void>(end_.open("thread_sender").send(std::forward<U>(item), std::nullopt, true));
@@ -296,9 +298,14 @@ task<> pump_to_channel(std::shared_ptr<thread_buffer<T>> from, sender<T> to) {
         auto sending = to.send(std::move(*item));
         try {
             co_await sending;
+        } catch (const operation_cancelled&) {
+            throw;
         } catch (const broken_resource&) { // the threads get it
             life.fate = thread_link::fate::broken;
             co_return;
+        } catch (...) {
+            life.fate = thread_link::fate::failed;
+            throw;
         }
     }
     life.fate = thread_link::fate::ended;

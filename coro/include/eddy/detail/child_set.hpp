@@ -45,7 +45,8 @@ public:
     /// Children that have not ended.
     [[nodiscard]] std::size_t alive() const noexcept { return alive_ - guests_; }
     [[nodiscard]] bool all_ended() const noexcept { return alive_ == 0; }
-    /// The innermost set around a task; null for a free task outside all blocks, and for no task.
+    /// The group around a task that takes guests: the innermost one inside the innermost shield, or null. What gather and race
+    /// run is theirs only until they return, and what is started behind a shield is not for the group around that to cancel.
     [[nodiscard]] static child_set* around(task_context* t) noexcept;
     /// Tasks that somebody else owns, but that are joined with the children: their scope is below this set's.
     void guest_came() noexcept {
@@ -87,6 +88,7 @@ protected:
     virtual void child_ended(task_context& child) noexcept = 0;
 
 private:
+    [[nodiscard]] virtual bool takes_guests() const noexcept { return false; }
     void child_finished(task_context& child) noexcept final;
     void one_less() noexcept;
 

@@ -19,6 +19,8 @@ namespace eddy::detail {
 /// The members of a stream or set. Lives until that is gone and its tasks have ended.
 class completion_set {
 public:
+    /// Null from the moment that the owner is gone: operations may exist longer.
+    using link = std::shared_ptr<completion_set*>;
     completion_set(const char* what, std::optional<std::chrono::nanoseconds> timeout, std::source_location site);
     completion_set(const completion_set&) = delete;
     completion_set& operator=(const completion_set&) = delete;
@@ -27,6 +29,7 @@ public:
     template <class T>
     task_handle<T> start(task_state<T>* state, spawn_options options) {
         std::unique_ptr<task_state<T>> unstarted(state);
+        require_home();
         std::list<member> room = make_room(child_set::around(current().task));
         task_handle<T> h = launch(unstarted.release(), loop_, nullptr, parent_scope(room.front()), options);
         add(room, h);
@@ -47,43 +50,45 @@ public:
         bool begin() final { return try_now() || start(); }
         [[nodiscard]] bool try_now();
         bool start() noexcept {
-            set_->reader_ = this;
+            set()->reader_ = this;
             return false;
         }
         bool abort() noexcept final {
-            if (set_) set_->reader_ = nullptr;
+            if (set()) set()->reader_ = nullptr;
             return true;
         }
         [[nodiscard]] std::string_view waits_for() const noexcept override { return "the next of several tasks"; }
-        [[nodiscard]] bool awaits(const task_context& t) const noexcept override { return set_ && set_->has(t); }
+        [[nodiscard]] bool awaits(const task_context& t) const noexcept override { return set() && set()->has(t); }
 
     protected:
-        explicit next_base(completion_set& s) noexcept : set_(&s), what_(s.what_) {}
+        explicit next_base(completion_set& s) noexcept : link_(s.link_), what_(s.what_) {}
         next_base(next_base&&) noexcept = default;
         ~next_base() = default;
         [[nodiscard]] any_task take_ended();
 
     private:
         friend class completion_set;
-        completion_set* set_; // null once the stream has gone
+        [[nodiscard]] completion_set* set() const noexcept { return *link_; }
+        link link_;
         const char* what_;
     };
     class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] join_operation final : public leaf<join_operation> {
     public:
         static constexpr bool shielded = true;
-        explicit join_operation(completion_set& s) noexcept : set_(&s) {}
-        [[nodiscard]] bool try_now() const noexcept { return set_->running_ == 0; }
+        explicit join_operation(completion_set& s) noexcept : link_(s.link_) {}
+        [[nodiscard]] bool try_now() const;
         bool start() noexcept {
-            next_ = std::exchange(set_->joiners_, this);
+            next_ = std::exchange((*link_)->joiners_, this);
             return false;
         }
         bool abort() noexcept override { return false; }
         void take() const noexcept {}
         [[nodiscard]] std::string_view waits_for() const noexcept override { return "cancelled tasks"; }
+        [[nodiscard]] bool awaits(const task_context& t) const noexcept override { return *link_ && (*link_)->has(t); }
 
     private:
         friend class completion_set;
-        completion_set* set_;
+        link link_;
         join_operation* next_ = nullptr;
     };
 
@@ -104,6 +109,8 @@ private:
         completion_set& set;
     };
     ~completion_set() = default;
+    /// Throws unless this is the set's loop, and it takes new tasks.
+    void require_home() const;
     [[nodiscard]] std::list<member> make_room(child_set* group);
     void add(std::list<member>& room, any_task t) noexcept;
     [[nodiscard]] scope_node& parent_scope(const member& m) const noexcept;
@@ -115,6 +122,7 @@ private:
     const char* what_; // in messages
     scheduler& loop_;
     loop_link home_;
+    link link_ = std::make_shared<completion_set*>(this);
     std::source_location site_;
     std::optional<std::chrono::nanoseconds> timeout_;
     owned_timer timer_{*this};

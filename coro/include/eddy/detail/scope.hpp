@@ -37,6 +37,8 @@ public:
     /// A cancellation that leaves this scope ends here: the outermost cancelled scope wins (R5).
     [[nodiscard]] bool catches() const noexcept { return own_ && !inherited_; }
     [[nodiscard]] scope_node* parent() const noexcept { return parent_; }
+    /// Does it keep cancellations of the scopes around it out?
+    [[nodiscard]] bool shields() const noexcept { return shield_; }
     /// The children that this is the scope of, if it is a group's.
     [[nodiscard]] virtual child_set* as_group() noexcept { return nullptr; }
     [[nodiscard]] task_context* host() const noexcept { return host_; }
