@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -109,6 +110,20 @@ EDDY_TEST("the interface: names and files") {
     std::string text = co_await read_file(path);
     CHECK(text == "abc");
     co_await write_file(path, text);
+}
+
+EDDY_TEST("the interface: buffered writing, streams in memory, signals") {
+    auto ends = testing::memory_stream_pair({.fragment = 3});
+    buffered_writer w{ends.a};
+    co_await w.write("x"sv);
+    co_await w.flush();
+    std::array<std::byte, 4> buf;
+    std::size_t n = co_await ends.b.read_some(buf);
+    CHECK(n == 1);
+    signal_set sig{SIGUSR1};
+    ::raise(SIGUSR1);
+    int which = co_await sig.next();
+    CHECK(which == SIGUSR1);
 }
 
 EDDY_TEST("the interface: readiness of a descriptor of one's own") {

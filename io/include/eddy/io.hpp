@@ -8,5 +8,6 @@
 #include <eddy/readiness.hpp>
 #include <eddy/resolve.hpp>
 #include <eddy/serve.hpp>
+#include <eddy/signal_set.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/tcp.hpp>
