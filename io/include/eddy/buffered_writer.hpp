@@ -95,7 +95,7 @@ private:
 } // namespace detail
 
 /// Holds a reference to the stream, which must outlive it. Loop thread only; any number of tasks may write. Destroying it drops
-/// what has not been given to the stream: flush first. An error of the stream that no call has thrown by then goes to the
+/// what has not been given to the stream: flush first, also because a write that is in progress then still uses it. An error of the stream that no call has thrown by then goes to the
 /// loop's exception handler.
 template <async_write_stream Stream>
 class buffered_writer {

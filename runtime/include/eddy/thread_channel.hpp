@@ -286,42 +286,51 @@ private:
 };
 
 template <class T>
-task<> pump_to_channel(std::shared_ptr<thread_buffer<T>> from, sender<T> to) {
-    pumping life(*from, this_task::handle());
-    while (!from->all_sent()) {
-        from->changed.clear();
-        std::optional<T> item = from->take_sent();
+task<> move_sent(thread_buffer<T>& from, sender<T>& to) {
+    while (!from.all_sent()) {
+        from.changed.clear();
+        std::optional<T> item = from.take_sent();
         if (!item) {
-            if (!from->all_sent()) co_await from->changed.wait();
+            if (!from.all_sent()) co_await from.changed.wait();
             continue;
         }
         auto sending = to.send(std::move(*item));
-        try {
-            co_await sending;
-        } catch (const operation_cancelled&) {
-            throw;
-        } catch (const broken_resource&) { // the threads get it
-            life.fate = thread_link::fate::broken;
-            co_return;
-        } catch (...) {
-            life.fate = thread_link::fate::failed;
-            throw;
-        }
+        co_await sending;
     }
-    life.fate = thread_link::fate::ended;
 }
-
 template <class T>
-task<> pump_from_channel(receiver<T> from, std::shared_ptr<thread_buffer<T>> to) {
-    pumping life(*to, this_task::handle());
+task<> move_received(receiver<T>& from, thread_buffer<T>& to) {
     while (std::optional<T> item = co_await from.next()) {
         for (;;) {
-            to->changed.clear();
-            if (to->hand_over(*item)) break;
-            co_await to->changed.wait();
+            to.changed.clear();
+            if (to.hand_over(*item)) break;
+            co_await to.changed.wait();
         }
     }
-    life.fate = thread_link::fate::ended;
+}
+
+/// Moves items until there are no more; what came in the way is the threads' to know.
+inline task<> pump(thread_link& link, task<> moving) {
+    pumping life(link, this_task::handle());
+    try {
+        co_await std::move(moving);
+        life.fate = thread_link::fate::ended;
+    } catch (const operation_cancelled&) {
+        throw;
+    } catch (const broken_resource&) {
+        life.fate = thread_link::fate::broken;
+    } catch (...) {
+        life.fate = thread_link::fate::failed;
+        throw;
+    }
+}
+template <class T>
+task<> pump_to_channel(std::shared_ptr<thread_buffer<T>> from, sender<T> to) {
+    co_await pump(*from, move_sent(*from, to));
+}
+template <class T>
+task<> pump_from_channel(receiver<T> from, std::shared_ptr<thread_buffer<T>> to) {
+    co_await pump(*to, move_received(from, *to));
 }
 
 } // namespace detail
