@@ -13,6 +13,7 @@
 // `run_options::handle_signals` is false.
 #pragma once
 
+#include <csignal> // the names of the signals
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
