@@ -90,7 +90,7 @@ any_task completion_set::next_base::take_ended() {
 
 bool completion_set::join_operation::try_now() const {
     const completion_set* const s = *link_;
-    if (s && s->has(task())) throw_logic_error("close: this task is in the set, and would wait for itself");
+    if (s && s->owns(task())) throw_logic_error("close: this task is in the set, and would wait for itself");
     return !s || s->running_ == 0;
 }
 
@@ -113,6 +113,13 @@ any_task completion_set::take_ended(const next_base& reader) {
 bool completion_set::has(const task_context& t) const noexcept {
     for (const member& m : members_) {
         if (m.task && &m.task.context() == &t) return true;
+    }
+    return false;
+}
+
+bool completion_set::owns(const task_context& t) const noexcept {
+    for (const member& m : members_) {
+        if (m.owned && m.task && &m.task.context() == &t) return true;
     }
     return false;
 }

@@ -68,6 +68,7 @@ void write_buffer::stopped() noexcept {
 }
 
 void write_buffer::wake() noexcept {
+    if (error_ && (!for_room_.empty() || !for_empty_.empty())) error_seen_ = true; // they will throw it
     if (!full_ || error_) {
         while (queued_operation* const w = for_room_.pop_front()) w->grant();
     }
@@ -85,8 +86,7 @@ void write_buffer::throw_error() {
 void write_buffer::let_go() noexcept {
     gone_ = true;
     report_unseen();
-    if (for_room_.empty() && for_empty_.empty()) return;
-    error_ = std::make_exception_ptr(closed_resource("buffered_writer: it was destroyed meanwhile"));
+    error_ = std::make_exception_ptr(closed_resource("buffered_writer: it was destroyed meanwhile")); // also for a wait that is about to begin
     wake();
 }
 

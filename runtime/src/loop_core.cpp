@@ -174,7 +174,7 @@ bool loop_core::found_by_spinning(std::optional<loop_clock::time_point> until) {
     loop_clock::time_point t;
     do {
         io->poll(engine::at_once);
-        if (!ready_.empty() || !mail->empty()) return true;
+        if (!ready_.empty() || !mail->empty() || signal_pending()) return true; // the poll has taken the wake-up
         t = now();
         if (until && *until <= t) return true;
     } while (t < end);

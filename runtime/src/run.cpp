@@ -40,7 +40,7 @@ void require_no_loop() {
 class runner::termination_watch final : public detail::signal_listener {
 public:
     explicit termination_watch(loop_core& core)
-        : signal_listener(detail::acquire_signal_slot(core.mail->write_descriptor(), true)), core_(core) {
+        : signal_listener(core.mail, true), core_(core) {
         detail::watch_signal(slot(), SIGINT);
         detail::watch_signal(slot(), SIGTERM);
         core.signal_listeners.push_back(*this);
@@ -118,10 +118,13 @@ void runner::drive(detail::task_context& main) {
 // Between runs the previous dispositions are back, unless shutting down has begun.
 void runner::settle_watch() noexcept {
     if (!watch_) return;
-    if (last_run_ || grace_end_)
+    if (last_run_ || grace_end_) {
         watch_->on_signal = {};
-    else
+    } else {
+        const int unseen = watch_->take_signal(); // came in the tick in which main ended
         watch_.reset();
+        if (unseen != 0) ::raise(unseen); // for whoever handles it between two runs
+    }
 }
 
 void runner::check_signal(const detail::task_context& main) const {

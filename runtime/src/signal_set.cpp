@@ -23,11 +23,10 @@ public:
 
 private:
     signal_watch(signal_set& s, loop_core& core)
-        : signal_listener(acquire_signal_slot(core.mail->write_descriptor(), false)), home_(core.link()), mail_(core.mail), set_(s) {
+        : signal_listener(core.mail, false), home_(core.link()), set_(s) {
         core.signal_listeners.push_back(*this);
     }
     loop_link home_;
-    std::shared_ptr<mailbox> mail_; // whose descriptor the signal handler writes to
     signal_set& set_;
 };
 
@@ -48,6 +47,12 @@ namespace {
 }
 [[nodiscard]] std::uint64_t bit(int n) noexcept {
     return std::uint64_t(1) << n;
+}
+[[nodiscard]] int take_lowest(std::uint64_t& pending) noexcept {
+    if (pending == 0) return 0;
+    const int n = std::countr_zero(pending);
+    pending &= pending - 1;
+    return n;
 }
 
 } // namespace
@@ -75,12 +80,10 @@ bool signal_set::contains(int signal) const noexcept {
     return could_be(signal) && (watch_->slot().wanted.load() & bit(signal)) != 0;
 }
 
+// Who waits comes first, also before somebody who asks in the tick in which the signal came.
 int signal_set::take() noexcept {
-    pending_ |= watch_->take();
-    if (pending_ == 0) return 0;
-    const int n = std::countr_zero(pending_);
-    pending_ &= pending_ - 1;
-    return n;
+    came();
+    return take_lowest(pending_);
 }
 std::optional<int> signal_set::try_next() noexcept {
     const int n = take();
@@ -90,7 +93,7 @@ std::optional<int> signal_set::try_next() noexcept {
 void signal_set::came() noexcept {
     pending_ |= watch_->take();
     while (auto* const w = static_cast<detail::signal_next*>(waiters_.front())) {
-        const int n = take();
+        const int n = take_lowest(pending_);
         if (n == 0) return;
         waiters_.erase(*w);
         w->signal_ = n;

@@ -3,7 +3,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <utility>
 
+#include <eddy/detail/mailbox.hpp>
 #include <eddy/detail/ready_list.hpp>
 
 namespace eddy::detail {
@@ -31,7 +34,9 @@ void release_signal_slot(signal_slot& s) noexcept;
 /// Who is told, on the loop's thread, that a slot has something pending.
 class signal_listener {
 public:
-    explicit signal_listener(signal_slot& s) noexcept : slot_(s) {}
+    /// `mail`: of the loop that the slot wakes; its descriptor must be there as long as a handler may write to it.
+    signal_listener(std::shared_ptr<mailbox> mail, bool second_kills)
+        : mail_(std::move(mail)), slot_(acquire_signal_slot(mail_->write_descriptor(), second_kills)) {}
     signal_listener(const signal_listener&) = delete;
     signal_listener& operator=(const signal_listener&) = delete;
     virtual void came() = 0;
@@ -46,6 +51,7 @@ protected:
     ~signal_listener() { release_signal_slot(slot_); }
 
 private:
+    std::shared_ptr<mailbox> mail_;
     signal_slot& slot_;
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -11,6 +12,7 @@
 #include <eddy/errors.hpp>
 #include <eddy/event.hpp>
 #include <eddy/mutex.hpp>
+#include <eddy/outcome.hpp>
 #include <eddy/this_task.hpp>
 
 namespace eddy::testing {
@@ -24,18 +26,22 @@ struct memory_pipe {
     bool broken = false;  // a cancelled write left half a message in it
     bool reading = false;
     mutex writers;        // in order, one at a time
-    event changed;        // for the one who reads and the one who writes
+    event readable;       // cleared by the one who reads, before it looks
+    event writable;       // cleared by the one who writes: each has its own, as a wait may begin a tick later (R12)
 
     [[nodiscard]] std::size_t size() const noexcept { return bytes.size() - read; }
     void take(std::byte* to, std::size_t n) noexcept {
+        if (n == 0) return;
         std::memcpy(to, bytes.data() + read, n);
         read += n;
-        if (read < bytes.size()) return;
-        bytes.clear();
+        if (read < bytes.size() / 2) return;
+        bytes.erase(0, read);
         read = 0;
     }
-    // Both look again: whoever waits has to clear the flag before it looks.
-    void tell() noexcept { changed.set(); }
+    void tell() noexcept {
+        readable.set();
+        writable.set();
+    }
 };
 
 struct memory_connection {
@@ -91,21 +97,15 @@ std::size_t writable(memory_connection& c, int side) {
     return c.options.capacity - std::min(c.options.capacity, out.size());
 }
 
-/// A write that is left half-way leaves half a message.
-class torn_write_mark {
-public:
-    torn_write_mark(memory_pipe& out, const std::size_t& written, std::size_t all) noexcept : out_(out), written_(written), all_(all) {}
-    torn_write_mark(const torn_write_mark&) = delete;
-    torn_write_mark& operator=(const torn_write_mark&) = delete;
-    ~torn_write_mark() {
-        if (written_ > 0 && written_ < all_) out_.broken = true;
-    }
-
-private:
-    memory_pipe& out_;
-    const std::size_t& written_;
-    std::size_t all_;
-};
+/// Until there may be room. A write that is cancelled half-way leaves half a message.
+task<> wait_for_room(memory_pipe& out, std::size_t written) {
+    const eddy::detail::task_context& self = co_await eddy::detail::this_context();
+    auto waiting = out.writable.wait();
+    const outcome<> waited = co_await as_result(waiting);
+    if (!waited.cancelled()) co_return;
+    if (written > 0) out.broken = true;
+    throw operation_cancelled(self.scope().effective_reason(), written);
+}
 
 } // namespace
 } // namespace detail_kit
@@ -139,14 +139,14 @@ task<std::size_t> memory_stream::read_some(std::span<std::byte> buffer) {
     co_await this_task::checkpoint();
     const detail_kit::reading_mark mark(in.reading);
     for (;;) {
-        in.changed.clear();
+        in.readable.clear();
         const std::size_t n = std::min(detail_kit::readable(*c, side), buffer.size());
         if (n > 0 || in.ended || buffer.empty()) {
             in.take(buffer.data(), n);
             if (n > 0) in.tell();
             co_return n;
         }
-        co_await in.changed.wait();
+        co_await in.readable.wait();
     }
 }
 
@@ -156,15 +156,14 @@ task<> memory_stream::write(std::span<const std::byte> bytes) {
     memory_pipe& out = c->from(side);
     const mutex_guard turn = co_await out.writers.lock();
     std::size_t written = 0;
-    const detail_kit::torn_write_mark mark(out, written, bytes.size());
     for (;;) {
-        out.changed.clear();
+        out.writable.clear();
         const std::size_t n = std::min(detail_kit::writable(*c, side), bytes.size() - written);
         out.bytes.append(reinterpret_cast<const char*>(bytes.data()) + written, n);
         written += n;
         if (n > 0) out.tell();
         if (written == bytes.size()) co_return;
-        if (n == 0) co_await out.changed.wait();
+        if (n == 0) co_await detail_kit::wait_for_room(out, written);
     }
 }
 task<> memory_stream::write(std::string_view text) {
@@ -204,6 +203,7 @@ bool memory_stream::is_open() const noexcept {
 }
 
 memory_streams memory_stream_pair(memory_stream_options options) {
+    if (options.fragment == 0 || options.capacity == 0) throw std::invalid_argument("memory_stream_pair: a fragment and the capacity have at least one byte");
     const auto c = std::make_shared<memory_connection>(options);
     return {memory_stream(c, 0), memory_stream(c, 1)};
 }

@@ -64,7 +64,8 @@ void thread_link::run_wake(remote_node& n) {
 }
 
 void thread_link::require_other_thread(const char* what) const {
-    if (std::this_thread::get_id() == loop_thread_)
+    scheduler* const here = current().loop; // between its runs a loop is nobody's, and its thread is known by number only
+    if (here ? core_of(*here).mail == mail_ : std::this_thread::get_id() == loop_thread_)
         throw_logic_error((std::string(what) + ": it would block the loop's own thread; use the channel's end itself there").c_str());
 }
 

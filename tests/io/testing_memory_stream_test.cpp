@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -74,13 +75,35 @@ EDDY_TEST("memory_stream: cancelled, a read has lost nothing, and a write half-w
     auto read = spawn([&]() -> task<> { static_cast<void>(co_await read_part(ends.b)); });
     co_await testing::settle();
     co_await read.cancel_and_join();
-    auto write = spawn([&]() -> task<> { co_await ends.a.write("0123456789"sv); });
+    std::size_t partial = 0;
+    auto write = spawn([&]() -> task<> {
+        try {
+            co_await ends.a.write("0123456789"sv);
+        } catch (const operation_cancelled& c) {
+            partial = c.partial();
+            throw;
+        }
+    });
     co_await testing::settle();
     co_await write.cancel_and_join();
+    CHECK(write.cancelled());
     std::string got = co_await read_part(ends.b);
     CHECK(got == "0123");
+    CHECK(partial == 4);
     std::string later = co_await words::ending(ends.a.write("x"sv));
     CHECK(later == "write to a memory_stream: an earlier write was cancelled half-way");
+}
+
+EDDY_TEST("memory_stream: no wake-up is lost where the budget defers a wait") {
+    auto ends = testing::memory_stream_pair({.fragment = 1, .capacity = 128});
+    auto writing = spawn([&]() -> task<> {
+        const std::string text(600, 'x');
+        co_await ends.a.write(text);
+    });
+    std::array<std::byte, 16> buffer;
+    for (std::size_t left = 600; left > 0;) left -= co_await ends.b.read_some(buffer);
+    co_await writing;
+    CHECK_THROWS_AS(testing::memory_stream_pair({.fragment = 0}), std::invalid_argument);
 }
 
 EDDY_TEST("memory_stream: what was sent is read before the error; a close ends what waits on either side") {

@@ -132,6 +132,8 @@ async_generator<T> selected(async_generator<T> source, Judge judge, std::size_t 
             if (--most == 0 && !std::is_reference_v<T>) {
                 try {
                     co_await source.close();
+                } catch (const operation_cancelled&) { // belongs to a scope that is here now (R5)
+                    throw;
                 } catch (...) {
                     of_close = std::current_exception();
                 }

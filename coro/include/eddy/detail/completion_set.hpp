@@ -39,6 +39,7 @@ public:
     void observe(any_task t);
 
     [[nodiscard]] bool has(const task_context& t) const noexcept;
+    [[nodiscard]] bool owns(const task_context& t) const noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return members_.size(); } // not handed out
     [[nodiscard]] std::size_t running() const noexcept { return running_; }     // of those that are our own
     [[nodiscard]] std::source_location site() const noexcept { return site_; }
