@@ -183,13 +183,15 @@ EDDY_TEST("join_set: a set that goes while the budget defers its reader still en
     set->spawn(give(1h, 1));
     event ready;
     ready.set();
+    bool began = false;
     std::string end;
     auto reader = spawn([&]() -> task<> {
         for (int i = 0; i < 128; ++i) co_await ready.wait(); // the budget of a step
+        began = true;
         auto next = set->next();
         end = co_await words::ending(std::move(next));
     });
-    co_await this_task::yield();
+    while (!began) co_await this_task::yield();
     set.reset();
     co_await reader;
     CHECK(end == "join_set::next: it was destroyed meanwhile");
