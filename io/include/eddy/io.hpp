@@ -8,6 +8,5 @@
 #include <eddy/readiness.hpp>
 #include <eddy/resolve.hpp>
 #include <eddy/serve.hpp>
-#include <eddy/signal_set.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/tcp.hpp>

@@ -12,6 +12,7 @@
 #include <eddy/offload.hpp>
 #include <eddy/retry.hpp>
 #include <eddy/run.hpp>
+#include <eddy/signal_set.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/stop_token.hpp>
 #include <eddy/thread_channel.hpp>
