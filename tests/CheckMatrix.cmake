@@ -29,6 +29,9 @@ set(elsewhere
   read_to_end=tests/io/buffered_reader_test.cpp
   read_until=tests/io/cancel_rigs.cpp
   read_some=tests/io/cancel_rigs.cpp
+  communicate=tests/io/process_test.cpp
+  run_process=tests/io/process_test.cpp
+  stop=tests/io/process_test.cpp
   serve=tests/io/serve_test.cpp
   join=tests/io/serve_test.cpp
   shutdown=tests/io/serve_test.cpp
@@ -46,7 +49,7 @@ set(elsewhere
   advance=tests/runtime/testing_test.cpp
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
-set(parts operator fill pass end_within wait_until handle run_server run_task offload_limited head post put patch del)
+set(parts stop_within operator fill pass end_within wait_until handle run_server run_task offload_limited head post put patch del)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
   "${SOURCE_DIR}/io/http/include/*.hpp")

@@ -18,9 +18,9 @@
 namespace eddy::detail {
 namespace {
 
-constexpr std::size_t granule = 64;
+[[maybe_unused]] constexpr std::size_t granule = 64; // no frame is kept under a sanitizer
 constexpr std::size_t classes = 33;       // frames up to 2 KiB are recycled
-constexpr std::size_t kept_bytes = 1 << 20; // of each size class and thread
+[[maybe_unused]] constexpr std::size_t kept_bytes = 1 << 20; // of each size class and thread
 
 struct free_block {
     free_block* next;

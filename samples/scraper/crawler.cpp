@@ -92,9 +92,9 @@ void crawler::interrupt() {
     for (eddy::cancel_scope* shield : running_) shield->reschedule(deadline);
 }
 
-void crawler::admit(const url& address, bool given, std::vector<std::string> via) {
+void crawler::admit(const url& address, bool given, std::size_t redirects) {
     ++numbers_.unfinished;
-    pages_->spawn(visit(page{.address = address, .given = given, .via = std::move(via)}), {.name = address.text});
+    pages_->spawn(visit(page{.address = address, .given = given, .redirects = redirects}), {.name = address.text});
 }
 
 eddy::task<> crawler::visit(page p) {
@@ -189,18 +189,27 @@ void crawler::follow_redirect(const page& p, page_record& record) {
         return;
     }
     record.location = target->text;
-    std::vector<std::string> via = p.via;
-    via.push_back(p.address.text);
-    if (std::find(via.begin(), via.end(), target->text) != via.end()) {
+    redirects_.insert_or_assign(p.address.text, target->text);
+    if (leads_back(p.address.text)) {
         record.error = failure{"redirect loop", "leads back to " + target->text};
-    } else if (via.size() > redirect_limit) {
+    } else if (p.redirects >= redirect_limit) {
         record.error = failure{"too many redirects", fmt::format("redirects on, after {} redirects", redirect_limit)};
     } else {
-        go_on_at(p, *target, std::move(via));
+        go_on_at(p, *target);
     }
 }
 
-void crawler::go_on_at(const page& p, const url& target, std::vector<std::string> via) {
+// Pages of a loop may have been found one by one, elsewhere: the one that comes last closes it.
+bool crawler::leads_back(const std::string& from) const {
+    auto at = redirects_.find(from);
+    for (std::size_t steps = 0; at != redirects_.end() && steps < redirects_.size(); ++steps) {
+        if (at->second == from) return true;
+        at = redirects_.find(at->second);
+    }
+    return false;
+}
+
+void crawler::go_on_at(const page& p, const url& target) {
     if (interrupted_) return;
     if (p.given) start_hosts_.insert(target.host); // "example.org" often leads to "www.example.org"
     if (options_.same_host && !start_hosts_.contains(target.host)) {
@@ -209,7 +218,7 @@ void crawler::go_on_at(const page& p, const url& target, std::vector<std::string
     }
     for (const frontier::found& f : frontier_.links(p.address, std::vector<url>(1, target), true)) {
         const bool is_target = f.address.text == target.text; // not a page that has come nearer
-        admit(f.address, p.given && is_target, is_target ? via : std::vector<std::string>());
+        admit(f.address, p.given && is_target, is_target ? p.redirects + 1 : 0);
     }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -46,8 +47,8 @@ public:
 private:
     struct page {
         url address;
-        bool given = false;             // on the command line, or where that redirects to
-        std::vector<std::string> via{}; // the redirects that led here
+        bool given = false;        // on the command line, or where that redirects to
+        std::size_t redirects = 0; // that led here, one to the next
         int tries = 0;
         bool done = false;
     };
@@ -55,7 +56,7 @@ private:
     class visit_mark;
     class running_mark;
 
-    void admit(const url& address, bool given, std::vector<std::string> via = {});
+    void admit(const url& address, bool given, std::size_t redirects = 0);
     [[nodiscard]] eddy::task<> visit(page p);
     // These two: how long to wait before a further try, or nothing if the page is done.
     [[nodiscard]] eddy::task<std::optional<delay>> try_once(page& p);
@@ -63,7 +64,8 @@ private:
     [[nodiscard]] eddy::task<> finish(page& p, fetch_result& got);
     void follow_links(const page& p, const page_content& content);
     void follow_redirect(const page& p, page_record& record);
-    void go_on_at(const page& p, const url& target, std::vector<std::string> via);
+    void go_on_at(const page& p, const url& target);
+    [[nodiscard]] bool leads_back(const std::string& from) const;
     void tell_failure(const page& p, std::string_view why);
     void interrupt();
 
@@ -78,6 +80,7 @@ private:
     backoff backoff_;
     frontier frontier_;
     std::set<std::string> start_hosts_;
+    std::map<std::string, std::string> redirects_; // from where to where
     std::set<eddy::cancel_scope*> running_; // the shields of the pages that are being fetched
     eddy::task_group* pages_ = nullptr;
     eddy::event all_done_;

@@ -101,6 +101,26 @@ class writes_to_full_buffer final : public writes_buffered {
 class flushes final : public writes_buffered {
     task<> await_it() override { co_await w_->flush(); }
 };
+class of_a_pipe : public subject {
+protected:
+    pipe_pair ends_ = make_pipe();
+};
+class reads_pipe final : public of_a_pipe {
+    std::array<std::byte, 16> buffer_{};
+    task<> await_it() override { static_cast<void>(co_await ends_.reader.read_some(buffer_)); }
+    void complete() override { static_cast<void>(::write(ends_.writer.native_handle(), "x", 1)); }
+};
+class waits_for_process final : public subject {
+    process cat_;
+    task<> prepare() override { cat_ = co_await process::spawn(command("cat").stdin_pipe()); }
+    task<> await_it() override { static_cast<void>(co_await cat_.wait()); }
+    void complete() override { cat_.stdin_stream().abort(); }
+
+public:
+    ~waits_for_process() override {
+        cat_.detach(); // its stdin is closed with it
+    }
+};
 class waits_until_readable final : public subject {
     std::array<int, 2> ends_{-1, -1};
     task<> prepare() override {
@@ -131,6 +151,8 @@ const std::vector<matrix::row>& rows() {
         of<closes_memory>("checkpoint_operation", "memory_stream::close", {.waits = false, .again = false}), // R13
         of<writes_to_full_buffer>("write_room", "buffered_writer::write", {.at_once = false}),
         of<flushes>("write_room", "buffered_writer::flush", {.at_once = false}),
+        of<reads_pipe>("read_operation", "readable_pipe::read_some", by_the_kernel),
+        of<waits_for_process>("process_wait", "process::wait", by_the_kernel),
         of<waits_until_readable>("readiness_operation", "wait_readable", by_the_kernel),
     };
     return all;

@@ -289,6 +289,21 @@ EDDY_TEST("a given address that redirects stands for where it leads") {
     co_await w.stop();
 }
 
+EDDY_TEST("a redirect loop is one, whichever of its pages were found first") {
+    for (const std::string first : {"/a", "/b", "/c"}) {
+        web w;
+        w.pages["/a"] = site_page{.status = 302, .location = "/b"};
+        w.pages["/b"] = site_page{.status = 302, .location = "/c"};
+        w.pages["/c"] = site_page{.status = 302, .location = "/a"};
+        co_await w.start();
+        std::vector<std::string> start{w.url(first), w.url("/b"), w.url("/c")};
+        const result r = co_await crawl(quick(), std::move(start));
+        CHECK(r.numbers.errors == std::map<std::string, std::size_t>{{"redirect loop", 1}});
+        CHECK(r.numbers.by_status == std::map<int, std::size_t>{{302, 3}});
+        co_await w.stop();
+    }
+}
+
 EDDY_TEST("a host that refuses does not keep the others from being fetched") {
     web w;
     w.pages["/"] = page("1");
