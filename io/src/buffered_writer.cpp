@@ -1,79 +1,103 @@
 #include <eddy/buffered_writer.hpp>
 
 #include <stdexcept>
+#include <string>
 
 #include <eddy/errors.hpp>
 
 namespace eddy::detail {
 
+namespace {
+
+// Whoever builds a message may find no memory for it: an error without one is better than none.
+template <class E>
+std::exception_ptr made(const char* text) noexcept {
+    try {
+        return std::make_exception_ptr(E(std::string("buffered_writer: ") + text));
+    } catch (...) {
+        return std::current_exception();
+    }
+}
+
+// Of a stream that was closed there is nothing to say: what was not flushed is dropped.
+void report(const std::exception_ptr& error) noexcept {
+    try {
+        std::rethrow_exception(error);
+    } catch (const closed_resource&) {
+        return;
+    } catch (...) {
+        if (scheduler* const loop = current().loop)
+            loop->report({.message = "a buffered_writer was destroyed and its error not seen", .exception = error});
+    }
+}
+
+} // namespace
+
+void write_buffer::failed(std::exception_ptr error) noexcept {
+    sending_.clear();
+    if (closed_) return report(error);
+    error_ = std::move(error);
+    waiting_.clear();
+    wake();
+}
+
 write_buffer::write_buffer(const buffered_writer_options& o) : options_(o) {
     if (o.low >= o.high) throw std::invalid_argument("buffered_writer: the low mark has to be below the high one");
 }
 
-write_room write_buffer::room() noexcept {
-    return write_room(*this, for_room_, false);
+buffer_wait write_buffer::until(condition c) noexcept {
+    return {*this, c == condition::room ? for_room_ : c == condition::sent ? for_sent_ : for_idle_, c};
 }
-write_room write_buffer::empty() noexcept {
-    return write_room(*this, for_empty_, true);
+
+bool write_buffer::holds(condition c, std::uint64_t until) const noexcept {
+    switch (c) {
+    case condition::room: return error_ || !full_;
+    case condition::sent: return error_ || sent_ >= until;
+    case condition::idle: return !has_sender_;
+    }
+    return true;
 }
 
 void write_buffer::append(std::span<const std::byte> bytes) {
     waiting_.insert(waiting_.end(), bytes.begin(), bytes.end());
+    taken_ += bytes.size();
     full_ = full_ || size() >= options_.high;
 }
 
 std::span<const std::byte> write_buffer::next() noexcept {
-    if (gone_ || error_) return {};
+    if (closed_ || error_) return {};
     sending_.clear();
     sending_.swap(waiting_);
     return sending_;
 }
 
 void write_buffer::sent() noexcept {
+    sent_ += sending_.size();
     sending_.clear();
     if (size() <= options_.low) full_ = false;
     wake();
 }
 
-void write_buffer::failed(std::exception_ptr error) noexcept {
-    error_ = std::move(error);
-    sending_.clear();
-    waiting_.clear();
-    if (gone_)
-        report_unseen();
-    else
-        wake();
-}
-
-// Of a stream that was closed after its writer there is nothing to say: what was not flushed is dropped.
-void write_buffer::report_unseen() noexcept {
-    if (!error_ || error_seen_) return;
-    error_seen_ = true;
-    try {
-        std::rethrow_exception(error_);
-    } catch (const closed_resource&) {
-        return;
-    } catch (...) {
-        if (scheduler* const loop = current().loop)
-            loop->report({.message = "a buffered_writer was destroyed and its error not seen", .exception = error_});
-    }
-}
-
 // Cancelled, it may have left half of what it sent: nothing can follow that.
 void write_buffer::stopped() noexcept {
     has_sender_ = false;
-    if (sending_.empty() || error_) return;
-    error_seen_ = true; // who cancelled it need not hear of it
-    failed(std::make_exception_ptr(broken_resource("buffered_writer: the task that sends was cancelled")));
+    sending_scope_ = nullptr;
+    if (!sending_.empty() && !error_) {
+        error_seen_ = true; // who cancelled it need not hear of it
+        failed(made<broken_resource>("the task that sends was cancelled"));
+    }
+    while (queued_operation* const w = for_idle_.pop_front()) w->grant();
 }
 
 void write_buffer::wake() noexcept {
-    if (error_ && (!for_room_.empty() || !for_empty_.empty())) error_seen_ = true; // they will throw it
+    if (error_ && (!for_room_.empty() || !for_sent_.empty())) error_seen_ = true; // they will throw it
     if (!full_ || error_) {
         while (queued_operation* const w = for_room_.pop_front()) w->grant();
     }
-    if (size() == 0 || error_) {
-        while (queued_operation* const w = for_empty_.pop_front()) w->grant();
+    while (auto* const w = static_cast<buffer_wait*>(for_sent_.front())) {
+        if (!holds(condition::sent, w->until_)) break;
+        for_sent_.erase(*w);
+        w->grant();
     }
 }
 
@@ -83,10 +107,12 @@ void write_buffer::throw_error() {
     std::rethrow_exception(error_);
 }
 
-void write_buffer::let_go() noexcept {
-    gone_ = true;
-    report_unseen();
-    error_ = std::make_exception_ptr(closed_resource("buffered_writer: it was destroyed meanwhile")); // also for a wait that is about to begin
+void write_buffer::close(const char* why) noexcept {
+    if (std::exchange(closed_, true)) return;
+    if (error_ && !error_seen_) report(error_);
+    error_ = made<closed_resource>(why); // also for a wait that is about to begin
+    waiting_.clear();
+    if (sending_scope_) sending_scope_->cancel();
     wake();
 }
 

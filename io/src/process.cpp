@@ -10,6 +10,7 @@
 
 #include <eddy/buffered_reader.hpp>
 #include <eddy/cancel_scope.hpp>
+#include <eddy/detail/external_work.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/gather.hpp>
 #include <eddy/offload.hpp>
@@ -72,22 +73,24 @@ exit_status process_wait::take() const {
 
 namespace {
 
-task<> collect(std::shared_ptr<process_state> s) {
+task<> collect(std::shared_ptr<process_state> s, bool was_killed) {
+    std::optional<external_work> soon;
+    if (was_killed) soon.emplace(*current().loop);
     process_wait waiting(std::move(s));
     co_await shielded(std::move(waiting));
 }
 
-// `wait`: where there is no loop that could do it, here and now; for a process that was killed.
-void collect_in_background(std::shared_ptr<process_state> s, bool wait = true) noexcept {
+// Where there is no loop that could do it, here and now, if it was killed.
+void collect_in_background(std::shared_ptr<process_state> s, bool was_killed) noexcept {
     event_loop* const loop = event_loop::current();
     try {
         if (loop && current().loop && s->belongs_to(*current().loop)) {
-            loop->spawn(collect(s), {.name = "collects a process"});
+            loop->spawn(collect(s, was_killed), {.name = "collects a process"});
             return;
         }
     } catch (const std::exception&) { // the loop is closed, or there is no memory
     }
-    if (wait) s->collect_blocking();
+    if (was_killed) s->collect_blocking();
 }
 
 void report_killed(const process_state& s) noexcept {
@@ -158,7 +161,7 @@ void process::let_go() noexcept {
     if (!s || s->look()) return;
     detail::report_killed(*s);
     s->kill_quietly();
-    detail::collect_in_background(s);
+    detail::collect_in_background(s, true);
 }
 
 task<process> process::spawn(command c) {
@@ -227,6 +230,7 @@ task<exit_status> stop_process(std::shared_ptr<process_state> s, std::chrono::na
     }
     // A group may have members left that the leader started.
     if (s->own_group() || !s->look()) signal_if_there(*s, SIGKILL);
+    const detail::external_work soon(*detail::current().loop);
     process_wait end(s);
     co_return co_await end;
 }
@@ -260,6 +264,7 @@ task<exit_status> process::stop_within(std::chrono::nanoseconds grace) {
 
 task<process_output> process::communicate(std::string input, std::size_t most) {
     static_cast<void>(state());
+    const detail::external_work running(*detail::current().loop);
     auto both = gather(read_all(out_, most), read_all(err_, most), feed(in_, input));
     auto texts = co_await std::move(both);
     process_output got;

@@ -51,8 +51,8 @@ public:
     /// The signal that came; 0 if there is none.
     [[nodiscard]] int take_signal() noexcept {
         const std::uint64_t pending = take();
-        if ((pending >> SIGINT & 1) != 0) return SIGINT;
-        return (pending >> SIGTERM & 1) != 0 ? SIGTERM : 0;
+        if ((pending & detail::signal_bit(SIGINT)) != 0) return SIGINT;
+        return (pending & detail::signal_bit(SIGTERM)) != 0 ? SIGTERM : 0;
     }
     void came() override {
         if (on_signal)

@@ -43,26 +43,24 @@ namespace {
     return n == SIGSEGV || n == SIGBUS || n == SIGFPE || n == SIGILL;
 }
 [[nodiscard]] bool could_be(int n) noexcept {
-    return n > 0 && n < 64;
-}
-[[nodiscard]] std::uint64_t bit(int n) noexcept {
-    return std::uint64_t(1) << n;
+    return n > 0 && n <= detail::most_signals;
 }
 [[nodiscard]] int take_lowest(std::uint64_t& pending) noexcept {
     if (pending == 0) return 0;
     const int n = std::countr_zero(pending);
     pending &= pending - 1;
-    return n;
+    return n + 1;
 }
 
 } // namespace
 
-signal_set::signal_set() : watch_(std::make_unique<detail::signal_watch>(*this)) {}
+signal_set::signal_set() : link_(std::make_shared<signal_set*>(this)), watch_(std::make_unique<detail::signal_watch>(*this)) {}
 signal_set::signal_set(std::initializer_list<int> signals) : signal_set() {
     for (const int n : signals) add(n);
 }
 signal_set::~signal_set() {
     watch_.reset();
+    *link_ = nullptr;
     while (detail::queued_operation* const w = waiters_.pop_front()) w->grant();
 }
 
@@ -73,11 +71,11 @@ void signal_set::add(int signal) {
 bool signal_set::remove(int signal) noexcept {
     if (!contains(signal)) return false;
     detail::unwatch_signal(watch_->slot(), signal);
-    pending_ &= ~bit(signal);
+    pending_ &= ~detail::signal_bit(signal);
     return true;
 }
 bool signal_set::contains(int signal) const noexcept {
-    return could_be(signal) && (watch_->slot().wanted.load() & bit(signal)) != 0;
+    return could_be(signal) && (watch_->slot().wanted.load() & detail::signal_bit(signal)) != 0;
 }
 
 // Who waits comes first, also before somebody who asks in the tick in which the signal came.
@@ -91,7 +89,7 @@ std::optional<int> signal_set::try_next() noexcept {
 }
 
 void signal_set::came() noexcept {
-    pending_ |= watch_->take();
+    pending_ |= watch_->take() & watch_->slot().wanted.load(); // a handler may just have been running when one was removed
     while (auto* const w = static_cast<detail::signal_next*>(waiters_.front())) {
         const int n = take_lowest(pending_);
         if (n == 0) return;

@@ -12,7 +12,6 @@
 namespace eddy::detail {
 namespace {
 
-constexpr int most_signals = 64;
 std::array<signal_slot, 1024> slots;
 std::atomic<int> handlers_running{0};
 
@@ -21,20 +20,16 @@ struct disposition {
     struct sigaction previous {};
 };
 std::mutex dispositions_mutex;
-std::array<disposition, most_signals> dispositions;
-
-constexpr std::uint64_t bit(int number) noexcept {
-    return std::uint64_t{1} << number;
-}
+std::array<disposition, most_signals + 1> dispositions;
 
 void deliver(signal_slot& s, int number) noexcept {
-    if ((s.wanted.load() & bit(number)) == 0) return;
+    if ((s.wanted.load() & signal_bit(number)) == 0) return;
     if (s.second_kills.load() && s.seen.fetch_add(1) > 0) {
         ::signal(number, SIG_DFL);
         ::raise(number); // delivered when this handler returns
         return;
     }
-    s.pending.fetch_or(bit(number));
+    s.pending.fetch_or(signal_bit(number));
     const std::uint64_t one = 1;
     if (const int fd = s.wake_fd.load(); fd >= 0) [[maybe_unused]]
         const auto n = ::write(fd, &one, sizeof one);
@@ -50,7 +45,10 @@ extern "C" void eddy_signal_handler(int number) {
 
 void restore(int number) noexcept {
     disposition& d = dispositions[static_cast<std::size_t>(number)];
-    if (--d.listeners == 0) ::sigaction(number, &d.previous, nullptr);
+    if (--d.listeners > 0) return;
+    struct sigaction now {};
+    if (::sigaction(number, nullptr, &now) != 0 || now.sa_handler != &eddy_signal_handler) return; // somebody has put another in our place
+    ::sigaction(number, &d.previous, nullptr);
 }
 
 } // namespace
@@ -68,9 +66,9 @@ signal_slot& acquire_signal_slot(int wake_fd, bool second_kills) {
 }
 
 void watch_signal(signal_slot& s, int number) {
-    if (number <= 0 || number >= most_signals) throw std::invalid_argument("signal " + std::to_string(number) + " does not exist");
+    if (number <= 0 || number > most_signals) throw std::invalid_argument("signal " + std::to_string(number) + " does not exist");
     const std::lock_guard lock(dispositions_mutex);
-    if ((s.wanted.load() & bit(number)) != 0) return;
+    if ((s.wanted.load() & signal_bit(number)) != 0) return;
     disposition& d = dispositions[static_cast<std::size_t>(number)];
     if (d.listeners == 0) {
         struct sigaction action {};
@@ -81,22 +79,22 @@ void watch_signal(signal_slot& s, int number) {
             throw std::invalid_argument("signal " + std::to_string(number) + " cannot be caught");
     }
     ++d.listeners;
-    s.wanted.fetch_or(bit(number));
+    s.wanted.fetch_or(signal_bit(number));
 }
 
 void unwatch_signal(signal_slot& s, int number) noexcept {
     const std::lock_guard lock(dispositions_mutex);
-    if ((s.wanted.fetch_and(~bit(number)) & bit(number)) == 0) return;
+    if ((s.wanted.fetch_and(~signal_bit(number)) & signal_bit(number)) == 0) return;
     restore(number);
-    s.pending.fetch_and(~bit(number));
+    s.pending.fetch_and(~signal_bit(number));
 }
 
 void release_signal_slot(signal_slot& s) noexcept {
     {
         const std::lock_guard lock(dispositions_mutex);
         const std::uint64_t wanted = s.wanted.exchange(0);
-        for (int n = 1; n < most_signals; ++n) {
-            if ((wanted & bit(n)) != 0) restore(n);
+        for (int n = 1; n <= most_signals; ++n) {
+            if ((wanted & signal_bit(n)) != 0) restore(n);
         }
     }
     while (handlers_running.load() > 0) {} // a few instructions of another thread

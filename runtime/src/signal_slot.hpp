@@ -11,10 +11,17 @@
 
 namespace eddy::detail {
 
+constexpr int most_signals = 64; // their numbers begin with 1
+
+/// The place of a signal in a set of them.
+[[nodiscard]] constexpr std::uint64_t signal_bit(int number) noexcept {
+    return std::uint64_t{1} << (number - 1);
+}
+
 /// One listener. Slots live for ever in a fixed table, so that a signal handler may look at them at any time.
 struct signal_slot {
     std::atomic<bool> used{false};
-    std::atomic<std::uint64_t> wanted{0};  // bit n: signal n
+    std::atomic<std::uint64_t> wanted{0};  // see signal_bit
     std::atomic<std::uint64_t> pending{0}; // arrived, not taken yet
     std::atomic<int> wake_fd{-1};          // written to when one arrives
     std::atomic<int> seen{0};              // how many arrived
@@ -41,7 +48,7 @@ public:
     signal_listener& operator=(const signal_listener&) = delete;
     virtual void came() = 0;
     [[nodiscard]] bool pending() const noexcept { return slot_.pending.load(std::memory_order_relaxed) != 0; }
-    /// What arrived since the last call; bit n: signal n.
+    /// What arrived since the last call; see `signal_bit`.
     [[nodiscard]] std::uint64_t take() noexcept { return slot_.pending.exchange(0); }
     [[nodiscard]] signal_slot& slot() noexcept { return slot_; }
 

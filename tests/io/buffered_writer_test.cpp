@@ -156,8 +156,87 @@ EDDY_TEST("buffered_writer: who waits when it goes gets closed_resource") {
     co_await flush.join();
     CHECK(words::holds<closed_resource>(write.exception()));
     CHECK(words::holds<closed_resource>(flush.exception()));
-    s.open.set();
-    co_await testing::settle(); // the write in progress still uses the stream
+    co_await testing::settle(); // the write that was in progress has left the stream
+}
+
+EDDY_TEST("buffered_writer: a flush waits for what was there before it, not for what others add") {
+    io_test::connection c = co_await io_test::connected();
+    buffered_writer w{c.client, {.high = 1 << 20, .low = 1 << 10}};
+    co_await w.write(std::string(8 << 20, 'a')); // more than sockets hold
+    auto flush = spawn([&]() -> task<> { co_await w.flush(); });
+    co_await testing::settle();
+    CHECK_FALSE(flush.done());
+    bool stop = false;
+    auto adding = spawn([&]() -> task<> {
+        while (!stop) co_await w.write(std::string(1 << 20, 'b'));
+    });
+    std::size_t got = 0;
+    auto reading = spawn([&]() -> task<> {
+        std::string sink(1 << 16, '\0');
+        for (std::size_t n = 1; n > 0; got += n) n = co_await c.server.read_some(std::as_writable_bytes(std::span(sink)));
+    });
+    co_await flush; // would never come if it waited for all
+    CHECK(got >= 4 << 20);
+    stop = true;
+    co_await adding;
+    co_await w.close();
+    co_await c.client.shutdown_write();
+    co_await reading;
+}
+
+EDDY_TEST("buffered_writer: close flushes, lets go of the stream and takes no more") {
+    auto s = std::make_unique<slow_stream>();
+    s->open.set();
+    buffered_writer w{*s};
+    co_await w.write("all"sv);
+    co_await w.close();
+    CHECK(s->writes == std::vector<std::string>{"all"});
+    s.reset();
+    std::string later = co_await words::ending(w.write("more"sv));
+    CHECK(later == "buffered_writer: it was closed");
+    co_await w.close(); // twice does no harm
+}
+
+EDDY_TEST("buffered_writer: a close that is cancelled drops the rest and lets go of the stream all the same") {
+    auto s = std::make_unique<slow_stream>();
+    buffered_writer w{*s};
+    co_await w.write("never"sv);
+    auto closing = spawn([&]() -> task<> { co_await w.close(); });
+    co_await testing::settle();
+    CHECK_FALSE(closing.done());
+    co_await closing.cancel_and_join();
+    CHECK(closing.cancelled());
+    s.reset(); // no write of it is left
+    co_await testing::settle();
+}
+
+TEST_CASE("buffered_writer: a flush in a cleanup sends while the loop shuts down") {
+    std::string got;
+    run([](std::string& out) -> task<> {
+        spawn([](std::string& text) -> task<> {
+            testing::memory_streams ends = testing::memory_stream_pair({.capacity = 4});
+            auto reading = spawn([](testing::memory_stream& from, std::string& to) -> task<> {
+                co_await with_shield([&]() -> task<> {
+                    std::array<std::byte, 2> part;
+                    for (std::size_t n = 1; n > 0;) {
+                        n = co_await from.read_some(part);
+                        to.append(reinterpret_cast<const char*>(part.data()), n);
+                    }
+                });
+            }(ends.b, text));
+            buffered_writer w{ends.a};
+            event never;
+            co_await with_cleanup([&] { return never.wait(); },
+                                  [&]() -> task<> {
+                                      co_await w.write("goodbye, then"sv);
+                                      co_await w.close();
+                                      co_await ends.a.close();
+                                      co_await reading.join();
+                                  });
+        }(out));
+        co_await this_task::yield();
+    }(got));
+    CHECK(got == "goodbye, then");
 }
 
 EDDY_TEST("buffered_writer: marks have to make sense") {

@@ -149,8 +149,8 @@ const std::vector<matrix::row>& rows() {
         of<writes_memory>("event_wait", "memory_stream::write", {.at_once = false, .again = false}), // R4
         of<shuts_memory_down>("mutex_lock", "memory_stream::shutdown_write", {.waits = false}),
         of<closes_memory>("checkpoint_operation", "memory_stream::close", {.waits = false, .again = false}), // R13
-        of<writes_to_full_buffer>("write_room", "buffered_writer::write", {.at_once = false}),
-        of<flushes>("write_room", "buffered_writer::flush", {.at_once = false}),
+        of<writes_to_full_buffer>("buffer_wait", "buffered_writer::write", {.at_once = false}),
+        of<flushes>("buffer_wait", "buffered_writer::flush", {.at_once = false}),
         of<reads_pipe>("read_operation", "readable_pipe::read_some", by_the_kernel),
         of<waits_for_process>("process_wait", "process::wait", by_the_kernel),
         of<waits_until_readable>("readiness_operation", "wait_readable", by_the_kernel),

@@ -103,7 +103,7 @@ EDDY_TEST("SG-04 what a task throws because of a signal goes to the exception ha
 
 EDDY_TEST("SG-05 what cannot be caught, is a fault or does not exist is refused") {
     signal_set sig;
-    for (const int n : {SIGKILL, SIGSTOP, SIGSEGV, SIGFPE, SIGBUS, SIGILL, 0, -1, 64, 1000}) {
+    for (const int n : {SIGKILL, SIGSTOP, SIGSEGV, SIGFPE, SIGBUS, SIGILL, 0, -1, 65, 1000}) {
         INFO(n);
         CHECK_THROWS_AS(sig.add(n), std::invalid_argument);
         CHECK_FALSE(sig.contains(n));
@@ -111,6 +111,50 @@ EDDY_TEST("SG-05 what cannot be caught, is a fault or does not exist is refused"
     }
     CHECK_THROWS_AS(signal_set({SIGUSR1, SIGKILL}), std::invalid_argument);
     CHECK(disposition(SIGUSR1) == SIG_DFL); // nothing of it is left
+    co_return;
+}
+
+EDDY_TEST("signal_set: the first and the last signal there are") {
+    signal_set sig{SIGHUP, 64}; // the last real-time signal
+    ::raise(64);
+    const int last = co_await sig.next();
+    CHECK(last == 64);
+    ::raise(SIGHUP);
+    const int first = co_await sig.next();
+    CHECK(first == SIGHUP);
+    CHECK(sig.remove(64));
+    CHECK_FALSE(sig.contains(64));
+}
+
+EDDY_TEST("signal_set: a wait that is put off by the budget while the set goes gets closed_resource") {
+    auto sig = std::make_unique<signal_set>(std::initializer_list<int>{SIGUSR1});
+    std::string ending;
+    auto waiting = spawn([&]() -> task<> {
+        try {
+            for (;;) { // what is there is taken at once, until the budget is used up
+                ::raise(SIGUSR1);
+                co_await sig->next();
+            }
+        } catch (const closed_resource& e) {
+            ending = e.what();
+        }
+    });
+    co_await this_task::yield();
+    CHECK_FALSE(waiting.done());
+    sig.reset();
+    co_await waiting;
+    CHECK(ending.find("signal_set::next") == 0);
+}
+
+EDDY_TEST("signal_set: a handler that somebody else installed meanwhile stays") {
+    {
+        signal_set sig{SIGUSR1};
+        ::signal(SIGUSR1, &count_signal);
+    }
+    handled_elsewhere = 0;
+    ::raise(SIGUSR1);
+    CHECK(handled_elsewhere == 1);
+    ::signal(SIGUSR1, SIG_DFL);
     co_return;
 }
 

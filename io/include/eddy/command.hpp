@@ -69,6 +69,7 @@ public:
 
     // Standard streams: the parent's own, unless one of these is called. Pipes are read and written through the process;
     // descriptors are copied when the process is spawned and stay the caller's; files are created and truncated, or appended to.
+    // Our own pipes and sockets are non-blocking, and would be so for the program, which seldom expects it.
     command& stdin_pipe() & { return redirect(0, kind::pipe); }
     command& stdout_pipe() & { return redirect(1, kind::pipe); }
     command& stderr_pipe() & { return redirect(2, kind::pipe); }

@@ -9,7 +9,8 @@
 // `process` is for one that is talked to, or goes on beside us. Programs are started by posix_spawn on the blocking pool and
 // watched through a pidfd (Linux 5.3): there is no handler for SIGCHLD and no thread that waits, and no signal can reach a
 // process that has merely got the same number. A child gets the environment, the signal mask of the thread that spawns and the
-// default action for SIGPIPE; descriptors above 2 are closed in it. After subprocess of Python's asyncio, and run_process of trio.
+// default action for SIGPIPE; descriptors above 2 are closed in it. The virtual clock of tests stands still while `communicate` and
+// `run_process` wait, as it does for workers. After subprocess of Python's asyncio, and run_process of trio.
 #pragma once
 
 #include <chrono>

@@ -63,6 +63,7 @@ private:
     [[nodiscard]] int take() noexcept; // 0: none
     detail::wait_queue waiters_;
     std::uint64_t pending_ = 0; // seen by the loop, not taken
+    std::shared_ptr<signal_set*> link_; // null when we are gone: a wait may begin later (R12)
     std::unique_ptr<detail::signal_watch> watch_;
 };
 
@@ -72,15 +73,15 @@ namespace detail {
 
 class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] signal_next final : public queued<signal_next> {
 public:
-    explicit signal_next(signal_set& s) noexcept : queued(s.waiters_), set_(&s) {}
-    [[nodiscard]] bool try_now() noexcept { return (signal_ = set_->take()) != 0; }
+    explicit signal_next(signal_set& s) noexcept : queued(s.waiters_), set_(s.link_) {}
+    [[nodiscard]] bool try_now() noexcept { return !*set_ || (signal_ = (*set_)->take()) != 0; }
     [[nodiscard]] int take() const;
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "a signal"; }
 
 private:
     friend class eddy::signal_set;
-    signal_set* set_;
-    int signal_ = 0; // 0 when it is woken: the set is gone
+    std::shared_ptr<signal_set*> set_;
+    int signal_ = 0; // 0 when it ends: the set is gone
 };
 
 } // namespace detail
