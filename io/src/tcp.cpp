@@ -7,8 +7,11 @@
 
 #include <cerrno>
 #include <optional>
+#include <stdexcept>
 
+#include <eddy/event.hpp>
 #include <eddy/resolve.hpp>
+#include <eddy/task_group.hpp>
 #include <eddy/timeout.hpp>
 
 namespace eddy {
@@ -92,36 +95,110 @@ void tcp_stream::set_keep_alive(bool on) {
 
 namespace {
 
-/// A stream, or why not: an errno of `socket` or `connect`. An address family that the machine lacks is no reason to give up.
-task<std::error_code> connect_one(const ip_endpoint& e, tcp_stream& out) {
+/// A socket to connect with, bound where the caller wants it.
+detail::core_owner new_client_socket(const ip_endpoint& e, const connect_options& o) {
+    detail::core_owner socket = new_socket(e);
+    if (o.local && ::bind(socket->fd(), o.local->data(), static_cast<socklen_t>(o.local->size())) != 0)
+        throw std::system_error(errno, std::generic_category(), "bind to " + o.local->to_string());
+    return socket;
+}
+
+/// A stream, or why not: an errno of `socket`, `bind` or `connect`. An address family that the machine lacks is no reason to give up.
+task<std::error_code> connect_one(const ip_endpoint& e, const connect_options& o, tcp_stream& out) {
     detail::core_owner socket;
     try {
-        socket = new_socket(e);
+        socket = new_client_socket(e, o);
     } catch (const std::system_error& error) {
         co_return error.code();
     }
     const int error = co_await detail::connect_operation(*socket, e.data(), e.size());
     if (error != 0) co_return std::error_code(error, std::generic_category());
+    const int on = 1; // best effort: the peer may have gone again
+    ::setsockopt(socket->fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     out = tcp_stream(std::move(socket));
-    out.set_nodelay(true);
     co_return std::error_code();
 }
 
-task<tcp_stream> connect_any(std::string target, std::vector<ip_endpoint> endpoints) {
+task<tcp_stream> connect_in_turn(std::string target, std::vector<ip_endpoint> endpoints, connect_options o) {
     std::vector<connect_error::attempt> attempts;
     tcp_stream stream;
     for (const ip_endpoint& e : endpoints) {
-        const std::error_code error = co_await connect_one(e, stream);
+        const std::error_code error = co_await connect_one(e, o, stream);
         if (!error) co_return stream;
         attempts.push_back({e, error});
     }
     throw connect_error(target, std::move(attempts));
 }
 
-task<tcp_stream> connect_name(std::string host, std::uint16_t port) {
-    std::vector<ip_endpoint> endpoints = co_await resolve(host, std::to_string(port));
+/// Several attempts at once, each begun when the one before it has failed or is slow.
+class staggered_connect {
+public:
+    staggered_connect(const std::vector<ip_endpoint>& endpoints, const connect_options& o) : options_(o) {
+        for (const ip_endpoint& e : endpoints) attempts_.push_back({e, std::error_code()});
+    }
+    task<> run() {
+        co_await with_task_group([this](task_group& g) -> task<> {
+            for (std::size_t next = 0; !winner_.is_open() && ended_ < attempts_.size();) {
+                if (next == attempts_.size()) {
+                    co_await until_one_ends(ended_);
+                    continue;
+                }
+                g.spawn(attempt(next++));
+                auto ending = [this, before = ended_](cancel_scope&) { return until_one_ends(before); };
+                co_await move_on_after(options_.happy_eyeballs, ending);
+            }
+            g.cancel("another address has answered");
+        });
+    }
+    [[nodiscard]] tcp_stream& winner() noexcept { return winner_; }
+    [[nodiscard]] std::vector<connect_error::attempt>& attempts() noexcept { return attempts_; }
+
+private:
+    task<> until_one_ends(std::size_t before) {
+        while (ended_ == before) {
+            co_await one_ended_.wait();
+            one_ended_.clear();
+        }
+    }
+    task<> attempt(std::size_t i) {
+        tcp_stream stream;
+        attempts_[i].error = co_await connect_one(attempts_[i].endpoint, options_, stream);
+        if (stream.is_open() && !winner_.is_open()) winner_ = std::move(stream);
+        ++ended_;
+        one_ended_.set();
+    }
+    const connect_options& options_;
+    std::vector<connect_error::attempt> attempts_;
+    std::size_t ended_ = 0;
+    event one_ended_;
+    tcp_stream winner_;
+};
+
+task<tcp_stream> connect_any(std::string target, std::vector<ip_endpoint> endpoints, connect_options o) {
+    if (endpoints.size() < 2 || o.happy_eyeballs.count() <= 0) co_return co_await connect_in_turn(std::move(target), std::move(endpoints), o);
+    staggered_connect all(endpoints, o);
+    co_await all.run();
+    if (!all.winner().is_open()) throw connect_error(target, std::move(all.attempts()));
+    co_return std::move(all.winner());
+}
+
+/// One of each family in turn, beginning with that of the first (RFC 8305, section 4).
+std::vector<ip_endpoint> interleaved(const std::vector<ip_endpoint>& all) {
+    std::vector<ip_endpoint> families[2];
+    for (const ip_endpoint& e : all) families[e.is_v6() == all.front().is_v6() ? 0 : 1].push_back(e);
+    std::vector<ip_endpoint> out;
+    for (std::size_t i = 0; out.size() < all.size(); ++i) {
+        for (const std::vector<ip_endpoint>& family : families) {
+            if (i < family.size()) out.push_back(family[i]);
+        }
+    }
+    return out;
+}
+
+task<tcp_stream> connect_name(std::string host, std::uint16_t port, connect_options o) {
+    const std::vector<ip_endpoint> endpoints = co_await resolve(host, std::to_string(port));
     std::string target = host + ":" + std::to_string(port);
-    tcp_stream stream = co_await connect_any(std::move(target), std::move(endpoints));
+    tcp_stream stream = co_await connect_any(std::move(target), interleaved(endpoints), o);
     co_return stream;
 }
 
@@ -137,12 +214,20 @@ task<tcp_stream> connect_within(std::string target, task<tcp_stream> connecting,
 
 task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options, std::source_location site) {
     std::string target = host + ":" + std::to_string(port);
-    return connect_within(std::move(target), connect_name(std::move(host), port), options.timeout, site);
+    return connect_within(std::move(target), connect_name(std::move(host), port, options), options.timeout, site);
 }
 
 task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options, std::source_location site) {
     std::vector<ip_endpoint> one(1, endpoint);
-    return connect_within(endpoint.to_string(), connect_any(endpoint.to_string(), std::move(one)), options.timeout, site);
+    return connect_within(endpoint.to_string(), connect_any(endpoint.to_string(), std::move(one), options), options.timeout, site);
+}
+
+task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options options, std::source_location site) {
+    if (endpoints.empty()) throw std::invalid_argument("tcp_connect: there is no address");
+    std::string target = endpoints.front().to_string();
+    if (endpoints.size() > 1) target += " or " + std::to_string(endpoints.size() - 1) + (endpoints.size() == 2 ? " other" : " others");
+    std::string name = target;
+    return connect_within(std::move(target), connect_any(std::move(name), std::move(endpoints), options), options.timeout, site);
 }
 
 // --- tcp_listener

@@ -100,3 +100,76 @@ EDDY_TEST("a connect to a listener in the same task needs no other task to run")
         CHECK(c.is_open());
     }
 }
+
+EDDY_TEST("ST-28 an address that does not answer is joined by the next one after 250 ms") {
+    silent_peer silent = co_await silent_peer::make();
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const std::size_t before = open_descriptors();
+    const auto start = this_loop().now();
+    std::vector<ip_endpoint> both{silent.endpoint(), l.local_endpoint()};
+    tcp_stream c = co_await tcp_connect(std::move(both));
+    CHECK(this_loop().now() - start == 250ms);
+    CHECK(c.remote_endpoint() == l.local_endpoint());
+    CHECK(open_descriptors() == before + 1); // the loser's socket is closed
+}
+
+EDDY_TEST("ST-28 an address that fails is followed by the next one at once") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const auto start = this_loop().now();
+    std::vector<ip_endpoint> all{closed_port(), closed_port(), l.local_endpoint()};
+    tcp_stream c = co_await tcp_connect(std::move(all), {.happy_eyeballs = 1h});
+    CHECK(this_loop().now() - start < 1h);
+    CHECK(c.remote_endpoint() == l.local_endpoint());
+}
+
+EDDY_TEST("ST-28 the slow one may still win while a later one hangs") {
+    silent_peer first = co_await silent_peer::make();
+    silent_peer second = co_await silent_peer::make();
+    auto connecting = spawn([&]() -> task<tcp_stream> {
+        std::vector<ip_endpoint> both{first.endpoint(), second.endpoint()};
+        co_return co_await tcp_connect(std::move(both), {.timeout = 10min});
+    });
+    co_await sleep_for(1s); // both are on their way
+    const std::size_t before = open_descriptors();
+    co_await connecting.cancel_and_join();
+    CHECK(connecting.cancelled());
+    CHECK(open_descriptors() == before - 2);
+}
+
+EDDY_TEST("ST-28 if all fail, each address has its error, in order") {
+    const std::vector<ip_endpoint> all{closed_port(), closed_port(), closed_port()};
+    std::vector<connect_error::attempt> attempts;
+    std::string text;
+    try {
+        std::vector<ip_endpoint> copy = all;
+        static_cast<void>(co_await tcp_connect(std::move(copy)));
+    } catch (const connect_error& e) {
+        attempts = e.attempts();
+        text = e.what();
+    }
+    REQUIRE(attempts.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(attempts[i].endpoint == all[i]);
+        CHECK(attempts[i].error == std::errc::connection_refused);
+    }
+    CHECK(text.starts_with("connect to " + all[0].to_string() + " or 2 others failed (tried 3 addresses; "));
+}
+
+EDDY_TEST("ST-28 a timeout holds for all addresses together, and leaves no socket") {
+    silent_peer first = co_await silent_peer::make();
+    silent_peer second = co_await silent_peer::make();
+    const std::size_t before = open_descriptors();
+    std::vector<ip_endpoint> both{first.endpoint(), second.endpoint()};
+    std::string end = co_await words::ending(tcp_connect(std::move(both), {.timeout = 3s}));
+    CHECK(end.starts_with("connect to " + first.endpoint().to_string() + " or 1 other timed out after 3000 ms"));
+    CHECK(open_descriptors() == before);
+}
+
+EDDY_TEST("tcp_connect from an address of one's own") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    tcp_stream c = co_await tcp_connect(l.local_endpoint(), {.local = ip_endpoint("127.0.0.2", 0)});
+    CHECK(c.local_endpoint().address() == "127.0.0.2");
+    outcome<tcp_stream> wrong = co_await as_result(tcp_connect(l.local_endpoint(), {.local = ip_endpoint("192.0.2.1", 0)}));
+    CHECK(wrong.error() == std::errc::address_not_available);
+    CHECK_THROWS_AS(tcp_connect(std::vector<ip_endpoint>()), std::invalid_argument);
+}

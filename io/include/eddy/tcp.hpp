@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <span>
 #include <string>
@@ -97,13 +98,20 @@ private:
 
 struct connect_options {
     std::chrono::nanoseconds timeout{0}; // for all of it, look-up included; 0: none. Throws timeout_error.
+    /// An address that has not answered for so long is joined by the next one (RFC 8305); 0: one after another.
+    std::chrono::nanoseconds happy_eyeballs = std::chrono::milliseconds(250);
+    std::optional<ip_endpoint> local = {}; // bound to it; port 0: any. Addresses of the other family fail.
 };
 
-/// Looks the name up and tries its addresses one after another. Checkpoint; cancelled, no socket is left.
-/// Throws `connect_error`, `resolve_error` (<eddy/resolve.hpp>), `timeout_error`.
+/// Looks the name up and tries its addresses: IPv6 and IPv4 in turn, the next one when one has failed or is slow; the first that
+/// answers wins, and the sockets of all others are closed. Checkpoint; cancelled, no socket is left.
+/// Throws `connect_error` with what became of each address, `resolve_error` (<eddy/resolve.hpp>), `timeout_error`.
 task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options = {},
                                            std::source_location site = std::source_location::current());
 task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options = {},
+                                           std::source_location site = std::source_location::current());
+/// The same with addresses of one's own, in their order. None at all: `std::invalid_argument`.
+task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options options = {},
                                            std::source_location site = std::source_location::current());
 
 struct listen_options {
