@@ -238,9 +238,7 @@ EDDY_TEST("errors name the path") {
 }
 
 EDDY_TEST("a path that is too long or empty is an invalid argument, everywhere") {
-    const std::string longest = "/" + std::string(106, 'x');
-    const std::string too_long = longest + "y";
-    CHECK(words::throws<std::system_error>([&] { return unix_listener::bind(longest); })); // permission denied, or there is no room: who knows
+    const std::string too_long = "/" + std::string(107, 'x');
     const std::string message = "'" + too_long + "' is too long for a Unix-domain socket: 108 bytes, at most 107 are possible; a relative path may be shorter";
     CHECK(words::of_call([&] { return unix_listener::bind(too_long); }) == message);
     CHECK(words::throws<std::invalid_argument>([&] { return unix_listener::bind(too_long); }));
