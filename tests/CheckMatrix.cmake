@@ -6,7 +6,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 # Bases, which are awaited only through what derives from them.
-set(bases leaf queued queued_operation wait_base next_base join_operation_base incoming_operation channel_operation
+set(bases leaf queued queued_operation wait_base next_base join_operation_base incoming_operation outgoing_operation channel_operation
   shared_mutex_wait generator_awaiter)
 
 # verb=file: the tests of its cancellation are there.
@@ -49,7 +49,8 @@ set(elsewhere
   advance=tests/runtime/testing_test.cpp
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
-set(parts stop_within operator fill pass end_within wait_until handle run_server run_task offload_limited head post put patch del)
+set(parts stop_within operator fill pass end_within wait_until handle run_server accept_loop until_room after_failure run_task
+  offload_limited head post put patch del)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
   "${SOURCE_DIR}/io/http/include/*.hpp")
@@ -63,7 +64,7 @@ endforeach()
 set(missing "")
 
 # --- operations: classes that derive from one
-set(bases_regex "leaf<|queued<|channel_operation<|(queued_|incoming_|join_)?operation(_base)?[ ,{]|wait_base|next_base|shared_mutex_wait|generator_awaiter")
+set(bases_regex "leaf<|queued<|channel_operation<|(queued_|incoming_|outgoing_|join_)?operation(_base)?[ ,{]|wait_base|next_base|shared_mutex_wait|generator_awaiter")
 foreach(header IN LISTS headers)
   file(STRINGS "${header}" classes REGEX "^ *(class|struct) .*[a-z_0-9]+( final)? : .*{")
   foreach(line IN LISTS classes)

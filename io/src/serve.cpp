@@ -1,6 +1,5 @@
 #include <eddy/serve.hpp>
 
-#include <eddy/outcome.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
@@ -22,40 +21,24 @@ bool may_pass(const std::exception_ptr& e) {
     }
 }
 
-bool has_room(const server_state& s) {
-    return s.options.max_connections == 0 || s.connections.alive() < s.options.max_connections;
-}
+} // namespace
 
-// The handler's task. A handler that throws before there is a task fails like one that throws later.
-task<> handle(server_state& s, tcp_stream connection) {
-    task<> running = s.handle(connection);
-    co_await std::move(running);
-}
-
-// In the scope `accepting`. Connections are children of `connections`, which is around it.
-task<> accept_loop(server_state& s) {
-    for (;;) {
-        while (!has_room(s)) {
-            s.connections.one_ended.clear();
-            co_await s.connections.one_ended.wait();
-        }
-        outcome<tcp_stream> got = co_await as_result(s.listener.accept());
-        if (got) {
-            core_ref socket = got->core_reference();
-            s.connections.launch(handle(s, std::move(*got)), std::move(socket));
-            continue;
-        }
-        co_await this_task::checkpoint(); // told to stop, it may have got anything
-        if (!may_pass(got.exception())) std::rethrow_exception(got.exception());
-        co_await sleep_for(s.options.pause);
+task<> server_state::until_room() {
+    while (!has_room()) {
+        connections.one_ended.clear();
+        co_await connections.one_ended.wait();
     }
 }
 
-} // namespace
+task<> server_state::after_failure(std::exception_ptr error) {
+    co_await this_task::checkpoint(); // told to stop, it may have got anything
+    if (!may_pass(error)) std::rethrow_exception(error);
+    co_await sleep_for(options.pause);
+}
 
 void connection_set::launch(task<> handler, core_ref socket) {
     const task_handle<> h = launch_child(new task_state<void>(std::move(handler)), {.name = "connection"});
-    sockets_.emplace(&h.context(), std::move(socket));
+    if (socket) sockets_.emplace(&h.context(), std::move(socket));
 }
 
 void connection_set::abort_sockets() noexcept {
@@ -74,18 +57,18 @@ void connection_set::child_ended(task_context& child) noexcept {
 task<> run_server(std::shared_ptr<server_state> state) {
     server_state& s = *state;
     if (std::exchange(s.started, true)) throw std::logic_error("this server was started before; make a new one");
-    if (!s.listener.is_open() && !s.accepting.cancel_called()) throw std::logic_error("serve: the listener is closed or was handed to another server; bind a new one");
+    if (!s.listening() && !s.accepting.cancel_called()) throw std::logic_error("serve: the listener is closed or was handed to another server; bind a new one");
     task_context& self = co_await this_context();
     s.connections.open(self);
     std::exception_ptr failure;
-    auto accepting = [&s](cancel_scope&) -> task<> { co_await accept_loop(s); };
+    auto accepting = [&s](cancel_scope&) -> task<> { co_await s.accept_loop(); };
     try {
         co_await with_scope(s.accepting, accepting);
     } catch (...) {
         failure = std::current_exception();
         s.connections.scope().cancel_scope_now("the server failed or was cancelled");
     }
-    s.listener.close_now();
+    s.close_listener();
     co_await s.connections.join();
     const bool interrupted = s.connections.cancelled_while_joining();
     s.connections.close();
@@ -109,7 +92,7 @@ void server::start() {
 
 void server::stop_accepting() {
     state_->accepting.cancel("stop_accepting");
-    state_->listener.close_now();
+    state_->close_listener();
 }
 
 task<> server::join() {

@@ -13,13 +13,10 @@
 #include <eddy/errors.hpp>
 
 namespace eddy::detail {
-namespace {
 
-std::system_error io_error(int error, const char* doing, const std::string& name) {
-    return std::system_error(error, std::generic_category(), std::string(doing) + " " + name);
+std::system_error io_error(int error, const char* doing, std::string_view name) {
+    return std::system_error(error, std::generic_category(), std::string(doing) + " " + std::string(name));
 }
-
-} // namespace
 
 // --- incoming
 
@@ -45,7 +42,7 @@ bool incoming_operation::start() {
 // The kernel tells of a lost connection once, to whichever call comes first. If that was a write, reads get an end, as if
 // the peer had closed: they have to fail instead.
 void incoming_operation::note_end() noexcept {
-    if (opcode == io_opcode::read && result == 0 && error == 0) error = core_->lost_;
+    if ((opcode == io_opcode::read || opcode == io_opcode::receive_message) && result == 0 && error == 0) error = core_->lost_;
 }
 
 bool incoming_operation::abort() noexcept {
@@ -75,78 +72,39 @@ std::exception_ptr incoming_operation::error_pointer(const char* doing) const no
     }
 }
 
+void incoming_operation::expect_open(const char* doing) const {
+    if (!core_->is_open()) throw closed_resource(std::string(doing) + " " + core_->name() + ": it was closed on our side");
+}
+
 bool read_operation::try_now() const {
-    if (!core_->is_open()) throw closed_resource("read from " + core_->name() + ": it was closed on our side");
+    expect_open("read from");
     return length == 0; // read(0) is empty at once, also at the end
 }
 
 // --- outgoing
 
-write_operation::write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept : core_(core), bytes_(bytes) {
-    opcode = io_opcode::write;
+outgoing_operation::outgoing_operation(stream_core& core, io_opcode o) noexcept : core_(core) {
+    opcode = o;
     complete = &completed;
 }
-write_operation::write_operation(stream_core& core) noexcept : write_operation(core, {}) {
-    half_close_ = true;
-}
-write_operation::write_operation(write_operation&& o) noexcept
-    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(std::move(o.core_)), bytes_(o.bytes_),
-      half_close_(o.half_close_) {}
+outgoing_operation::outgoing_operation(outgoing_operation&& o) noexcept
+    : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(std::move(o.core_)) {}
 
-bool write_operation::try_now() const {
-    if (!core_->is_open()) throw closed_resource("write to " + core_->name() + ": it was closed on our side");
-    if (half_close_) return core_->write_shut_ && core_->writers_.empty(); // twice does no harm
-    if (core_->write_shut_) throw std::logic_error("write to " + core_->name() + " after shutdown_write");
-    return bytes_.empty() && !core_->write_broken_;
-}
-
-bool write_operation::start() {
+bool outgoing_operation::start() {
     core_->attach(task());
     is_socket = core_->is_socket_;
-    if (!core_->writers_.empty()) {
-        core_->writers_.push_back(*this);
-        return false;
-    }
-    if (drive()) return true;
+    if (core_->writers_.empty() && drive()) return true;
     core_->writers_.push_back(*this);
     return false;
 }
 
-bool write_operation::advance() noexcept {
-    if (error != 0) {
-        if (error != EPIPE) core_->lost_ = error; // EPIPE: the peer had closed in order before
-        return true;
-    }
-    written_ += static_cast<std::size_t>(result);
-    return written_ == bytes_.size();
+bool outgoing_operation::submit() {
+    driven_ = true;
+    return core_->engine_->start(*core_->descriptor_, *this);
 }
 
-bool write_operation::drive() {
-    if (core_->write_broken_) {
-        broken_ = true;
-        return true;
-    }
-    if (core_->write_shut_ && !half_close_) { // it was queued behind the shutdown
-        too_late_ = true;
-        return true;
-    }
-    if (half_close_) {
-        core_->write_shut_ = true;
-        if (::shutdown(core_->fd_, SHUT_WR) != 0) error = errno == ENOTCONN ? 0 : errno;
-        return true;
-    }
-    for (;;) {
-        const std::span<const std::byte> rest = bytes_.subspan(written_);
-        buffer = const_cast<std::byte*>(rest.data()); // only read from
-        length = rest.size();
-        driven_ = true;
-        if (!core_->engine_->start(*core_->descriptor_, *this)) return false;
-        if (advance()) return true;
-    }
-}
-
-void write_operation::completed(io_operation& op) noexcept {
-    auto& self = static_cast<write_operation&>(op);
+void outgoing_operation::completed(io_operation& op) noexcept {
+    auto& self = static_cast<outgoing_operation&>(op);
     if (!self.advance()) {
         try {
             if (!self.drive()) return;
@@ -160,22 +118,80 @@ void write_operation::completed(io_operation& op) noexcept {
     core.write_next();
 }
 
-bool write_operation::abort() noexcept {
+bool outgoing_operation::abort() noexcept {
     const bool active = core_->writers_.front() == this;
     if (active && !core_->engine_->cancel(*core_->descriptor_, *this)) return false;
     core_->writers_.erase(*this);
     if (active) {
-        if (written_ > 0) core_->write_broken_ = true;
+        if (torn()) core_->write_broken_ = true;
         task().loop().make_ready(core_->next_writer_);
     }
     return true;
 }
 
-void write_operation::take() const {
-    if (closed_) throw closed_resource("write to " + core_->name() + ": it was closed on our side");
-    if (broken_) throw broken_resource("write to " + core_->name() + ": an earlier write was cancelled half-way");
-    if (too_late_) throw std::logic_error("write to " + core_->name() + " after shutdown_write");
-    if (error != 0) throw io_error(error, half_close_ ? "shutdown of" : "write to", core_->name());
+void outgoing_operation::throw_closed(const char* doing) const {
+    throw closed_resource(std::string(doing) + " " + core_->name() + ": it was closed on our side");
+}
+
+void outgoing_operation::throw_shut(const char* doing) const {
+    throw std::logic_error(std::string(doing) + " " + core_->name() + " after shutdown_write");
+}
+
+bool outgoing_operation::refused(bool may_be_shut) noexcept {
+    broken_ = core_->write_broken_;
+    too_late_ = !broken_ && core_->write_shut_ && !may_be_shut; // it was queued behind the shutdown
+    return broken_ || too_late_;
+}
+
+bool outgoing_operation::note_written(std::size_t& written, std::size_t all) noexcept {
+    if (error != 0) {
+        if (error != EPIPE) core_->lost_ = error; // EPIPE: the peer had closed in order before
+        return true;
+    }
+    written += static_cast<std::size_t>(result);
+    return written == all;
+}
+
+void outgoing_operation::check(const char* doing) const {
+    if (closed_) throw_closed(doing);
+    if (broken_) throw broken_resource(std::string(doing) + " " + core_->name() + ": an earlier write was cancelled half-way");
+    if (too_late_) throw_shut(doing);
+    if (error != 0) throw io_error(error, doing, core_->name());
+}
+
+write_operation::write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept
+    : outgoing_operation(core, io_opcode::write), bytes_(bytes) {}
+write_operation::write_operation(stream_core& core) noexcept : write_operation(core, {}) {
+    half_close_ = true;
+}
+write_operation::write_operation(write_operation&& o) noexcept
+    : outgoing_operation(std::move(o)), bytes_(o.bytes_), half_close_(o.half_close_) {}
+
+bool write_operation::try_now() const {
+    if (!core_->is_open()) throw_closed("write to");
+    if (half_close_) return core_->write_shut_ && core_->writers_.empty(); // twice does no harm
+    if (core_->write_shut_) throw_shut("write to");
+    return bytes_.empty() && !core_->write_broken_;
+}
+
+bool write_operation::advance() noexcept {
+    return note_written(written_, bytes_.size());
+}
+
+bool write_operation::drive() {
+    if (refused(half_close_)) return true;
+    if (half_close_) {
+        core_->write_shut_ = true;
+        if (::shutdown(core_->fd_, SHUT_WR) != 0) error = errno == ENOTCONN ? 0 : errno;
+        return true;
+    }
+    for (;;) {
+        const std::span<const std::byte> rest = bytes_.subspan(written_);
+        buffer = const_cast<std::byte*>(rest.data()); // only read from
+        length = rest.size();
+        if (!submit()) return false;
+        if (advance()) return true;
+    }
 }
 
 // --- connect
@@ -263,12 +279,12 @@ io_descriptor& stream_core::adopt_by(engine& e) {
 
 void stream_core::next_writer_node::run_it(ready_node& n) {
     stream_core& core = static_cast<next_writer_node&>(n).core;
-    const write_operation* const first = core.writers_.front();
+    const outgoing_operation* const first = core.writers_.front();
     if (first && !first->driven_) core.write_next();
 }
 
 void stream_core::write_next() noexcept {
-    while (write_operation* w = writers_.front()) {
+    while (outgoing_operation* w = writers_.front()) {
         try {
             if (!w->drive()) return;
         } catch (...) {
@@ -287,8 +303,8 @@ void stream_core::forget() noexcept {
         r->closed_ = true;
         r->finish();
     }
-    if (write_operation* active = writers_.front()) static_cast<void>(engine_->cancel(*descriptor_, *active));
-    while (write_operation* w = writers_.pop_front()) {
+    if (outgoing_operation* active = writers_.front()) static_cast<void>(engine_->cancel(*descriptor_, *active));
+    while (outgoing_operation* w = writers_.pop_front()) {
         w->closed_ = true;
         w->finish();
     }
@@ -300,6 +316,7 @@ void stream_core::forget() noexcept {
 void stream_core::close() noexcept {
     if (!is_open()) return;
     forget();
+    if (const std::unique_ptr<close_hook> hook = std::move(on_close_)) hook->closing();
     ::close(std::exchange(fd_, -1));
 }
 
@@ -312,6 +329,7 @@ void stream_core::abort() noexcept {
 
 int stream_core::detach() noexcept {
     forget();
+    on_close_.reset();
     return std::exchange(fd_, -1);
 }
 

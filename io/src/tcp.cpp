@@ -8,11 +8,14 @@
 #include <cerrno>
 #include <optional>
 #include <stdexcept>
+#include <string>
 
 #include <eddy/event.hpp>
 #include <eddy/resolve.hpp>
 #include <eddy/task_group.hpp>
 #include <eddy/timeout.hpp>
+
+#include "socket_options.hpp"
 
 namespace eddy {
 namespace {
@@ -26,38 +29,11 @@ std::string attempts_text(std::string_view target, const std::vector<connect_err
     return text + ")";
 }
 
-void set_flag(int fd, int level, int option, bool on, const char* what) {
-    const int value = on ? 1 : 0;
-    if (::setsockopt(fd, level, option, &value, sizeof value) != 0) throw std::system_error(errno, std::generic_category(), what);
-}
-
-using name_function = int (*)(int, sockaddr*, socklen_t*);
-
-ip_endpoint endpoint_of(int fd, name_function get, const char* what) {
-    ip_endpoint e;
-    socklen_t size = ip_endpoint::capacity();
-    if (get(fd, e.data(), &size) != 0) throw std::system_error(errno, std::generic_category(), what);
-    return e;
-}
-
-std::string peer_name(int fd) {
-    ip_endpoint e;
-    socklen_t size = ip_endpoint::capacity();
-    if (::getpeername(fd, e.data(), &size) != 0) return "a peer that is gone";
-    return e.to_string();
-}
-
 /// An accepted or adopted socket.
 detail::core_owner connected(int fd) {
     const int on = 1; // small writes go out at once; best effort, a peer may be gone already
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return detail::make_core(fd, true, peer_name(fd));
-}
-
-/// The descriptor stays the caller's if it throws.
-int prepared(int fd) {
-    detail::prepare_descriptor(fd);
-    return fd;
+    return detail::make_core(fd, true, detail::peer_name(fd));
 }
 
 /// A new TCP socket for an address family. Throws for lack of descriptors, or if the machine does not have the family.
@@ -76,19 +52,35 @@ connect_error::connect_error(std::string_view target, std::vector<attempt> attem
 
 // --- tcp_stream
 
-tcp_stream::tcp_stream(int native_handle) : core_(connected(prepared(native_handle))) {}
+tcp_stream::tcp_stream(int native_handle) : tcp_stream(connected(detail::prepared(native_handle))) {}
+
+tcp_stream tcp_stream::accepted(int fd, const detail::stream_core& /*listener*/) {
+    return tcp_stream(connected(fd));
+}
 
 ip_endpoint tcp_stream::local_endpoint() const {
-    return endpoint_of(core().fd(), &::getsockname, "local_endpoint");
+    return detail::local_endpoint_of(open_descriptor());
 }
 ip_endpoint tcp_stream::remote_endpoint() const {
-    return endpoint_of(core().fd(), &::getpeername, "remote_endpoint");
+    return detail::remote_endpoint_of(open_descriptor());
 }
 void tcp_stream::set_nodelay(bool on) {
-    set_flag(core().fd(), IPPROTO_TCP, TCP_NODELAY, on, "set_nodelay");
+    detail::set_option(open_descriptor(), IPPROTO_TCP, TCP_NODELAY, on, "set_nodelay");
 }
 void tcp_stream::set_keep_alive(bool on) {
-    set_flag(core().fd(), SOL_SOCKET, SO_KEEPALIVE, on, "set_keep_alive");
+    detail::set_option(open_descriptor(), SOL_SOCKET, SO_KEEPALIVE, on, "set_keep_alive");
+}
+void tcp_stream::set_keep_alive(const keep_alive_options& options) {
+    if (options.idle.count() <= 0 || options.interval.count() <= 0 || options.probes <= 0)
+        throw std::invalid_argument("set_keep_alive: times and probes must be positive; set_keep_alive(false) turns it off");
+    const int fd = open_descriptor();
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(options.idle.count()), "set_keep_alive: idle");
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(options.interval.count()), "set_keep_alive: interval");
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, options.probes, "set_keep_alive: probes");
+    set_keep_alive(true);
+}
+void tcp_stream::set_user_timeout(std::chrono::milliseconds limit) {
+    detail::set_option(open_descriptor(), IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit.count()), "set_user_timeout");
 }
 
 // --- tcp_connect
@@ -232,37 +224,26 @@ task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options
 
 // --- tcp_listener
 
-namespace detail {
-
-bool accept_operation::try_now() const {
-    if (!core_->is_open()) throw closed_resource("accept on " + core_->name() + ": it was closed on our side");
-    return false;
-}
-
-tcp_stream accept_operation::take() const {
-    check("accept on");
-    return tcp_stream(connected(static_cast<int>(result)));
-}
-
-} // namespace detail
-
 tcp_listener tcp_listener::bind(const ip_endpoint& endpoint, const listen_options& options) {
     detail::core_owner socket = new_socket(endpoint);
     const int fd = socket->fd();
-    if (options.reuse_address) set_flag(fd, SOL_SOCKET, SO_REUSEADDR, true, "SO_REUSEADDR");
-    if (options.reuse_port) set_flag(fd, SOL_SOCKET, SO_REUSEPORT, true, "SO_REUSEPORT");
-    if (endpoint.is_v6()) set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, true, "IPV6_V6ONLY");
+    if (options.reuse_address) detail::set_option(fd, SOL_SOCKET, SO_REUSEADDR, true, "SO_REUSEADDR");
+    if (options.reuse_port) detail::set_option(fd, SOL_SOCKET, SO_REUSEPORT, true, "SO_REUSEPORT");
+    if (endpoint.is_v6()) detail::set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !options.dual_stack, "IPV6_V6ONLY");
+    detail::bind_to_device(fd, options.bind_to_device);
+    detail::set_buffer_size(fd, SO_RCVBUF, options.receive_buffer_size, "receive_buffer_size"); // accepted sockets inherit these
+    detail::set_buffer_size(fd, SO_SNDBUF, options.send_buffer_size, "send_buffer_size");
     if (::bind(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0)
-        throw std::system_error(errno, std::generic_category(), "bind to " + endpoint.to_string());
-    if (::listen(fd, options.backlog) != 0)
-        throw std::system_error(errno, std::generic_category(), "listen on " + endpoint.to_string());
+        throw detail::io_error(errno, "bind to", endpoint.to_string());
+    if (::listen(fd, options.backlog) != 0) throw detail::io_error(errno, "listen on", endpoint.to_string());
     return tcp_listener(std::move(socket));
 }
 
-tcp_listener::tcp_listener(int native_handle) : tcp_listener(detail::make_core(prepared(native_handle), true, "listener")) {}
+tcp_listener::tcp_listener(int native_handle) : tcp_listener(detail::make_core(detail::prepared(native_handle), true, "listener")) {}
 
-tcp_listener::tcp_listener(detail::core_owner c) : core_(std::move(c)), local_(endpoint_of(core_->fd(), &::getsockname, "local_endpoint")) {
-    core_->set_name(local_.to_string());
+tcp_listener::tcp_listener(detail::core_owner c) : tcp_listener(std::move(c), ip_endpoint()) {
+    local_ = detail::local_endpoint_of(core().fd());
+    core().set_name(local_.to_string());
 }
 
 ip_endpoint tcp_listener::local_endpoint() const {

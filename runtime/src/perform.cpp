@@ -42,6 +42,10 @@ std::ptrdiff_t attempt(int fd, io_operation& op, bool ready) noexcept {
     case io_opcode::connect: return connect_step(fd, op, ready);
     case io_opcode::receive_message: return ::recvmsg(fd, static_cast<msghdr*>(op.buffer), MSG_CMSG_CLOEXEC);
     case io_opcode::send_message: return ::sendmsg(fd, static_cast<const msghdr*>(op.buffer), MSG_NOSIGNAL);
+    case io_opcode::receive_messages:
+        return ::recvmmsg(fd, static_cast<mmsghdr*>(op.buffer), static_cast<unsigned>(op.length), MSG_CMSG_CLOEXEC | MSG_DONTWAIT, nullptr);
+    case io_opcode::send_messages:
+        return ::sendmmsg(fd, static_cast<mmsghdr*>(op.buffer), static_cast<unsigned>(op.length), MSG_NOSIGNAL | MSG_DONTWAIT);
     case io_opcode::wait_read:
     case io_opcode::wait_write:
         if (ready || is_ready(fd, op.opcode == io_opcode::wait_read ? POLLIN : POLLOUT)) return 0;

@@ -4,6 +4,7 @@
 #include <eddy/io.hpp>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -59,6 +60,98 @@ class connects final : public subject {
 class closes final : public of_a_connection {
     task<> await_it() override { co_await near_->close(); }
     void complete() override {}
+};
+class receives : public subject {
+protected:
+    udp_socket near_ = udp_socket::bind({"127.0.0.1", 0});
+    std::array<std::byte, 16> buffer_{};
+    task<> await_it() override { static_cast<void>(co_await near_.receive_from(buffer_)); }
+    void complete() override {
+        udp_socket far = udp_socket::connect(near_.local_endpoint());
+        REQUIRE(far.try_send("x"));
+    }
+};
+class receives_many final : public receives {
+    task<> await_it() override {
+        std::array<udp_socket::incoming, 2> in{};
+        for (udp_socket::incoming& i : in) i.buffer = buffer_;
+        static_cast<void>(co_await near_.receive_many(in));
+    }
+};
+class sends : public subject {
+protected:
+    udp_socket near_;
+    udp_socket far_;
+    std::string block_ = std::string(1000, 'x');
+    task<> prepare() override { // UDP always has room over loopback
+        std::array<int, 2> ends{};
+        REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM, 0, ends.data()) == 0);
+        near_ = udp_socket::adopt(ends[0]);
+        far_ = udp_socket::adopt(ends[1]);
+        near_.set_send_buffer_size(8192);
+        while (near_.try_send(block_)) {}
+        co_return;
+    }
+    task<> await_it() override { co_await near_.send(block_); }
+    void complete() override {
+        std::array<std::byte, 1000> room;
+        while (far_.try_receive_from(room)) {}
+    }
+};
+class sends_many final : public sends {
+    task<> await_it() override {
+        const std::array<udp_socket::outgoing, 2> batch{{{bytes_of(block_)}, {bytes_of(block_)}}};
+        co_await near_.send_many(batch);
+    }
+};
+class of_a_unix_pair : public subject {
+protected:
+    unix_streams ends_ = unix_stream_pair();
+    std::array<int, 1> passed_{0};
+    std::array<std::byte, 16> buffer_{};
+};
+class sends_descriptors final : public of_a_unix_pair {
+    task<> prepare() override {
+        const std::string block(1 << 16, 'x');
+        while (::send(ends_.a.native_handle(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {}
+        co_return;
+    }
+    task<> await_it() override { co_await ends_.a.send_descriptors("x", passed_); }
+    void complete() override {
+        std::string sink(1 << 16, '\0');
+        while (::recv(ends_.b.native_handle(), sink.data(), sink.size(), 0) > 0) {}
+    }
+};
+class receives_descriptors final : public of_a_unix_pair {
+    task<> await_it() override { static_cast<void>(co_await ends_.a.receive_descriptors(buffer_)); }
+    void complete() override { static_cast<void>(::write(ends_.b.native_handle(), "x", 1)); }
+};
+class sends_to_full final : public subject {
+    unix_endpoint to_{"@eddy-matrix-datagrams-" + std::to_string(::getpid())};
+    unix_datagram_socket far_ = unix_datagram_socket::bind(to_.path());
+    unix_datagram_socket near_ = unix_datagram_socket::bind(to_.path() + "-near");
+    task<> prepare() override {
+        while (near_.try_send_to("x", to_)) {}
+        co_return;
+    }
+    task<> await_it() override { co_await near_.send_to("x", to_); }
+    void complete() override {
+        std::array<std::byte, 8> room;
+        while (far_.try_receive_from(room)) {}
+    }
+};
+class connects_unix final : public subject {
+    std::string path_ = "@eddy-matrix-" + std::to_string(::getpid());
+    unix_listener l_ = unix_listener::bind(path_, {.backlog = 0});
+    std::optional<unix_stream> first_;
+    task<> prepare() override { first_ = co_await unix_connect(path_); } // its queue is full
+    task<> await_it() override { unix_stream s = co_await unix_connect(path_); }
+    void complete() override {
+        for (int fd = 0; fd >= 0;) {
+            fd = ::accept4(l_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
+            if (fd >= 0) ::close(fd);
+        }
+    }
 };
 class in_memory : public subject {
 protected:
@@ -145,6 +238,14 @@ const std::vector<matrix::row>& rows() {
         of<accepts>("accept_operation", "tcp_listener::accept", by_the_kernel),
         of<connects>("connect_operation", "tcp_connect", {.waits = false}),
         of<closes>("close_operation", "tcp_stream::close", {.waits = false, .again = false}), // R13: frees the handle, then throws
+        of<receives>("receive_operation", "udp_socket::receive_from", by_the_kernel),
+        of<receives_many>("receive_many_operation", "udp_socket::receive_many", by_the_kernel),
+        of<sends>("send_operation", "udp_socket::send", by_the_kernel),
+        of<sends_many>("send_many_operation", "udp_socket::send_many", by_the_kernel),
+        of<sends_descriptors>("send_descriptors_operation", "unix_stream::send_descriptors", by_the_kernel),
+        of<receives_descriptors>("receive_descriptors_operation", "unix_stream::receive_descriptors", by_the_kernel),
+        of<sends_to_full>("send_to", "unix_datagram_socket::send_to", {.at_once = false}),
+        of<connects_unix>("unix_connect", "unix_connect", {.at_once = false}),
         of<reads_memory>("event_wait", "memory_stream::read_some", {.at_once = false}),
         of<writes_memory>("event_wait", "memory_stream::write", {.at_once = false, .again = false}), // R4
         of<shuts_memory_down>("mutex_lock", "memory_stream::shutdown_write", {.waits = false}),

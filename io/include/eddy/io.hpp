@@ -4,6 +4,7 @@
 #include <eddy/buffered_reader.hpp>
 #include <eddy/buffered_writer.hpp>
 #include <eddy/command.hpp>
+#include <eddy/datagram.hpp>
 #include <eddy/endpoint.hpp>
 #include <eddy/file.hpp>
 #include <eddy/pipe.hpp>
@@ -11,5 +12,10 @@
 #include <eddy/readiness.hpp>
 #include <eddy/resolve.hpp>
 #include <eddy/serve.hpp>
+#include <eddy/socket.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/tcp.hpp>
+#include <eddy/udp.hpp>
+#include <eddy/unix.hpp>
+#include <eddy/unix_datagram.hpp>
+#include <eddy/unix_endpoint.hpp>

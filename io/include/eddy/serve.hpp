@@ -13,7 +13,10 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <exception>
 #include <memory>
+#include <stdexcept>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
@@ -21,6 +24,7 @@
 #include <eddy/detail/child_set.hpp>
 #include <eddy/detail/duration.hpp>
 #include <eddy/event.hpp>
+#include <eddy/outcome.hpp>
 #include <eddy/tcp.hpp>
 
 namespace eddy {
@@ -52,61 +56,109 @@ private:
 
 class server_state {
 public:
-    server_state(tcp_listener l, const serve_options& o) : listener(std::move(l)), options(o) {}
+    explicit server_state(const serve_options& o) : options(o) {}
     server_state(const server_state&) = delete;
     server_state& operator=(const server_state&) = delete;
     virtual ~server_state() = default;
-    /// The handler's task for one connection.
-    virtual task<> handle(tcp_stream& s) = 0; // which outlives the task
+    [[nodiscard]] virtual bool listening() const noexcept = 0;
+    virtual void close_listener() noexcept = 0;
+    /// In the scope `accepting`. Connections are children of `connections`, which is around it.
+    virtual task<> accept_loop() = 0;
+    /// Throws `std::logic_error` if the listener is not TCP's.
+    [[nodiscard]] virtual ip_endpoint local_endpoint() const = 0;
 
-    tcp_listener listener;
     serve_options options;
     cancel_scope accepting;
     connection_set connections;
     bool started = false;
+
+protected:
+    [[nodiscard]] bool has_room() const noexcept { return options.max_connections == 0 || connections.alive() < options.max_connections; }
+    /// Awaitable: until there is room, or time to try again after accept failed. Rethrows what means that there is no listener.
+    task<> until_room();
+    task<> after_failure(std::exception_ptr error);
 };
 
-template <class F>
+template <class Listener, class F>
 class typed_server_state final : public server_state {
 public:
+    using stream = typename Listener::stream_type;
     template <class G>
-    typed_server_state(tcp_listener l, const serve_options& o, G&& f) : server_state(std::move(l), o), handler_(std::forward<G>(f)) {}
-    task<> handle(tcp_stream& s) override { return handler_(std::move(s)); }
+    typed_server_state(Listener l, const serve_options& o, G&& f) : server_state(o), listener_(std::move(l)), handler_(std::forward<G>(f)) {}
+    [[nodiscard]] bool listening() const noexcept override { return listener_.is_open(); }
+    void close_listener() noexcept override { listener_.close_now(); }
+    task<> accept_loop() override;
+    [[nodiscard]] ip_endpoint local_endpoint() const override {
+        if constexpr (requires { ip_endpoint(listener_.local_endpoint()); })
+            return listener_.local_endpoint();
+        else
+            throw std::logic_error("server::local_endpoint: this server does not listen on an IP address; ask its listener before");
+    }
 
 private:
+    task<> handle(stream connection) {
+        task<> running = handler_(std::move(connection)); // fails like one that throws later if there is no task yet
+        co_await std::move(running);
+    }
+    Listener listener_;
     F handler_;
 };
+
+template <class Listener, class F>
+task<> typed_server_state<Listener, F>::accept_loop() {
+    for (;;) {
+        if (!has_room()) co_await until_room();
+        outcome<stream> got = co_await as_result(listener_.accept());
+        if (!got) {
+            co_await after_failure(got.exception());
+            continue;
+        }
+        core_ref socket;
+        if constexpr (requires { socket = got->core_reference(); }) socket = got->core_reference();
+        connections.launch(handle(std::move(*got)), std::move(socket));
+    }
+}
 
 /// Accepts until cancelled or told to stop, then waits for the connections.
 task<> run_server(std::shared_ptr<server_state> state);
 
-template <class F>
-[[nodiscard]] std::shared_ptr<server_state> make_server_state(tcp_listener l, F&& handler, const serve_options& options) {
-    return std::make_shared<typed_server_state<std::decay_t<F>>>(std::move(l), options, std::forward<F>(handler));
+template <class Listener, class F>
+[[nodiscard]] std::shared_ptr<server_state> make_server_state(Listener l, F&& handler, const serve_options& options) {
+    return std::make_shared<typed_server_state<Listener, std::decay_t<F>>>(std::move(l), options, std::forward<F>(handler));
 }
 
 } // namespace detail
 
+/// What can be served: tcp_listener, unix_listener, and whatever accepts like them.
+template <class L>
+concept stream_listener = std::movable<L> && requires(L& l, const L& c) {
+    typename L::stream_type;
+    { l.accept() } -> awaitable_of<typename L::stream_type>;
+    { c.is_open() } -> std::convertible_to<bool>;
+    l.close_now();
+};
+
 /// Serves until it is cancelled; the listening socket is then closed, and the handlers are cancelled and joined. `handler`
-/// is a callable `task<>(tcp_stream)`; it is kept until the last connection is over. The socket is the server's from now on:
+/// is a callable `task<>(tcp_stream)`, or of what else the listener accepts; it is kept until the last connection is over. The socket is the server's from now on:
 /// `listener` still tells its endpoint and can close it, its destruction changes nothing, and serving with it again throws
 /// `std::logic_error`.
-template <class F>
-    requires std::invocable<std::decay_t<F>&, tcp_stream>
-[[nodiscard]] auto serve(tcp_listener& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
-    return detail::run_server(detail::make_server_state(listener.lend(), std::forward<F>(handler), options));
+template <stream_listener L, class F>
+    requires std::invocable<std::decay_t<F>&, typename L::stream_type>
+[[nodiscard]] auto serve(L& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
+    return detail::run_server(detail::make_server_state<L>(listener.lend(), std::forward<F>(handler), options));
 }
-template <class F>
-    requires std::invocable<std::decay_t<F>&, tcp_stream>
-[[nodiscard]] auto serve(tcp_listener&& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
-    return detail::run_server(detail::make_server_state(std::move(listener), std::forward<F>(handler), options));
+template <stream_listener L, class F>
+    requires std::invocable<std::decay_t<F>&, typename L::stream_type>
+[[nodiscard]] auto serve(L&& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
+    return detail::run_server(detail::make_server_state<L>(std::move(listener), std::forward<F>(handler), options));
 }
 
 /// A server in the background. Destroying it cancels what runs; `shutdown` is the orderly way. Loop thread only.
 class server {
 public:
-    template <class F>
-    server(tcp_listener listener, F&& handler, serve_options options = {})
+    template <stream_listener L, class F>
+        requires std::invocable<std::decay_t<F>&, typename L::stream_type>
+    server(L listener, F&& handler, serve_options options = {})
         : state_(detail::make_server_state(std::move(listener), std::forward<F>(handler), options)) {}
     server(server&&) noexcept = default;
     server& operator=(server&&) = delete;
@@ -125,7 +177,8 @@ public:
     task<> shutdown(std::chrono::duration<Rep, Period> grace) {
         return end_within(detail::to_nanoseconds(grace));
     }
-    [[nodiscard]] ip_endpoint local_endpoint() const { return state_->listener.local_endpoint(); }
+    /// Of a TCP listener; `std::logic_error` for others.
+    [[nodiscard]] ip_endpoint local_endpoint() const { return state_->local_endpoint(); }
     [[nodiscard]] std::size_t connections() const noexcept { return state_->connections.alive(); }
 
 private:

@@ -21,8 +21,10 @@
 #include <utility>
 #include <vector>
 
+#include <eddy/detail/listener.hpp>
 #include <eddy/detail/stream_core.hpp>
 #include <eddy/endpoint.hpp>
+#include <eddy/socket.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/task.hpp>
 
@@ -43,11 +45,17 @@ private:
     std::shared_ptr<const std::vector<attempt>> attempts_;
 };
 
-/// A connected TCP socket: both directions in one object. Move-only; not while an operation of it is in progress.
-/// Reads are served one at a time (`busy_resource`), writes queue first come first served and are never torn.
-class tcp_stream {
+/// SO_KEEPALIVE: how the kernel finds out that a silent peer is gone.
+struct keep_alive_options {
+    std::chrono::seconds idle{60};     // until the first probe
+    std::chrono::seconds interval{10}; // between probes
+    int probes = 5;                    // unanswered ones, until the connection fails with ETIMEDOUT
+};
+
+/// A connected TCP socket. What it can do: <eddy/socket.hpp>. It may be moved, but not while an operation of it is in progress.
+class tcp_stream : public stream_socket {
 public:
-    tcp_stream() noexcept = default;
+    tcp_stream() noexcept : stream_socket("tcp_stream") {}
     /// Adopts a connected socket and makes it non-blocking and close-on-exec.
     explicit tcp_stream(int native_handle);
     tcp_stream(tcp_stream&&) noexcept = default;
@@ -55,45 +63,19 @@ public:
     /// Closes the socket: what was written is still delivered, whoever waits gets `closed_resource`.
     ~tcp_stream() = default;
 
-    /// Awaitable: the number of bytes read, at least one; 0 at the end of the stream and for an empty buffer.
-    /// Checkpoint; cancelled, nothing was read (R4). Throws `std::system_error` naming the peer, `busy_resource` while
-    /// another task reads, `closed_resource` after or on a close on our side.
-    detail::read_operation read_some(std::span<std::byte> buffer) { return {core(), buffer}; }
-    /// Awaitable: until the kernel has taken all of it. Checkpoint; cancelled, `partial()` of the exception is how many
-    /// bytes had gone out; if that is not 0, later writes throw `broken_resource`. `std::logic_error` after shutdown_write.
-    detail::write_operation write(std::span<const std::byte> bytes) { return {core(), bytes}; }
-    detail::write_operation write(std::string_view text) { return write(bytes_of(text)); }
-    detail::write_operation write(const char* text) { return write(std::string_view(text)); }
-    /// Awaitable: tells the peer that no more will come, after the writes that are queued. We can still read.
-    detail::write_operation shutdown_write() { return detail::write_operation(core()); }
-    /// Awaitable: frees the descriptor at once; what was written is still delivered. Whoever waits gets `closed_resource`.
-    /// A cancellation that was there before is thrown after the descriptor is free (R13). Twice does no harm.
-    detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
-    /// Drops what was not sent yet and resets the connection.
-    void abort() noexcept {
-        if (core_) core_->abort();
-    }
-
-    [[nodiscard]] bool is_open() const noexcept { return core_ && core_->is_open(); }
     [[nodiscard]] ip_endpoint local_endpoint() const;
     [[nodiscard]] ip_endpoint remote_endpoint() const;
-    /// -1 when closed. Still owned by the stream.
-    [[nodiscard]] int native_handle() const noexcept { return core_ ? core_->fd() : -1; }
-    /// Gives the descriptor away.
-    [[nodiscard]] int release() noexcept { return core_ ? core_->detach() : -1; }
     /// TCP_NODELAY; on from the start, as in asyncio.
     void set_nodelay(bool on);
     void set_keep_alive(bool on);
+    /// On, with these times. `std::invalid_argument` if one is not positive.
+    void set_keep_alive(const keep_alive_options& options);
+    /// TCP_USER_TIMEOUT: how long what was written may stay unacknowledged until the connection fails; 0: the kernel's limit.
+    void set_user_timeout(std::chrono::milliseconds limit);
 
-    explicit tcp_stream(detail::core_owner c) noexcept : core_(std::move(c)) {} // for the library
-    [[nodiscard]] const detail::core_ref& core_reference() const noexcept { return core_.ref(); }
-
-private:
-    [[nodiscard]] detail::stream_core& core() const {
-        if (!core_) throw closed_resource("this tcp_stream has no socket");
-        return *core_;
-    }
-    detail::core_owner core_;
+    // for the library
+    explicit tcp_stream(detail::core_owner c) noexcept : stream_socket("tcp_stream", std::move(c)) {}
+    [[nodiscard]] static tcp_stream accepted(int fd, const detail::stream_core& listener);
 };
 
 struct connect_options {
@@ -117,26 +99,17 @@ task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options
 struct listen_options {
     int backlog = 1024;
     bool reuse_address = true;
-    bool reuse_port = false; // several sockets share the port, the kernel spreads connections
+    bool reuse_port = false;              // several sockets share the port, the kernel spreads connections
+    bool dual_stack = false;              // an IPv6 endpoint takes IPv4 too: "::" is both, and peers are ::ffff:127.0.0.1
+    std::string_view bind_to_device = {}; // only what comes in there: "eth0"
+    std::size_t receive_buffer_size = 0;  // of the connections, in bytes; 0: the kernel's choice
+    std::size_t send_buffer_size = 0;
 };
 
-namespace detail {
-
-class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] accept_operation final : public incoming_operation {
+/// A socket that listens. `accept`, `close`, `is_open`, `native_handle`: <eddy/detail/listener.hpp>.
+class tcp_listener : public detail::listening_socket<tcp_stream> {
 public:
-    explicit accept_operation(stream_core& core) noexcept : incoming_operation(core, io_opcode::accept) {}
-    accept_operation(accept_operation&&) noexcept = default;
-    [[nodiscard]] bool try_now() const;
-    bool begin() override { return try_now() || start(); }
-    [[nodiscard]] tcp_stream take() const;
-    [[nodiscard]] std::string_view waits_for() const noexcept override { return "accept"; }
-};
-
-} // namespace detail
-
-class tcp_listener {
-public:
-    tcp_listener() noexcept = default;
+    tcp_listener() noexcept : tcp_listener(detail::core_owner(), ip_endpoint()) {}
     tcp_listener(tcp_listener&&) noexcept = default;
     tcp_listener& operator=(tcp_listener&&) noexcept = default;
     /// Closes the socket; whoever waits in `accept` gets `closed_resource`.
@@ -147,37 +120,15 @@ public:
     /// Adopts a listening socket and makes it non-blocking and close-on-exec.
     explicit tcp_listener(int native_handle);
 
-    /// Awaitable: the next connection. Checkpoint; cancelled, none was taken. Throws `std::system_error` (EMFILE, …),
-    /// `busy_resource` while another task accepts, `closed_resource`.
-    detail::accept_operation accept() { return detail::accept_operation(core()); }
-    detail::close_operation close() noexcept { return detail::close_operation(any_core()); }
-    void close_now() noexcept {
-        if (any_core()) any_core()->close();
-    }
-    /// False while a server has it.
-    [[nodiscard]] bool is_open() const noexcept { return core_ && core_->is_open(); }
     /// Also after it was closed.
     [[nodiscard]] ip_endpoint local_endpoint() const;
-    [[nodiscard]] int native_handle() const noexcept { return any_core() ? any_core()->fd() : -1; }
 
-    /// For the library: the socket for a server. This object can still close it, but does not own it any more.
-    [[nodiscard]] tcp_listener lend() noexcept {
-        tcp_listener other;
-        if (core_) lent_ = core_.ref();
-        std::swap(other.core_, core_);
-        other.local_ = local_;
-        return other;
-    }
+    /// For the library: the socket for a server.
+    [[nodiscard]] tcp_listener lend() noexcept { return tcp_listener(lend_core(), local_); }
 
 private:
     explicit tcp_listener(detail::core_owner c); // of a socket that listens
-    [[nodiscard]] detail::stream_core& core() const {
-        if (!core_) throw closed_resource(lent_ ? "this tcp_listener belongs to a server" : "this tcp_listener has no socket");
-        return *core_;
-    }
-    [[nodiscard]] const detail::core_ref& any_core() const noexcept { return core_ ? core_.ref() : lent_; }
-    detail::core_owner core_;
-    detail::core_ref lent_;
+    tcp_listener(detail::core_owner c, const ip_endpoint& local) noexcept : listening_socket("tcp_listener", std::move(c)), local_(local) {}
     ip_endpoint local_;
 };
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <eddy/detail/engine.hpp>
@@ -49,6 +50,8 @@ protected:
     incoming_operation(incoming_operation&& o) noexcept;
     ~incoming_operation() = default;
     [[noreturn]] void throw_error(const char* doing) const;
+    /// For `try_now`: `closed_resource` if it is closed already.
+    void expect_open(const char* doing) const;
     void note_end() noexcept;
     void check(const char* doing) const {
         if (error != 0 || closed_) [[unlikely]]
@@ -83,38 +86,67 @@ public:
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "read"; }
 };
 
+/// An operation on the outgoing side: write, send. One at a time is with the kernel, the others queue behind it.
+class outgoing_operation : public operation, protected io_operation {
+public:
+    bool start();
+    bool abort() noexcept final;
+
+protected:
+    outgoing_operation(stream_core& core, io_opcode o) noexcept;
+    outgoing_operation(outgoing_operation&& o) noexcept;
+    ~outgoing_operation() = default;
+    /// Its turn: goes as far as it can without waiting. True if it is over, with success or an error.
+    virtual bool drive() = 0;
+    /// Takes what the kernel says into account. True if it is over.
+    virtual bool advance() noexcept = 0;
+    /// Has a part of it gone out, so that what follows would be taken for the rest?
+    [[nodiscard]] virtual bool torn() const noexcept { return false; }
+    /// Hands it to the engine. True if that has finished.
+    [[nodiscard]] bool submit();
+    /// For bytes of a stream. Has the stream no place for them any more, after half a write or behind a shutdown?
+    [[nodiscard]] bool refused(bool may_be_shut = false) noexcept;
+    /// The kernel took some. True if that was the rest, or it failed.
+    [[nodiscard]] bool note_written(std::size_t& written, std::size_t all) noexcept;
+    [[noreturn]] void throw_closed(const char* doing) const;
+    [[noreturn]] void throw_shut(const char* doing) const;
+    /// After it is over: throws if it was closed, refused or failed.
+    void check(const char* doing) const;
+    core_ref core_;
+    bool closed_ = false;
+
+private:
+    friend class stream_core;
+    static void completed(io_operation& op) noexcept;
+    bool driven_ = false;   // the engine has it
+    bool broken_ = false;   // refused: a write before it was cancelled half-way
+    bool too_late_ = false; // refused: after shutdown_write
+    list_link<outgoing_operation> link_;
+
+public:
+    using list = intrusive_list<outgoing_operation, &outgoing_operation::link_>;
+};
+
 /// Writes all bytes, or (`half_close`) ends the writing side once the writes before it are through.
-class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] write_operation final : public operation, private io_operation {
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] write_operation final : public outgoing_operation {
 public:
     write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept;
     explicit write_operation(stream_core& core) noexcept; // half-close
     write_operation(write_operation&& o) noexcept;
     [[nodiscard]] bool try_now() const;
-    bool start();
     bool begin() override { return try_now() || start(); }
-    bool abort() noexcept override;
-    void take() const;
+    void take() const { check(half_close_ ? "shutdown of" : "write to"); }
     /// Bytes that the kernel had taken when the write was cancelled.
     [[nodiscard]] std::size_t partial() const noexcept { return written_; }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "write"; }
 
 private:
-    friend class stream_core;
-    static void completed(io_operation& op) noexcept;
-    [[nodiscard]] bool advance() noexcept; // true: over, with success or an error
-    [[nodiscard]] bool drive();            // true: over
-    core_ref core_;
+    bool advance() noexcept override;
+    bool drive() override;
+    [[nodiscard]] bool torn() const noexcept override { return written_ > 0; }
     std::span<const std::byte> bytes_;
     std::size_t written_ = 0;
     bool half_close_ = false;
-    bool closed_ = false;
-    bool broken_ = false;
-    bool too_late_ = false; // after shutdown_write
-    bool driven_ = false;   // the engine has it
-    list_link<write_operation> link_;
-
-public:
-    using list = intrusive_list<write_operation, &write_operation::link_>;
 };
 
 /// Connects the socket to an address.
@@ -151,6 +183,16 @@ private:
     bool was_cancelled_ = false;
 };
 
+/// Something to do when a descriptor is closed, while it is still open. Not done if it is given away.
+class close_hook {
+public:
+    close_hook() noexcept = default;
+    close_hook(const close_hook&) = delete;
+    close_hook& operator=(const close_hook&) = delete;
+    virtual ~close_hook() = default;
+    virtual void closing() noexcept = 0;
+};
+
 class stream_core {
 public:
     /// Owns `fd`, which is non-blocking and close-on-exec.
@@ -163,6 +205,11 @@ public:
     /// What error messages call it: "127.0.0.1:80".
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     void set_name(std::string n) { name_ = std::move(n); }
+
+    void set_close_hook(std::unique_ptr<close_hook> hook) noexcept { on_close_ = std::move(hook); }
+    /// May a message be sent or received right now, without overtaking anybody who waits?
+    [[nodiscard]] bool outgoing_is_free() const noexcept { return writers_.empty(); }
+    [[nodiscard]] bool incoming_is_free() const noexcept { return reader_ == nullptr; }
 
     /// Wakes whoever waits with `closed_resource` and frees the descriptor. Idempotent.
     void close() noexcept;
@@ -177,6 +224,7 @@ private:
     friend class core_ref;
     friend class incoming_operation;
     friend class read_operation;
+    friend class outgoing_operation;
     friend class write_operation;
     friend class connect_operation;
     ~stream_core() {
@@ -203,7 +251,8 @@ private:
     std::shared_ptr<engine> engine_;
     io_descriptor* descriptor_ = nullptr;
     incoming_operation* reader_ = nullptr;
-    write_operation::list writers_;
+    outgoing_operation::list writers_;
+    std::unique_ptr<close_hook> on_close_;
     std::string name_;
     std::size_t references_ = 0;
 };
@@ -242,6 +291,8 @@ private:
 
 /// Owns `fd` from now on, also if it throws.
 [[nodiscard]] core_owner make_core(int fd, bool is_socket, std::string name);
+/// "connect to /tmp/x: Connection refused", of an errno.
+[[nodiscard]] std::system_error io_error(int error, const char* doing, std::string_view name);
 /// Makes a descriptor that came from outside what a core needs: non-blocking and close-on-exec. Throws `std::system_error`.
 void prepare_descriptor(int fd);
 

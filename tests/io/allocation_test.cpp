@@ -1,0 +1,68 @@
+// What sockets promise to do without allocating, once warm.
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <array>
+#include <string>
+
+#include "coro/allocations.hpp"
+#include "io/support.hpp"
+
+using namespace eddy;
+using namespace std::string_view_literals;
+
+EDDY_TEST("datagrams that are sent and received at once allocate nothing") {
+    udp_socket u = udp_socket::bind({"127.0.0.1", 0});
+    udp_socket c = udp_socket::bind({"127.0.0.1", 0});
+    const ip_endpoint to = u.local_endpoint();
+    std::array<std::byte, 64> buffer;
+    const std::array<udp_socket::outgoing, 2> out{{{bytes_of("a"), to}, {bytes_of("b"), to}}};
+    std::array<udp_socket::incoming, 2> in{};
+    for (udp_socket::incoming& i : in) i.buffer = buffer;
+    const auto round = [&]() -> task<> {
+        co_await c.send_to("datagram"sv, to);
+        static_cast<void>(co_await u.receive_from(buffer));
+        co_await c.send_many(out);
+        static_cast<void>(co_await u.receive_many(in));
+    };
+    const std::size_t n = co_await allocations::in_steady_state(round);
+    CHECK(n == 0);
+}
+
+EDDY_TEST("datagrams that are waited for allocate nothing") {
+    udp_socket u = udp_socket::bind({"127.0.0.1", 0});
+    udp_socket c = udp_socket::connect(u.local_endpoint());
+    std::array<std::byte, 64> buffer;
+    std::size_t received = 0;
+    auto receiving = spawn([&]() -> task<> {
+        for (;;) {
+            static_cast<void>(co_await u.receive_from(buffer));
+            ++received;
+        }
+    });
+    const auto round = [&]() -> task<> {
+        const std::size_t before = received;
+        co_await c.send("datagram"sv);
+        while (received == before) co_await this_task::yield();
+    };
+    const std::size_t n = co_await allocations::in_steady_state(round);
+    CHECK(n == 0);
+    co_await receiving.cancel_and_join();
+}
+
+EDDY_TEST("bytes over a Unix-domain stream allocate nothing") {
+    unix_streams ends = unix_stream_pair();
+    std::array<std::byte, 64> buffer;
+    std::size_t received = 0;
+    auto receiving = spawn([&]() -> task<> {
+        for (;;) received += co_await ends.b.read_some(buffer);
+    });
+    const auto round = [&]() -> task<> {
+        const std::size_t before = received;
+        co_await ends.a.write("bytes"sv);
+        while (received == before) co_await this_task::yield();
+    };
+    const std::size_t n = co_await allocations::in_steady_state(round);
+    CHECK(n == 0);
+    co_await receiving.cancel_and_join();
+}

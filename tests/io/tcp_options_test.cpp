@@ -1,0 +1,86 @@
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <string>
+
+#include "io/support.hpp"
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace io_test;
+using namespace std::chrono_literals;
+using namespace std::string_view_literals;
+
+namespace {
+
+int option_of(int fd, int level, int option) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    ::getsockopt(fd, level, option, &value, &size);
+    return value;
+}
+
+} // namespace
+
+EDDY_TEST("an IPv6 listener takes IPv4 too if it is dual-stack, and else does not") {
+    tcp_listener both = tcp_listener::bind({"::", 0}, {.dual_stack = true});
+    const std::uint16_t port = both.local_endpoint().port();
+    tcp_stream c = co_await tcp_connect({"127.0.0.1", port});
+    tcp_stream s = co_await both.accept();
+    CHECK(s.remote_endpoint().address() == "::ffff:127.0.0.1");
+    tcp_listener six = tcp_listener::bind({"::1", 0});
+    CHECK(option_of(six.native_handle(), IPPROTO_IPV6, IPV6_V6ONLY) == 1);
+    CHECK(option_of(both.native_handle(), IPPROTO_IPV6, IPV6_V6ONLY) == 0);
+}
+
+EDDY_TEST("buffer sizes of a listener are those of its connections, and of one connection can be changed") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0}, {.receive_buffer_size = 50'000, .send_buffer_size = 40'000});
+    tcp_stream c = co_await tcp_connect(l.local_endpoint());
+    tcp_stream s = co_await l.accept();
+    CHECK(s.receive_buffer_size() == 100'000); // Linux doubles it
+    CHECK(s.send_buffer_size() == 80'000);
+    s.set_send_buffer_size(20'000);
+    s.set_receive_buffer_size(30'000);
+    CHECK(s.send_buffer_size() == 40'000);
+    CHECK(s.receive_buffer_size() == 60'000);
+}
+
+EDDY_TEST("keep-alive has its times, and the wait for acknowledgements a limit") {
+    connection p = co_await connected();
+    const int fd = p.client.native_handle();
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_NODELAY) == 1);
+    CHECK(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) == 0);
+    p.client.set_keep_alive({.idle = 30s, .interval = 5s, .probes = 3});
+    CHECK(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) == 1);
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE) == 30);
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL) == 5);
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT) == 3);
+    p.client.set_keep_alive(false);
+    CHECK(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) == 0);
+    p.client.set_user_timeout(20s);
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) == 20'000);
+    CHECK(words::of_call([&] { p.client.set_keep_alive({.idle = 0s}); return 0; }) ==
+          "set_keep_alive: times and probes must be positive; set_keep_alive(false) turns it off");
+}
+
+EDDY_TEST("a listener that is bound to a device hears what comes in there") {
+    CHECK(words::of_call([] { return tcp_listener::bind({"127.0.0.1", 0}, {.bind_to_device = "nothing0"}); }) ==
+          "bind to device nothing0: No such device");
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0}, {.bind_to_device = "lo"});
+    tcp_stream c = co_await tcp_connect(l.local_endpoint());
+    tcp_stream s = co_await l.accept();
+    CHECK(s.is_open());
+}
+
+EDDY_TEST("options of a closed stream are refused by name") {
+    connection p = co_await connected();
+    const std::string peer = p.client.remote_endpoint().to_string();
+    co_await p.client.close();
+    CHECK(words::of_call([&] { p.client.set_nodelay(true); return 0; }) == peer + " was closed on our side");
+    CHECK(words::throws<closed_resource>([&] { return p.client.receive_buffer_size(); }));
+    CHECK(words::of_call([] { return tcp_stream().send_buffer_size(); }) == "this tcp_stream has no socket");
+}
