@@ -91,25 +91,21 @@ write_operation::write_operation(stream_core& core) noexcept : write_operation(c
 }
 write_operation::write_operation(write_operation&& o) noexcept
     : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(std::move(o.core_)), bytes_(o.bytes_),
-      half_close_(o.half_close_) {}
+      half_close_(o.half_close_), is_turn_(o.is_turn_) {}
 
 bool write_operation::try_now() const {
     if (!core_->is_open()) throw closed_resource("write to " + core_->name() + ": it was closed on our side");
     if (half_close_) return core_->write_shut_ && core_->writers_.empty(); // twice does no harm
     if (core_->write_shut_) throw std::logic_error("write to " + core_->name() + " after shutdown_write");
-    return bytes_.empty() && !core_->write_broken_;
+    return bytes_.empty() && !core_->write_broken_ && !is_turn_;
 }
 
 bool write_operation::start() {
     core_->attach(task());
     is_socket = core_->is_socket_;
-    if (!core_->writers_.empty()) {
-        core_->writers_.push_back(*this);
-        return false;
-    }
-    if (drive()) return true;
-    core_->writers_.push_back(*this);
-    return false;
+    const bool over = core_->writers_.empty() && drive();
+    if (!over || held_) core_->writers_.push_back(*this);
+    return over;
 }
 
 bool write_operation::advance() noexcept {
@@ -133,6 +129,10 @@ bool write_operation::drive() {
     if (half_close_) {
         core_->write_shut_ = true;
         if (::shutdown(core_->fd_, SHUT_WR) != 0) error = errno == ENOTCONN ? 0 : errno;
+        return true;
+    }
+    if (is_turn_) {
+        driven_ = held_ = true;
         return true;
     }
     for (;;) {
@@ -176,6 +176,46 @@ void write_operation::take() const {
     if (broken_) throw broken_resource("write to " + core_->name() + ": an earlier write was cancelled half-way");
     if (too_late_) throw std::logic_error("write to " + core_->name() + " after shutdown_write");
     if (error != 0) throw io_error(error, half_close_ ? "shutdown of" : "write to", core_->name());
+}
+
+// --- a turn
+
+void write_operation::leave(bool broken) noexcept {
+    if (!std::exchange(held_, false)) return;
+    core_->writers_.erase(*this);
+    if (broken) core_->write_broken_ = true;
+    task().loop().make_ready(core_->next_writer_); // in its own turn, as after `abort`
+}
+
+void write_operation::wake() noexcept {
+    if (turn_wait* const w = std::exchange(waiter_, nullptr)) w->finish();
+}
+
+bool turn_wait::start() {
+    stream_core& core = *turn_->core_;
+    turn_->opcode = io_opcode::wait_write;
+    turn_->complete = &completed;
+    if (core.engine_->start(*core.descriptor_, *turn_)) return true;
+    turn_->waiter_ = this;
+    return false;
+}
+
+bool turn_wait::abort() noexcept {
+    stream_core& core = *turn_->core_;
+    if (!core.engine_->cancel(*core.descriptor_, *turn_)) return false;
+    turn_->waiter_ = nullptr;
+    return true;
+}
+
+// An error of the wait is left to the write that comes after it.
+void turn_wait::completed(io_operation& op) noexcept {
+    auto& turn = static_cast<write_operation&>(op);
+    turn.error = 0;
+    turn.wake();
+}
+
+void write_turn::lost(int error) noexcept {
+    entry_.core_->lost_ = error;
 }
 
 // --- connect
@@ -274,8 +314,10 @@ void stream_core::write_next() noexcept {
         } catch (...) {
             w->error = ENOMEM;
         }
-        writers_.erase(*w);
+        if (!w->held_) writers_.erase(*w);
+        const bool keeps_its_place = w->held_;
         w->finish();
+        if (keeps_its_place) return;
     }
 }
 
@@ -290,7 +332,10 @@ void stream_core::forget() noexcept {
     if (write_operation* active = writers_.front()) static_cast<void>(engine_->cancel(*descriptor_, *active));
     while (write_operation* w = writers_.pop_front()) {
         w->closed_ = true;
-        w->finish();
+        if (std::exchange(w->held_, false))
+            w->wake(); // it has completed already
+        else
+            w->finish();
     }
     engine_->release(*std::exchange(descriptor_, nullptr));
     if (duplicate_ >= 0) ::close(std::exchange(duplicate_, -1));

@@ -83,7 +83,11 @@ public:
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "read"; }
 };
 
-/// Writes all bytes, or (`half_close`) ends the writing side once the writes before it are through.
+class turn_wait;
+class write_turn;
+
+/// Writes all bytes, or (`half_close`) ends the writing side once the writes before it are through, or (`turn`) keeps its place
+/// in front of the writes behind it, for somebody who writes by other means: see write_turn.
 class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] write_operation final : public operation, private io_operation {
 public:
     write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept;
@@ -100,7 +104,11 @@ public:
 
 private:
     friend class stream_core;
+    friend class turn_wait;
+    friend class write_turn;
     static void completed(io_operation& op) noexcept;
+    void leave(bool broken) noexcept;
+    void wake() noexcept;
     [[nodiscard]] bool advance() noexcept; // true: over, with success or an error
     [[nodiscard]] bool drive();            // true: over
     core_ref core_;
@@ -111,10 +119,54 @@ private:
     bool broken_ = false;
     bool too_late_ = false; // after shutdown_write
     bool driven_ = false;   // the engine has it
+    bool is_turn_ = false;
+    bool held_ = false;            // a turn that has come
+    turn_wait* waiter_ = nullptr;  // of a turn
     list_link<write_operation> link_;
 
 public:
     using list = intrusive_list<write_operation, &write_operation::link_>;
+};
+
+/// Until the descriptor of a turn takes more. Throws `closed_resource`.
+class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] turn_wait final : public leaf<turn_wait> {
+public:
+    explicit turn_wait(write_operation& turn) noexcept : turn_(&turn) {}
+    [[nodiscard]] bool try_now() const noexcept { return !turn_->held_; }
+    bool start();
+    bool abort() noexcept override;
+    void take() const { turn_->take(); }
+    [[nodiscard]] std::string_view waits_for() const noexcept override { return "write"; }
+
+private:
+    friend class write_operation;
+    static void completed(io_operation& op) noexcept;
+    write_operation* turn_;
+};
+
+/// The right to write to the descriptor by other means than a write_operation: comes and goes in the order of the writes.
+///
+///     write_turn turn(*core);
+///     co_await turn.come();          // throws as a write does; cancelled, it has not come
+///     …                              // write to the descriptor; `co_await turn.writable()` in between
+class write_turn {
+public:
+    explicit write_turn(stream_core& core) noexcept : entry_(core) { entry_.is_turn_ = true; }
+    write_turn(const write_turn&) = delete;
+    write_turn& operator=(const write_turn&) = delete;
+    ~write_turn() { entry_.leave(broken_); }
+    [[nodiscard]] write_operation& come() noexcept { return entry_; }
+    [[nodiscard]] turn_wait writable() noexcept { return turn_wait(entry_); }
+    /// Throws `closed_resource` if the stream was closed meanwhile.
+    void check() const { entry_.take(); }
+    /// Something was written, but not all of it: later writes throw `broken_resource`.
+    void break_off() noexcept { broken_ = true; }
+    /// The errno with which it was learned that the connection is lost.
+    void lost(int error) noexcept;
+
+private:
+    write_operation entry_;
+    bool broken_ = false;
 };
 
 /// Connects the socket to an address.
@@ -178,6 +230,8 @@ private:
     friend class incoming_operation;
     friend class read_operation;
     friend class write_operation;
+    friend class turn_wait;
+    friend class write_turn;
     friend class connect_operation;
     ~stream_core() {
         close();
