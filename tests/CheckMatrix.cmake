@@ -25,6 +25,7 @@ set(elsewhere
   write_file=tests/io/file_cancel_test.cpp
   write_file_atomically=tests/io/file_cancel_test.cpp
   create=tests/io/file_cancel_test.cpp
+  try_lock=tests/io/file_cancel_test.cpp
   open_unnamed=tests/io/file_cancel_test.cpp
   keep=tests/io/temp_file_test.cpp
   status=tests/io/fs_test.cpp
@@ -45,6 +46,7 @@ set(elsewhere
   weakly_canonical=tests/io/fs_test.cpp
   absolute=tests/io/fs_test.cpp
   current_path=tests/io/fs_test.cpp
+  list=tests/io/fs_test.cpp
   temp_directory_path=tests/io/fs_test.cpp
   space=tests/io/fs_test.cpp
   resolve=tests/io/resolve_test.cpp
@@ -71,7 +73,7 @@ set(elsewhere
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
 set(parts operator fill pass end_within wait_until handle run_server run_task offload_limited head post put patch del
-  send_file_by_kernel send_file_by_copy)
+  send_file_by_kernel send_file_by_copy create_like)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
   "${SOURCE_DIR}/io/http/include/*.hpp")

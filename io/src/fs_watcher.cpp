@@ -122,7 +122,7 @@ bool watcher::is_open() const noexcept {
 
 void watcher::add(const std::filesystem::path& p, change changes) {
     detail::watcher_state& s = open_state();
-    const int number = ::inotify_add_watch(s.core->fd(), p.c_str(), mask_of(changes));
+    const int number = ::inotify_add_watch(s.core->fd(), p.c_str(), detail::mask_of(changes));
     if (number < 0) {
         const int error = errno;
         const char* const hint = error == ENOSPC ? " (the limit is /proc/sys/fs/inotify/max_user_watches)" : "";

@@ -67,18 +67,18 @@ private:
 
 namespace {
 
-using name_ptr = std::shared_ptr<temp_name>;
-
 std::string directory_of(const temp_options& o) {
     if (!o.directory.empty()) return std::string(o.directory);
     const char* const set = std::getenv("TMPDIR");
     return set && *set ? set : "/tmp";
 }
 
+} // namespace
+
 /// The options, for a worker.
-class pattern {
+class temp_pattern {
 public:
-    explicit pattern(const temp_options& o) : directory(directory_of(o)), start_(directory + "/" + std::string(o.prefix)), suffix_(o.suffix) {
+    explicit temp_pattern(const temp_options& o) : directory(directory_of(o)), start_(directory + "/" + std::string(o.prefix)), suffix_(o.suffix) {
         if (o.prefix.find('/') != std::string_view::npos || o.suffix.find('/') != std::string_view::npos)
             throw std::invalid_argument("temp_options: prefix and suffix are parts of a name and cannot have a '/'; see directory");
     }
@@ -90,13 +90,17 @@ private:
     std::string suffix_;
 };
 
+namespace {
+
+using name_ptr = std::shared_ptr<temp_name>;
+
 class made_file {
 public:
     handle_ptr handle;
     name_ptr name = std::make_shared<temp_name>(temp_kind::file);
 };
 
-made_file make_file_now(const pattern& p) {
+made_file make_file_now(const temp_pattern& p) {
     made_file made;
     for (;;) {
         std::string path = p.name();
@@ -109,7 +113,7 @@ made_file make_file_now(const pattern& p) {
     }
 }
 
-handle_ptr make_unnamed_now(const pattern& p) {
+handle_ptr make_unnamed_now(const temp_pattern& p) {
     const handle_ptr h = std::make_shared<file_handle>(-1, p.directory + "/(unnamed)");
     h->set(uninterrupted([&] { return ::open(p.directory.c_str(), O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600); }));
     if (h->fd() >= 0) return h;
@@ -117,7 +121,12 @@ handle_ptr make_unnamed_now(const pattern& p) {
     return make_file_now(p).handle; // and its name goes
 }
 
-name_ptr make_directory_now(const pattern& p) {
+task<file> open_unnamed_like(temp_pattern like) {
+    handle_ptr made = co_await offload(pool(), &make_unnamed_now, std::move(like));
+    co_return file(std::move(made));
+}
+
+name_ptr make_directory_now(const temp_pattern& p) {
     name_ptr name = std::make_shared<temp_name>(temp_kind::directory);
     for (;;) {
         std::string path = p.name();
@@ -174,16 +183,17 @@ const std::string& temp_file::path() const noexcept {
     return detail::path_of(name_);
 }
 
+// The options are copied before the task is awaited: they may be views of temporaries.
 task<temp_file> temp_file::create(temp_options options) {
-    const detail::pattern like(options);
-    detail::made_file made = co_await offload(pool(), &detail::make_file_now, like);
+    return create_like(detail::temp_pattern(options));
+}
+task<temp_file> temp_file::create_like(detail::temp_pattern like) {
+    detail::made_file made = co_await offload(pool(), &detail::make_file_now, std::move(like));
     co_return temp_file(eddy::file(std::move(made.handle)), std::move(made.name));
 }
 
 task<eddy::file> temp_file::open_unnamed(temp_options options) {
-    const detail::pattern like(options);
-    detail::handle_ptr made = co_await offload(pool(), &detail::make_unnamed_now, like);
-    co_return eddy::file(std::move(made));
+    return detail::open_unnamed_like(detail::temp_pattern(options));
 }
 
 // Shielded, and what is thrown afterwards: as file::close.
@@ -221,8 +231,10 @@ const std::string& temp_directory::path() const noexcept {
 }
 
 task<temp_directory> temp_directory::create(temp_options options) {
-    const detail::pattern like(options);
-    name_ptr made = co_await offload(pool(), &detail::make_directory_now, like);
+    return create_like(detail::temp_pattern(options));
+}
+task<temp_directory> temp_directory::create_like(detail::temp_pattern like) {
+    name_ptr made = co_await offload(pool(), &detail::make_directory_now, std::move(like));
     co_return temp_directory(std::move(made));
 }
 

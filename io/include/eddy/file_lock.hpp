@@ -6,16 +6,15 @@
 //     held.unlock();                                       // or when it goes
 #pragma once
 
-#include <cstdint>
 #include <memory>
+
+#include <eddy/shared_mutex.hpp> // lock_kind
 
 namespace eddy {
 
 namespace detail {
 class file_handle;
 }
-
-enum class lock_kind : std::uint8_t { shared, exclusive };
 
 /// Gives the lock back when it goes; closing the file does so too. Move-only. Keeps a file whose object has gone open until
 /// then. A child process that was forked meanwhile and has not executed a program shares it. Loop thread only.

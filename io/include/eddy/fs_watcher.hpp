@@ -68,10 +68,6 @@ private:
     std::uint32_t cookie_ = 0;
 };
 
-namespace detail {
-class watcher_state;
-}
-
 /// Move-only. Bound to the loop that first awaits it, and of its thread.
 class watcher {
 public:

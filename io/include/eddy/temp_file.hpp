@@ -31,7 +31,8 @@ struct temp_options {
 
 namespace detail {
 class temp_name;
-}
+class temp_pattern;
+} // namespace detail
 
 /// A new file, open for reading and writing, with a name. Move-only.
 class temp_file {
@@ -60,6 +61,7 @@ public:
     task<> keep(std::string path);
 
 private:
+    static task<temp_file> create_like(detail::temp_pattern like);
     temp_file(eddy::file f, std::shared_ptr<detail::temp_name> n) noexcept;
     eddy::file file_;
     std::shared_ptr<detail::temp_name> name_; // shared with calls that run
@@ -83,6 +85,7 @@ public:
     task<> remove();
 
 private:
+    static task<temp_directory> create_like(detail::temp_pattern like);
     explicit temp_directory(std::shared_ptr<detail::temp_name> n) noexcept;
     std::shared_ptr<detail::temp_name> name_; // shared with calls that run
 };
