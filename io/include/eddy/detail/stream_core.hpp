@@ -151,7 +151,7 @@ private:
 ///     …                              // write to the descriptor; `co_await turn.writable()` in between
 class write_turn {
 public:
-    explicit write_turn(stream_core& core) noexcept : entry_(core) { entry_.is_turn_ = true; }
+    explicit write_turn(stream_core& core) noexcept : entry_(core, std::span<const std::byte>()) { entry_.is_turn_ = true; }
     write_turn(const write_turn&) = delete;
     write_turn& operator=(const write_turn&) = delete;
     ~write_turn() { entry_.leave(broken_); }
