@@ -88,7 +88,7 @@ private:
             made.emplace(std::move(p), m.ours, (e.mask & IN_ISDIR) != 0, e.cookie);
             break;
         }
-        if (e.mask & IN_IGNORED) watched.erase(at);
+        if (at != watched.end() && (e.mask & (IN_DELETE_SELF | IN_UNMOUNT | IN_IGNORED))) watched.erase(at);
         return made;
     }
     alignas(inotify_event) std::array<std::byte, 16 * 1024> buffer_;

@@ -104,11 +104,11 @@ EDDY_TEST("R13 a file and the writes before and after it go out in order and are
     co_await s.prepare(contents);
     std::string log;
     const std::string before(8'000'000, 'b'); // is waiting for room when the file is sent
-    auto one = spawn(write_and_note(s.near(), before, log));
-    auto two = spawn(send_and_note(s.near(), s.f, log));
-    auto three = spawn(write_and_note(s.near(), "between", log));
-    auto four = spawn(send_and_note(s.near(), s.f, log));
-    auto five = spawn([&]() -> task<> { co_await s.near().shutdown_write(); });
+    auto one = spawn_eager(write_and_note(s.near(), before, log));
+    auto two = spawn_eager(send_and_note(s.near(), s.f, log));
+    auto three = spawn_eager(write_and_note(s.near(), "between", log));
+    auto four = spawn_eager(send_and_note(s.near(), s.f, log));
+    auto five = spawn_eager([&]() -> task<> { co_await s.near().shutdown_write(); });
     std::string got = co_await read_all(s.far());
     CHECK((got == before + contents + "between" + contents));
     for (auto* h : {&one, &two, &three, &four, &five}) co_await h->join();
@@ -123,8 +123,8 @@ EDDY_TEST("a write that comes while a file waits for room goes after it") {
     std::string log;
     auto first = spawn(send_and_note(s.near(), s.f, log));
     co_await testing::settle(); // the peer reads nothing yet
-    auto second = spawn(write_and_note(s.near(), "after", log));
-    auto end = spawn([&]() -> task<> { co_await s.near().shutdown_write(); });
+    auto second = spawn_eager(write_and_note(s.near(), "after", log));
+    auto end = spawn_eager([&]() -> task<> { co_await s.near().shutdown_write(); });
     co_await testing::settle();
     CHECK(log == "");
     std::string got = co_await read_all(s.far());
@@ -165,9 +165,9 @@ EDDY_TEST("R4 cancelled while it waits for its turn or a worker, nothing has gon
     sending s;
     co_await s.prepare("file");
     std::string log;
-    auto first = spawn(write_and_note(s.near(), std::string(much, 'x'), log));
+    auto first = spawn_eager(write_and_note(s.near(), std::string(much, 'x'), log));
     std::size_t partial = 9;
-    auto waiting = spawn(ending_with_partial(s.near(), s.f, partial));
+    auto waiting = spawn_eager(ending_with_partial(s.near(), s.f, partial));
     co_await testing::settle();
     auto after = spawn(write_and_note(s.near(), "after", log));
     co_await testing::settle();
