@@ -29,6 +29,32 @@ set(elsewhere
   read_to_end=tests/io/buffered_reader_test.cpp
   read_until=tests/io/cancel_rigs.cpp
   read_some=tests/io/cancel_rigs.cpp
+  write_file_atomically=tests/io/file_cancel_test.cpp
+  create=tests/io/file_cancel_test.cpp
+  try_lock=tests/io/file_cancel_test.cpp
+  open_unnamed=tests/io/file_cancel_test.cpp
+  keep=tests/io/temp_file_test.cpp
+  status=tests/io/fs_test.cpp
+  symlink_status=tests/io/fs_test.cpp
+  create_directory=tests/io/fs_test.cpp
+  create_directories=tests/io/fs_test.cpp
+  remove=tests/io/fs_test.cpp
+  remove_all=tests/io/fs_test.cpp
+  rename=tests/io/fs_test.cpp
+  copy_file=tests/io/fs_test.cpp
+  copy=tests/io/fs_test.cpp
+  read_symlink=tests/io/fs_test.cpp
+  create_symlink=tests/io/fs_test.cpp
+  create_hard_link=tests/io/fs_test.cpp
+  resize_file=tests/io/fs_test.cpp
+  permissions=tests/io/fs_test.cpp
+  canonical=tests/io/fs_test.cpp
+  weakly_canonical=tests/io/fs_test.cpp
+  absolute=tests/io/fs_test.cpp
+  current_path=tests/io/fs_test.cpp
+  list=tests/io/fs_test.cpp
+  temp_directory_path=tests/io/fs_test.cpp
+  space=tests/io/fs_test.cpp
   communicate=tests/io/process_test.cpp
   run_process=tests/io/process_test.cpp
   stop=tests/io/process_test.cpp
@@ -50,7 +76,7 @@ set(elsewhere
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
 set(parts stop_within operator fill pass end_within wait_until handle run_server accept_loop until_room after_failure run_task
-  offload_limited head post put patch del)
+  offload_limited head post put patch del send_file_by_kernel send_file_by_copy create_like)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
   "${SOURCE_DIR}/io/http/include/*.hpp")

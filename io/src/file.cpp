@@ -1,84 +1,29 @@
 #include <eddy/file.hpp>
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
-#include <exception>
-#include <mutex>
-#include <new>
-#include <shared_mutex>
-#include <system_error>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
 #include <utility>
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/errors.hpp>
-#include <eddy/event_loop.hpp>
 #include <eddy/offload.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/this_task.hpp>
 
+#include "file_handle.hpp"
+
 namespace eddy {
 namespace detail {
 namespace {
-
-[[noreturn]] void fail(const char* doing, const std::string& path) {
-    throw std::system_error(errno, std::generic_category(), std::string(doing) + " '" + path + "'");
-}
-
-/// Repeats a system call that a signal interrupted.
-template <class F>
-auto uninterrupted(F f) {
-    for (;;) {
-        const auto r = f();
-        if (r >= 0 || errno != EINTR) return r;
-    }
-}
-
-} // namespace
-
-// Calls on workers hold `access` shared, a close holds it alone: the number cannot be given to another file while a call
-// uses it. A call that gets its worker after the close finds the file closed (R13).
-class file_handle {
-public:
-    file_handle(int fd, std::string path) noexcept : fd_(fd), path_(std::move(path)) {}
-    file_handle(const file_handle&) = delete;
-    file_handle& operator=(const file_handle&) = delete;
-    ~file_handle() {
-        if (written && fd_ >= 0) note_dropped();
-        if (fd_ < 0 || ::close(fd_) == 0) return;
-        if (event_loop* loop = event_loop::current()) {
-            const std::string text = "closing '" + path_ + "'";
-            loop->call_exception_handler(
-                {.message = text, .exception = std::make_exception_ptr(std::system_error(errno, std::generic_category(), text))});
-        }
-    }
-    [[nodiscard]] int fd() const noexcept { return fd_; }
-    [[nodiscard]] int take() noexcept { return std::exchange(fd_, -1); }
-    [[nodiscard]] const std::string& path() const noexcept { return path_; }
-    bool busy = false;    // an operation uses the position; loop thread
-    bool written = false; // loop thread
-    std::shared_mutex access;
-
-private:
-    // Debug mode: an error of the close is reported, but who wrote the file will not know of it.
-    void note_dropped() const noexcept {
-        const scheduler* const loop = current().loop;
-        if (!loop || !loop->debug() || std::uncaught_exceptions() > 0) return;
-        try {
-            const std::string text = "the file '" + path_ + "' was written and dropped; co_await close(), which tells whether all is there";
-            event_loop::current()->call_exception_handler({.message = text, .exception = nullptr});
-        } catch (const std::bad_alloc&) { // a report less
-        }
-    }
-    int fd_;
-    std::string path_;
-};
-
-namespace {
-
-using handle_ptr = std::shared_ptr<file_handle>;
 
 /// Marks the position as used.
 class position_lock {
@@ -101,32 +46,19 @@ int open_flags(file::mode m) {
     int flags = O_CLOEXEC;
     const bool reads = m & file::mode::read;
     const bool writes = (m & file::mode::write) || (m & file::mode::append);
+    if ((m & file::mode::exclusive) && !(m & file::mode::create))
+        throw std::invalid_argument("file::open: mode::exclusive says that the file must be new; add mode::create");
+    if ((m & file::mode::truncate) && !writes)
+        throw std::invalid_argument("file::open: mode::truncate empties the file; add mode::write");
     flags |= reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY;
     if (m & file::mode::create) flags |= O_CREAT;
     if (m & file::mode::truncate) flags |= O_TRUNC;
     if (m & file::mode::append) flags |= O_APPEND;
     if (m & file::mode::exclusive) flags |= O_EXCL;
+    if (m & file::mode::no_follow) flags |= O_NOFOLLOW;
+    if (m & file::mode::direct) flags |= O_DIRECT;
     return flags;
 }
-
-handle_ptr open_now(const std::string& path, int flags, unsigned permissions) {
-    const int fd = uninterrupted([&] { return ::open(path.c_str(), flags, permissions); });
-    if (fd < 0) fail("cannot open", path);
-    return std::make_shared<file_handle>(fd, path);
-}
-
-/// A descriptor that stays open while this lives.
-class open_number {
-public:
-    explicit open_number(file_handle& h) : lock_(h.access), fd_(h.fd()) {
-        if (fd_ < 0) throw closed_resource("the file '" + h.path() + "' was closed by another task");
-    }
-    operator int() const noexcept { return fd_; }
-
-private:
-    std::shared_lock<std::shared_mutex> lock_;
-    int fd_;
-};
 
 std::size_t read_now(const handle_ptr& h, std::span<std::byte> out) {
     const open_number fd(*h);
@@ -142,16 +74,6 @@ std::size_t read_at_now(const handle_ptr& h, std::uint64_t offset, std::span<std
     return static_cast<std::size_t>(n);
 }
 
-std::size_t write_now(const handle_ptr& h, std::span<const std::byte> bytes) {
-    const open_number fd(*h);
-    for (std::span<const std::byte> rest = bytes; !rest.empty();) {
-        const auto n = uninterrupted([&] { return ::write(fd, rest.data(), rest.size()); });
-        if (n < 0) fail("cannot write", h->path());
-        rest = rest.subspan(static_cast<std::size_t>(n));
-    }
-    return bytes.size();
-}
-
 std::size_t write_at_now(const handle_ptr& h, std::uint64_t offset, std::span<const std::byte> bytes) {
     const open_number fd(*h);
     for (std::span<const std::byte> rest = bytes; !rest.empty();) {
@@ -161,11 +83,6 @@ std::size_t write_at_now(const handle_ptr& h, std::uint64_t offset, std::span<co
         offset += static_cast<std::uint64_t>(n);
     }
     return bytes.size();
-}
-
-void sync_now(const handle_ptr& h) {
-    const open_number fd(*h);
-    if (uninterrupted([&] { return ::fsync(fd); }) != 0) fail("cannot sync", h->path());
 }
 
 std::uint64_t size_now(const handle_ptr& h) {
@@ -180,11 +97,48 @@ void truncate_now(const handle_ptr& h, std::uint64_t size) {
     if (uninterrupted([&] { return ::ftruncate(fd, static_cast<off_t>(size)); }) != 0) fail("cannot truncate", h->path());
 }
 
+} // namespace
+
+std::string random_digits() {
+    std::array<unsigned char, 8> random{};
+    if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size())) fail("getrandom", "for a file name");
+    std::string digits;
+    for (const unsigned char c : random) {
+        digits += "0123456789abcdef"[c >> 4];
+        digits += "0123456789abcdef"[c & 15];
+    }
+    return digits;
+}
+
+handle_ptr open_now(const std::string& path, int flags, unsigned permissions) {
+    handle_ptr h = std::make_shared<file_handle>(-1, path); // before there is a descriptor that could be lost
+    h->set(uninterrupted([&] { return ::open(path.c_str(), flags, permissions); }));
+    if (h->fd() < 0) fail("cannot open", path);
+    return h;
+}
+
+std::size_t write_now(const handle_ptr& h, std::span<const std::byte> bytes) {
+    const open_number fd(*h);
+    for (std::span<const std::byte> rest = bytes; !rest.empty();) {
+        const auto n = uninterrupted([&] { return ::write(fd, rest.data(), rest.size()); });
+        if (n < 0) fail("cannot write", h->path());
+        rest = rest.subspan(static_cast<std::size_t>(n));
+    }
+    return bytes.size();
+}
+
+void sync_now(const handle_ptr& h) {
+    const open_number fd(*h);
+    if (uninterrupted([&] { return ::fsync(fd); }) != 0) fail("cannot sync", h->path());
+}
+
 void close_now(const handle_ptr& h) {
     const std::unique_lock lock(h->access);
     const int fd = h->take();
     if (fd >= 0 && ::close(fd) != 0 && errno != EINTR) fail("closing", h->path()); // Linux frees it even so
 }
+
+namespace {
 
 std::string read_all_now(const std::string& path) {
     const handle_ptr h = open_now(path, O_RDONLY | O_CLOEXEC, 0);
@@ -211,8 +165,64 @@ void write_text_now(const std::string& path, const std::string& text) {
     write_all_now(path, bytes_of(text));
 }
 
-worker_pool& pool() {
-    return this_loop().blocking_pool();
+/// A new file beside the one that it is going to replace; unlinked unless it does.
+class replacement {
+public:
+    explicit replacement(const std::string& target) : target_(target), handle_(std::make_shared<file_handle>(-1, target)) {
+        const std::size_t slash = target.rfind('/');
+        folder_ = slash == std::string::npos ? "." : target.substr(0, slash + 1);
+        const std::string start = slash == std::string::npos ? std::string() : folder_;
+        do {
+            name_ = start + ".eddy-" + random_digits();
+            handle_->set(uninterrupted([&] { return ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666); }));
+        } while (handle_->fd() < 0 && errno == EEXIST);
+        if (handle_->fd() < 0) fail("cannot create a file beside", target);
+    }
+    replacement(const replacement&) = delete;
+    replacement& operator=(const replacement&) = delete;
+    ~replacement() {
+        if (!name_.empty()) ::unlink(name_.c_str());
+    }
+    [[nodiscard]] const handle_ptr& handle() const noexcept { return handle_; }
+    /// Owner, where we may, and permissions of the one it replaces.
+    void take_after_target() const {
+        struct stat st {};
+        if (::stat(target_.c_str(), &st) != 0) return; // there is none
+        const bool same_owner = ::fchown(handle_->fd(), st.st_uid, st.st_gid) == 0;
+        const mode_t kept = same_owner ? 07777 : 0777; // never another's set-uid bit
+        if (::fchmod(handle_->fd(), st.st_mode & kept) != 0) fail("cannot keep the permissions of", target_);
+    }
+    void take_place() {
+        if (::rename(name_.c_str(), target_.c_str()) != 0) fail("cannot replace", target_);
+        name_.clear();
+        const handle_ptr folder = open_now(folder_, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+        if (::fsync(folder->fd()) != 0 && errno != EINVAL) fail("cannot sync the folder", folder_); // EINVAL: it has no such thing
+    }
+
+private:
+    std::string target_;
+    std::string folder_;
+    std::string name_;
+    handle_ptr handle_; // by the target's name: that is what errors are about
+};
+
+/// Where a link leads: the link stays, and what it leads to is replaced.
+std::string resolved(const std::string& path) {
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+    return real ? std::string(real.get()) : path;
+}
+
+void replace_now(const std::string& path, std::span<const std::byte> bytes) {
+    replacement fresh(resolved(path));
+    fresh.take_after_target();
+    write_now(fresh.handle(), bytes);
+    sync_now(fresh.handle());
+    close_now(fresh.handle());
+    fresh.take_place();
+}
+
+void replace_text_now(const std::string& path, const std::string& text) {
+    replace_now(path, bytes_of(text));
 }
 
 } // namespace
@@ -252,6 +262,9 @@ task<std::size_t> file::read(std::span<std::byte> out) {
     const detail::position_lock lock(*h);
     co_return co_await offload(pool(), &detail::read_now, h, out);
 }
+task<std::size_t> file::read_some(std::span<std::byte> out) {
+    return read(out);
+}
 task<std::size_t> file::read_at(std::uint64_t offset, std::span<std::byte> out) {
     co_return co_await offload(pool(), &detail::read_at_now, handle(), offset, out);
 }
@@ -282,15 +295,18 @@ task<> file::truncate(std::uint64_t size) {
     co_await offload(pool(), &detail::truncate_now, handle(), size);
 }
 
-std::uint64_t file::seek(std::uint64_t offset) {
-    const off_t at = ::lseek(handle()->fd(), static_cast<off_t>(offset), SEEK_SET);
-    if (at < 0) detail::fail("cannot seek in", path());
+std::uint64_t file::seek_to(std::int64_t offset, int whence) {
+    const std::shared_ptr<file_handle> h = handle();
+    const detail::position_lock lock(*h);
+    const off_t at = ::lseek(h->fd(), static_cast<off_t>(offset), whence);
+    if (at < 0) detail::fail("cannot seek in", h->path());
     return static_cast<std::uint64_t>(at);
 }
+std::uint64_t file::seek(std::uint64_t offset) {
+    return seek_to(static_cast<std::int64_t>(offset), SEEK_SET);
+}
 std::uint64_t file::seek_end() {
-    const off_t at = ::lseek(handle()->fd(), 0, SEEK_END);
-    if (at < 0) detail::fail("cannot seek in", path());
-    return static_cast<std::uint64_t>(at);
+    return seek_to(0, SEEK_END);
 }
 
 task<> file::close() {
@@ -312,6 +328,12 @@ task<> write_file(std::string path, std::string text) {
 }
 task<> write_file(std::string path, std::span<const std::byte> bytes) {
     co_await offload(pool(), &detail::write_all_now, std::move(path), bytes);
+}
+task<> write_file_atomically(std::string path, std::string text) {
+    co_await offload(pool(), &detail::replace_text_now, std::move(path), std::move(text));
+}
+task<> write_file_atomically(std::string path, std::span<const std::byte> bytes) {
+    co_await offload(pool(), &detail::replace_now, std::move(path), bytes);
 }
 
 } // namespace eddy

@@ -93,9 +93,9 @@ outgoing_operation::outgoing_operation(outgoing_operation&& o) noexcept
 bool outgoing_operation::start() {
     core_->attach(task());
     is_socket = core_->is_socket_;
-    if (core_->writers_.empty() && drive()) return true;
-    core_->writers_.push_back(*this);
-    return false;
+    const bool over = core_->writers_.empty() && drive();
+    if (!over || held_) core_->writers_.push_back(*this);
+    return over;
 }
 
 bool outgoing_operation::submit() {
@@ -127,6 +127,13 @@ bool outgoing_operation::abort() noexcept {
         task().loop().make_ready(core_->next_writer_);
     }
     return true;
+}
+
+void outgoing_operation::leave(bool broken) noexcept {
+    if (!std::exchange(held_, false)) return;
+    core_->writers_.erase(*this);
+    if (broken) core_->write_broken_ = true;
+    task().loop().make_ready(core_->next_writer_); // in its own turn, as after `abort`
 }
 
 void outgoing_operation::throw_closed(const char* doing) const {
@@ -290,8 +297,10 @@ void stream_core::write_next() noexcept {
         } catch (...) {
             w->error = ENOMEM;
         }
-        writers_.erase(*w);
+        const bool keeps_its_place = w->held_;
+        if (!keeps_its_place) writers_.erase(*w);
         w->finish();
+        if (keeps_its_place) return;
     }
 }
 
@@ -306,7 +315,10 @@ void stream_core::forget() noexcept {
     if (outgoing_operation* active = writers_.front()) static_cast<void>(engine_->cancel(*descriptor_, *active));
     while (outgoing_operation* w = writers_.pop_front()) {
         w->closed_ = true;
-        w->finish();
+        if (std::exchange(w->held_, false))
+            w->wake(); // it has completed already
+        else
+            w->finish();
     }
     engine_->release(*std::exchange(descriptor_, nullptr));
     if (duplicate_ >= 0) ::close(std::exchange(duplicate_, -1));

@@ -1,6 +1,7 @@
 // The awaitables of io in the cancellation matrix.
 #include "lib/cancellation_matrix.hpp"
 
+#include <eddy/fs_watcher.hpp>
 #include <eddy/io.hpp>
 
 #include <fcntl.h>
@@ -229,6 +230,76 @@ public:
     }
 };
 
+/// To a peer that does not read, until it waits for room.
+class sends_file final : public of_a_connection {
+    file file_;
+    task<> prepare() override {
+        co_await of_a_connection::prepare();
+        file_ = co_await temp_file::open_unnamed();
+        co_await file_.truncate(32 << 20);
+    }
+    task<> await_it() override { static_cast<void>(co_await send_file(*near_, file_)); }
+    task<> until_it_waits() override {
+        while (this_loop().stats().pending_operations == 0) co_await this_task::yield();
+    }
+    void complete() override {
+        spawn([](tcp_stream far, std::size_t left) -> task<> {
+            std::string sink(1 << 20, '\0');
+            while (left > 0) left -= co_await far.read_some(std::as_writable_bytes(std::span(sink)));
+        }, std::move(*far_), std::size_t(32) << 20);
+    }
+};
+/// Behind a write that the peer does not read.
+class waits_for_its_turn final : public of_a_connection {
+    file file_;
+    std::string much_ = std::string(32 << 20, 'x');
+    task_handle<> before_;
+    task<> prepare() override {
+        co_await of_a_connection::prepare();
+        file_ = co_await temp_file::open_unnamed();
+        before_ = spawn([](tcp_stream& to, std::string_view text) -> task<> { co_await to.write(text); }, std::ref(*near_), std::string_view(much_));
+        while (this_loop().stats().pending_operations == 0) co_await this_task::yield();
+    }
+    task<> await_it() override { static_cast<void>(co_await send_file(*near_, file_)); }
+    void complete() override {
+        spawn([](tcp_stream far, std::size_t left) -> task<> {
+            std::string sink(1 << 20, '\0');
+            while (left > 0) left -= co_await far.read_some(std::as_writable_bytes(std::span(sink)));
+        }, std::move(*far_), much_.size());
+    }
+
+public:
+    ~waits_for_its_turn() override {
+        if (near_) near_->abort();
+    }
+};
+class watches_files final : public subject {
+    std::optional<temp_directory> folder_;
+    std::optional<fs::watcher> w_;
+    task<> prepare() override {
+        folder_ = co_await temp_directory::create();
+        w_.emplace();
+        w_->add(folder_->path(), fs::change::created);
+    }
+    task<> await_it() override { static_cast<void>(co_await w_->next()); }
+    void complete() override {
+        ::close(::open((folder_->path() + "/" + std::to_string(++made_)).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    }
+    int made_ = 0;
+};
+class locks_file final : public subject {
+    std::optional<temp_file> file_;
+    file other_;
+    file_lock held_;
+    task<> prepare() override {
+        file_ = co_await temp_file::create();
+        other_ = co_await file::open(file_->path());
+        held_ = co_await file_->file().lock();
+    }
+    task<> await_it() override { const file_lock ours = co_await other_.lock(); }
+    void complete() override { held_.unlock(); }
+};
+
 const std::vector<matrix::row>& rows() {
     using matrix::of;
     constexpr promise_of by_the_kernel{.at_once = false};
@@ -254,6 +325,10 @@ const std::vector<matrix::row>& rows() {
         of<flushes>("buffer_wait", "buffered_writer::flush", {.at_once = false}),
         of<reads_pipe>("read_operation", "readable_pipe::read_some", by_the_kernel),
         of<waits_for_process>("process_wait", "process::wait", by_the_kernel),
+        of<waits_for_its_turn>("turn_operation", "send_file, behind a write", {.at_once = false, .again = false}),
+        of<sends_file>("turn_wait", "send_file", {.at_once = false, .again = false}), // R4
+        of<watches_files>("read_operation", "fs::watcher::next", by_the_kernel),
+        of<locks_file>("offload_operation", "file::lock", {.at_once = false}),
         of<waits_until_readable>("readiness_operation", "wait_readable", by_the_kernel),
     };
     return all;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,11 +32,15 @@ public:
         std::string text = co_await read_file(kept());
         CHECK(text == "kept");
         CHECK(!std::filesystem::exists(made()));
+        std::size_t entries = 0;
+        for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator(folder())) ++entries;
+        CHECK(entries == 1);
         std::string from_start(4, '\0'); // the position did not move
         const std::size_t n = co_await open_.read(std::as_writable_bytes(std::span(from_start)));
         CHECK(n == 4);
         co_await open_.close();
     }
+    [[nodiscard]] std::string folder() const { return folder_.file(""); }
     [[nodiscard]] std::string kept() const { return folder_.file("kept"); }
     [[nodiscard]] std::string made() const { return folder_.file("made"); }
     file& open() { return open_; }
@@ -81,6 +86,27 @@ task<> read_whole(files& f) {
 task<> write_whole(files& f) {
     co_await write_file(f.kept(), std::string("gone"));
 }
+task<> write_whole_atomically(files& f) {
+    co_await write_file_atomically(f.kept(), std::string("gone"));
+}
+task<> read_position_as_stream(files& f) {
+    static_cast<void>(co_await f.open().read_some(f.buffer));
+}
+task<> lock(files& f) {
+    const file_lock held = co_await f.open().lock();
+}
+task<> try_lock(files& f) {
+    const std::optional<file_lock> held = co_await f.open().try_lock();
+}
+task<> create_temporary(files& f) {
+    temp_file t = co_await temp_file::create({.directory = f.folder()});
+}
+task<> create_temporary_directory(files& f) {
+    temp_directory d = co_await temp_directory::create({.directory = f.folder()});
+}
+task<> open_unnamed(files& f) {
+    file t = co_await temp_file::open_unnamed({.directory = f.folder()});
+}
 task<> look_up(files&) {
     static_cast<void>(co_await resolve("localhost", "80"));
 }
@@ -100,6 +126,13 @@ std::vector<call> calls() {
     all.push_back({"truncate", &truncate});
     all.push_back({"read_file", &read_whole});
     all.push_back({"write_file", &write_whole});
+    all.push_back({"write_file_atomically", &write_whole_atomically});
+    all.push_back({"read_some", &read_position_as_stream});
+    all.push_back({"lock", &lock});
+    all.push_back({"try_lock", &try_lock});
+    all.push_back({"temp_file::create", &create_temporary});
+    all.push_back({"temp_directory::create", &create_temporary_directory});
+    all.push_back({"temp_file::open_unnamed", &open_unnamed});
     all.push_back({"resolve", &look_up});
     all.push_back({"tcp_connect by name", &connect_by_name});
     return all;

@@ -1,9 +1,14 @@
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
+#include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -46,6 +51,32 @@ std::string make_fifo(const temporary_folder& folder) {
     if (::mkfifo(path.c_str(), 0600) != 0) throw std::runtime_error("no fifo");
     return path;
 }
+
+std::size_t entries_of(const temporary_folder& folder) {
+    std::size_t n = 0;
+    for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator(folder.file(""))) ++n;
+    return n;
+}
+
+/// Files of this process cannot grow further, as on a full disk.
+class file_size_limit {
+public:
+    explicit file_size_limit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+        ::getrlimit(RLIMIT_FSIZE, &before_);
+        const rlimit limit{bytes, before_.rlim_max};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    file_size_limit(const file_size_limit&) = delete;
+    file_size_limit& operator=(const file_size_limit&) = delete;
+    ~file_size_limit() {
+        ::setrlimit(RLIMIT_FSIZE, &before_);
+        std::signal(SIGXFSZ, handler_);
+    }
+
+private:
+    void (*handler_)(int);
+    rlimit before_{};
+};
 
 } // namespace
 
@@ -204,6 +235,175 @@ EDDY_TEST("F-07 a file that cannot be opened is an error that says the path and 
     CHECK(end == "cannot open '/': Is a directory");
     end = co_await words::ending(read_file(""));
     CHECK(end == "cannot open '': No such file or directory");
+}
+
+EDDY_TEST("F-01 modes: no_follow, direct, and what makes no sense is refused") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    co_await write_file(path, std::string("text"));
+    std::filesystem::create_symlink(path, folder.file("link"));
+    std::string end = co_await words::ending(file::open(folder.file("link"), mode::read | mode::no_follow));
+    CHECK(end == "cannot open '" + folder.file("link") + "': Too many levels of symbolic links");
+    file f = co_await file::open(folder.file("link"));
+    co_await f.close();
+    outcome<file> direct = co_await as_result(file::open(path, mode::read | mode::direct)); // not every file system has it
+    CHECK((direct.has_value() || direct.error() == std::errc::invalid_argument));
+    if (direct.has_value()) {
+        CHECK((::fcntl(direct.value().native_handle(), F_GETFL) & O_DIRECT) != 0);
+        co_await direct.value().close();
+    }
+    end = co_await words::ending(file::open(path, mode::write | mode::exclusive));
+    CHECK(end == "file::open: mode::exclusive says that the file must be new; add mode::create");
+    end = co_await words::ending(file::open(path, mode::read | mode::truncate));
+    CHECK(end == "file::open: mode::truncate empties the file; add mode::write");
+    CHECK(contents(path) == "text");
+    file a = co_await file::open(path, mode::append | mode::truncate);
+    co_await a.close();
+    CHECK(contents(path) == "");
+}
+
+EDDY_TEST("F-06 the position cannot be set while a read uses it") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    co_await write_file(path, std::string("0123456789"));
+    file f = co_await file::open(path);
+    blocked_pool pool;
+    co_await pool.block();
+    auto reading = spawn(read_some(f, 4));
+    co_await some_turns();
+    const std::string busy = "another task is already using the position of '" + path + "'; use read_at and write_at";
+    CHECK(words::of_call([&] { return f.seek(7); }) == busy);
+    CHECK(words::of_call([&] { return f.seek_end(); }) == busy);
+    co_await pool.release();
+    std::string got = co_await std::move(reading);
+    CHECK(got == "0123");
+    CHECK(f.seek(7) == 7);
+    CHECK(words::of_call([&] { return f.seek(std::uint64_t(1) << 63); }) == "cannot seek in '" + path + "': Invalid argument");
+    got = co_await read_some(f, 9);
+    CHECK(got == "789");
+    co_await f.close();
+}
+
+EDDY_TEST("F-09 files need no ring: what they do runs on the blocking pool, on every engine") {
+    temporary_folder folder;
+    blocked_pool pool;
+    file f = co_await file::open(folder.file("x"), mode::read_write | mode::create);
+    co_await pool.block();
+    const std::size_t jobs = this_loop().stats().pool_jobs;
+    auto writing = spawn([&]() -> task<> { co_await f.write("text"sv); });
+    co_await some_turns();
+    CHECK(this_loop().stats().pool_jobs == jobs + 1);
+    co_await pool.release();
+    co_await writing;
+    std::string got = co_await read_at(f, 0, 10);
+    CHECK(got == "text");
+    co_await f.close();
+}
+
+EDDY_TEST("a file is a stream that a buffered_reader reads by lines") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    co_await write_file(path, std::string("one\ntwo\nthree"));
+    file f = co_await file::open(path);
+    static_assert(async_read_stream<file>);
+    buffered_reader r{f};
+    std::string line = co_await r.read_line();
+    CHECK(line == "one\n");
+    line = co_await r.read_line();
+    CHECK(line == "two\n");
+    line = co_await r.read_to_end();
+    CHECK(line == "three");
+    co_await f.close();
+}
+
+EDDY_TEST("F-10 a full disk is an error of the write, whichever it is") {
+    file full = co_await file::open("/dev/full", mode::write);
+    std::string end = co_await words::ending(full.write("x"sv));
+    CHECK(end == "cannot write '/dev/full': No space left on device");
+    end = co_await words::ending(full.write_at(0, "x"sv));
+    CHECK(end == "cannot write '/dev/full': No space left on device");
+    co_await full.close();
+    end = co_await words::ending(write_file("/dev/full", std::string("x")));
+    CHECK(end == "cannot write '/dev/full': No space left on device");
+}
+
+EDDY_TEST("F-10 an I/O error is an error of the read, the write or the sync") {
+    file memory = co_await file::open("/proc/self/mem", mode::read_write); // where nothing is mapped
+    std::string end = co_await words::ending(read_at(memory, 0, 10));
+    CHECK(end == "cannot read '/proc/self/mem': Input/output error");
+    end = co_await words::ending(memory.write_at(0, "x"sv));
+    CHECK(end == "cannot write '/proc/self/mem': Input/output error");
+    co_await memory.close();
+    temporary_folder folder;
+    file fifo = co_await file::open(make_fifo(folder), mode::read_write);
+    end = co_await words::ending(fifo.sync());
+    CHECK(end == "cannot sync '" + fifo.path() + "': Invalid argument");
+    co_await fifo.close();
+}
+
+EDDY_TEST("a file is replaced as a whole: a reader sees the old one or the new one") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    const std::string a(200'000, 'a');
+    const std::string b(100'000, 'b');
+    co_await write_file_atomically(path, a);
+    bool over = false;
+    std::size_t reads = 0;
+    auto reader = spawn([&]() -> task<> {
+        while (!over) {
+            std::string got = co_await read_file(path);
+            CHECK((got == a || got == b));
+            ++reads;
+        }
+    });
+    for (int i = 0; i < 20; ++i) {
+        co_await write_file_atomically(path, b);
+        co_await write_file_atomically(path, bytes_of(a));
+    }
+    over = true;
+    co_await reader;
+    CHECK(reads > 0);
+    CHECK(entries_of(folder) == 1);
+}
+
+EDDY_TEST("a file that is replaced keeps its permissions, and a link to it leads to the new one") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    const std::string link = folder.file("link");
+    co_await write_file_atomically(path, std::string("old"));
+    struct stat st {};
+    CHECK(::stat(path.c_str(), &st) == 0);
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    CHECK((st.st_mode & 0777) == (0666 & ~mask));
+    CHECK(::chmod(path.c_str(), 0640) == 0);
+    std::filesystem::create_symlink("x", link);
+    co_await write_file_atomically(link, std::string("new"));
+    CHECK(std::filesystem::is_symlink(link));
+    CHECK(contents(path) == "new");
+    CHECK(::stat(path.c_str(), &st) == 0);
+    CHECK((st.st_mode & 0777) == 0640);
+    CHECK(entries_of(folder) == 2);
+}
+
+EDDY_TEST("F-10 a replacement that fails leaves the old file and nothing else") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    co_await write_file(path, std::string("old"));
+    std::string end;
+    {
+        const file_size_limit limit(1000);
+        end = co_await words::ending(write_file_atomically(path, std::string(5000, 'x')));
+    }
+    CHECK(end == "cannot write '" + path + "': File too large");
+    CHECK(contents(path) == "old");
+    CHECK(entries_of(folder) == 1);
+    end = co_await words::ending(write_file_atomically("/no/such/file", std::string("x")));
+    CHECK(end == "cannot create a file beside '/no/such/file': No such file or directory");
+    std::filesystem::create_directory(folder.file("d"));
+    end = co_await words::ending(write_file_atomically(folder.file("d"), std::string("x")));
+    CHECK(end == "cannot replace '" + folder.file("d") + "': Is a directory");
+    CHECK(entries_of(folder) == 2);
 }
 
 EDDY_TEST("R13 a close waits for the call that runs, and calls that wait for a worker find the file closed") {

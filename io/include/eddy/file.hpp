@@ -7,15 +7,18 @@
 //
 // Cancellation, for all of them: a call that has not begun does not happen; one that the kernel has begun is waited for and
 // its result returned (R2, R4), and the next checkpoint throws. Errors are `std::system_error`s whose message has the path.
+// A full disk and an I/O error are errors of the write, the sync or the close that learns of them, never silent.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include <eddy/file_lock.hpp>
 #include <eddy/task.hpp>
 
 namespace eddy {
@@ -28,15 +31,17 @@ class file_handle;
 /// (`busy_resource`); positional ones may overlap.
 class file {
 public:
-    /// Combined with |. Without `create` the file has to exist.
+    /// Combined with |; as the flags of open(2). Without `create` the file has to exist.
     enum class mode : unsigned {
         read = 1,
         write = 2,
         read_write = 3,
         create = 4,
         truncate = 8,
-        append = 16,
+        append = 16,    // writes, each at the end at that time
         exclusive = 32, // with create: it must not exist
+        no_follow = 64, // a symbolic link is an error (ELOOP)
+        direct = 128,   // O_DIRECT: past the page cache; buffer, offset and size have to be aligned as the device asks
     };
     friend constexpr mode operator|(mode a, mode b) noexcept { return static_cast<mode>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
     friend constexpr bool operator&(mode a, mode b) noexcept { return (static_cast<unsigned>(a) & static_cast<unsigned>(b)) != 0; }
@@ -48,11 +53,14 @@ public:
     /// that runs on this thread, if any. Use `close` where losing data matters.
     ~file();
 
-    /// New files get permissions 0666 less the umask. Close-on-exec.
+    /// New files get permissions 0666 less the umask. Close-on-exec. `std::invalid_argument` for modes that make no sense:
+    /// exclusive without create, truncate without write or append.
     static task<file> open(std::string path, mode m = mode::read, unsigned permissions = 0666);
 
     /// Up to the buffer's size from the position; 0 at the end.
     task<std::size_t> read(std::span<std::byte> out);
+    /// The same: a file is an `async_read_stream`, so that `buffered_reader r{f}` gives its lines.
+    task<std::size_t> read_some(std::span<std::byte> out);
     task<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out);
     /// All of it, at the position (at the end in append mode); returns how much that was.
     task<std::size_t> write(std::span<const std::byte> bytes);
@@ -63,9 +71,18 @@ public:
     task<> sync();
     task<std::uint64_t> size();
     task<> truncate(std::uint64_t size);
-    /// Sets the position; returns it.
+    /// Sets the position; returns it. `busy_resource` while a `read` or `write` uses it. The kernel only notes the number:
+    /// nothing blocks.
     std::uint64_t seek(std::uint64_t offset);
     std::uint64_t seek_end();
+
+    /// Waits for an advisory lock on the whole file (flock(2)), that others with this file open, in this process or another,
+    /// respect if they ask for it too: several `shared` ones or one `exclusive`. Cancelled, it has none. It asks again after 1, 2,
+    /// 4 … 64 ms: waiting inside the kernel would hold a worker of the pool up that whoever has the lock may need to give it
+    /// back. So it is not served in any order. One lock at a time for each `file` object: a second is a `busy_resource`.
+    task<file_lock> lock(lock_kind kind = lock_kind::exclusive);
+    /// Nothing if somebody else has it.
+    task<std::optional<file_lock>> try_lock(lock_kind kind = lock_kind::exclusive);
     /// Closes the file and reports what the kernel had to say (EIO, ENOSPC). Waits for calls that run; those that wait
     /// for a worker throw `closed_resource`. The descriptor is freed also if it is cancelled or fails (R13). Twice does
     /// no harm.
@@ -75,9 +92,13 @@ public:
     [[nodiscard]] int native_handle() const noexcept;
     [[nodiscard]] const std::string& path() const;
 
-private:
+    // for the library
     explicit file(std::shared_ptr<detail::file_handle> h) noexcept;
+    /// Throws `closed_resource`.
     [[nodiscard]] std::shared_ptr<detail::file_handle> handle() const;
+
+private:
+    std::uint64_t seek_to(std::int64_t offset, int whence);
     std::shared_ptr<detail::file_handle> handle_; // shared with calls that run
 };
 
@@ -87,5 +108,13 @@ task<std::string> read_file(std::string path);
 task<> write_file(std::string path, std::string text);
 /// The same with bytes that stay the caller's until it returns.
 task<> write_file(std::string path, std::span<const std::byte> bytes);
+
+/// Creates or replaces the file so that nobody ever sees half of it, not even after a loss of power: writes a new file in the
+/// same folder, syncs it, renames it over the old one and syncs the folder, in one hop. If that fails, the old file is as it
+/// was (only an error of the last step comes after the replacement). Permissions and, where we may, owner of the old file are
+/// kept; other links to it keep the old contents; a symbolic link stays and what it leads to is replaced.
+task<> write_file_atomically(std::string path, std::string text);
+/// The same with bytes that stay the caller's until it returns.
+task<> write_file_atomically(std::string path, std::span<const std::byte> bytes);
 
 } // namespace eddy

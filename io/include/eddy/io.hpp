@@ -7,14 +7,17 @@
 #include <eddy/datagram.hpp>
 #include <eddy/endpoint.hpp>
 #include <eddy/file.hpp>
+#include <eddy/file_lock.hpp>
 #include <eddy/pipe.hpp>
 #include <eddy/process.hpp>
 #include <eddy/readiness.hpp>
 #include <eddy/resolve.hpp>
+#include <eddy/send_file.hpp>
 #include <eddy/serve.hpp>
 #include <eddy/socket.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/tcp.hpp>
+#include <eddy/temp_file.hpp>
 #include <eddy/udp.hpp>
 #include <eddy/unix.hpp>
 #include <eddy/unix_datagram.hpp>

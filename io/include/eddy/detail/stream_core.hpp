@@ -114,11 +114,15 @@ protected:
     void check(const char* doing) const;
     core_ref core_;
     bool closed_ = false;
+    bool driven_ = false; // the engine has it
+    bool held_ = false;   // it is over and keeps its place in front of those behind it, until `leave`
+    void leave(bool broken) noexcept;
+    /// Closed while it was held.
+    virtual void wake() noexcept {}
 
 private:
     friend class stream_core;
     static void completed(io_operation& op) noexcept;
-    bool driven_ = false;   // the engine has it
     bool broken_ = false;   // refused: a write before it was cancelled half-way
     bool too_late_ = false; // refused: after shutdown_write
     list_link<outgoing_operation> link_;
@@ -202,6 +206,7 @@ public:
 
     [[nodiscard]] int fd() const noexcept { return fd_; }
     [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+    [[nodiscard]] bool is_write_shut() const noexcept { return write_shut_; }
     /// What error messages call it: "127.0.0.1:80".
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     void set_name(std::string n) { name_ = std::move(n); }
@@ -225,6 +230,8 @@ private:
     friend class incoming_operation;
     friend class read_operation;
     friend class outgoing_operation;
+    friend class turn_wait;
+    friend class write_turn;
     friend class write_operation;
     friend class connect_operation;
     ~stream_core() {

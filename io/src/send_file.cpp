@@ -1,0 +1,147 @@
+#include <eddy/send_file.hpp>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <string>
+#include <system_error>
+
+#include <eddy/offload.hpp>
+
+#include "file_handle.hpp"
+
+namespace eddy::detail {
+namespace {
+
+constexpr std::size_t most_a_call = 8 << 20; // a cancellation waits for the call that runs
+
+/// What one call did.
+class send_step {
+public:
+    std::size_t sent = 0;
+    int error = 0; // errno; EAGAIN: the socket has no room
+    bool at_end = false;
+};
+
+/// The socket under a number of its own, for calls on workers: the stream can be closed meanwhile, and its number then be given
+/// to something else.
+class second_number {
+public:
+    second_number(int fd, const std::string& name) : fd_(::fcntl(fd, F_DUPFD_CLOEXEC, 0)) {
+        if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "cannot send a file to " + name);
+    }
+    second_number(const second_number&) = delete;
+    second_number& operator=(const second_number&) = delete;
+    ~second_number() { ::close(fd_); }
+    [[nodiscard]] int get() const noexcept { return fd_; }
+
+private:
+    int fd_;
+};
+
+/// Keeps the SIGPIPE that sendfile and write raise on this thread from everybody: sendfile has no MSG_NOSIGNAL.
+class no_sigpipe {
+public:
+    no_sigpipe() noexcept {
+        ::sigemptyset(&sigpipe_);
+        ::sigaddset(&sigpipe_, SIGPIPE);
+        sigset_t pending;
+        ::sigpending(&pending);
+        was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
+        ::pthread_sigmask(SIG_BLOCK, &sigpipe_, &before_);
+    }
+    no_sigpipe(const no_sigpipe&) = delete;
+    no_sigpipe& operator=(const no_sigpipe&) = delete;
+    ~no_sigpipe() {
+        const timespec at_once{};
+        while (!was_pending_ && ::sigtimedwait(&sigpipe_, nullptr, &at_once) < 0 && errno == EINTR) {}
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+private:
+    sigset_t sigpipe_{};
+    sigset_t before_{};
+    bool was_pending_ = false;
+};
+
+[[nodiscard]] bool is_lost_connection(int error) noexcept {
+    return error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN;
+}
+
+/// For files that the kernel cannot send by itself.
+send_step copy_step(int to, int from, std::uint64_t offset, std::size_t size) {
+    std::array<std::byte, 16 * 1024> block; // of the worker's stack
+    const auto got = uninterrupted([&] { return ::pread(from, block.data(), std::min(size, block.size()), static_cast<off_t>(offset)); });
+    send_step done;
+    if (got < 0) done.error = errno;
+    if (got == 0) done.at_end = true;
+    if (got <= 0) return done;
+    const auto n = uninterrupted([&] { return ::write(to, block.data(), static_cast<std::size_t>(got)); });
+    if (n < 0)
+        done.error = errno;
+    else
+        done.sent = static_cast<std::size_t>(n);
+    return done;
+}
+
+send_step send_now(int to, const handle_ptr& h, std::uint64_t offset, std::size_t size) {
+    const open_number from(*h);
+    const no_sigpipe guard;
+    auto at = static_cast<off_t>(offset);
+    const auto n = uninterrupted([&] { return ::sendfile(to, from, &at, size); });
+    if (n < 0 && (errno == EINVAL || errno == ENOSYS)) return copy_step(to, from, offset, size);
+    send_step done;
+    if (n < 0)
+        done.error = errno;
+    else
+        done.sent = static_cast<std::size_t>(n);
+    done.at_end = n == 0;
+    return done;
+}
+
+} // namespace
+
+operation_cancelled after_sending(const operation_cancelled& c, std::size_t sent) {
+    if (c.reason().empty()) return operation_cancelled(nullptr, sent);
+    return operation_cancelled(std::make_shared<const std::string>(c.reason()), sent);
+}
+
+task<std::size_t> send_file_by_kernel(core_ref to, file& file_object, std::uint64_t offset, std::uint64_t size) {
+    if (!to) throw closed_resource("send_file: this stream has no socket");
+    const handle_ptr from = file_object.handle();
+    write_turn turn(*to);
+    co_await turn.come();
+    const second_number socket(to->fd(), to->name());
+    std::uint64_t sent = 0;
+    try {
+        while (sent < size) {
+            const std::size_t most = static_cast<std::size_t>(std::min<std::uint64_t>(size - sent, most_a_call));
+            const send_step step = co_await offload(pool(), &send_now, socket.get(), from, offset + sent, most);
+            sent += step.sent;
+            turn.check();
+            if (step.at_end) break;
+            if (step.error == EAGAIN)
+                co_await turn.writable();
+            else if (step.error != 0) {
+                if (is_lost_connection(step.error)) turn.lost(step.error);
+                throw std::system_error(step.error, std::generic_category(), "sending '" + from->path() + "' to " + to->name());
+            }
+        }
+    } catch (const operation_cancelled& c) {
+        if (sent > 0) turn.break_off();
+        throw after_sending(c, static_cast<std::size_t>(sent));
+    } catch (...) { // the file could not be read, or was closed
+        if (sent > 0) turn.break_off();
+        throw;
+    }
+    co_return static_cast<std::size_t>(sent);
+}
+
+} // namespace eddy::detail
