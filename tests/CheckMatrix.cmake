@@ -49,7 +49,7 @@ set(elsewhere
 set(parts operator fill pass end_within wait_until handle run_server run_task offload_limited head post put patch del)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
-  "${SOURCE_DIR}/io/http/include/*.hpp")
+  "${SOURCE_DIR}/io/http/include/*.hpp" "${SOURCE_DIR}/io/tls/include/*.hpp")
 file(GLOB tables "${SOURCE_DIR}/tests/*/cancellation_matrix_test.cpp")
 set(rows "")
 foreach(table IN LISTS tables)
