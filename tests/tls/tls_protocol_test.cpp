@@ -108,6 +108,35 @@ EDDY_TEST("a write in the middle of a ticket waits for its rest, whoever reads i
     }
 }
 
+EDDY_TEST("a client that offers the ticket of one name to another, which asks for a certificate, is refused") {
+    const identity both = make_identity({.name = "both", .names = {"DNS:localhost", "DNS:secret.test"}}, &authority());
+    tls_context ts = server_context(both);
+    tls_context secret = server_context(both);
+    secret.require_client_certificate_pem(authority().certificate);
+    ts.for_name("secret.test", secret);
+    testing::memory_streams first = testing::memory_stream_pair();
+    raw_peer honest(std::move(first.a), raw_peer::role::client);
+    SSL_set_tlsext_host_name(honest.ssl.get(), "localhost");
+    auto accepting = tls_accept(std::move(first.b), ts);
+    auto opened = co_await gather(std::move(accepting), honest.handshake());
+    co_await std::get<0>(opened).write("x");
+    const std::string x = co_await honest.receive(); // and the tickets before it
+    CHECK(x == "x");
+    SSL_SESSION* const session = SSL_get1_session(honest.ssl.get());
+    for (const bool cheats : {false, true}) {
+        testing::memory_streams ends = testing::memory_stream_pair();
+        raw_peer client(std::move(ends.a), raw_peer::role::client);
+        const std::string name = cheats ? "secret.test" : "localhost";
+        SSL_set_tlsext_host_name(client.ssl.get(), name.c_str());
+        SSL_set_session(client.ssl.get(), session);
+        auto server = ending_of(tls_accept(std::move(ends.b), ts));
+        auto endings = co_await gather(std::move(server), ending_of(client.handshake()));
+        CHECK(std::get<0>(endings) == (cheats ? "tls_error: TLS handshake with a client: the client has shown no certificate" : "ok"));
+        CHECK(SSL_session_reused(client.ssl.get()) == (cheats ? 0 : 1));
+    }
+    SSL_SESSION_free(session);
+}
+
 EDDY_TEST("a peer that does not speak TLS") {
     testing::memory_streams ends = testing::memory_stream_pair();
     auto accepting = spawn(ending_of(tls_accept(std::move(ends.b), server_context())));

@@ -159,14 +159,6 @@ EDDY_TEST("ST-16 half-close: the peer sees the end and answers, we read the answ
     CHECK(end == "");
 }
 
-EDDY_TEST("TLS 1.2 as well") {
-    tls_context old = client_context();
-    tls_context ts = server_context();
-    ts.minimum_version(tls_version::tls_1_2);
-    auto c = co_await in_memory({}, old, ts);
-    CHECK(c.client.tls_info().version == "TLSv1.3");
-}
-
 EDDY_TEST("TLS inside TLS") {
     auto outer = co_await in_memory();
     auto connecting = tls_upgrade(std::move(outer.client), client_context(), "localhost");

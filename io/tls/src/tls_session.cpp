@@ -141,6 +141,7 @@ tls_session::step tls_session::handshake() {
     state_->check();
     const step r = state_->judge(SSL_do_handshake(state_->ssl.get()), "handshake with");
     if (r == step::ended) throw_truncated();
+    ERR_clear_error(); // of authorities that were looked for in vain
     state_->shaken = r == step::done;
     return r;
 }
@@ -196,6 +197,10 @@ void tls_session::received(std::string_view bytes) {
 void tls_session::throw_truncated() const {
     if (!state_->shaken) throw truncated("TLS handshake with " + state_->peer + ": the peer closed the connection before it was over");
     throw truncated("TLS read from " + state_->peer + ": the connection ended without a close_notify; what came may be cut off");
+}
+
+bool tls_session::is_server() const noexcept {
+    return state_->context->is_server();
 }
 
 const std::string& tls_session::peer() const noexcept {

@@ -63,6 +63,9 @@ public:
     /// tickets; its keys live as long as the context.
     tls_context& resume_sessions(bool on);
 
+    tls_context(const tls_context&) noexcept = default; // and no move: there is no empty context
+    tls_context& operator=(const tls_context&) noexcept = default;
+    ~tls_context() = default;
     explicit tls_context(std::shared_ptr<detail::tls_context_core> core) noexcept; // for the library
     [[nodiscard]] const std::shared_ptr<detail::tls_context_core>& core() const noexcept { return core_; }
 

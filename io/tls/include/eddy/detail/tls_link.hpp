@@ -138,11 +138,15 @@ task<> tls_link<Stream>::shake_hands(pointer l) {
     std::exception_ptr refusal;
     for (;;) {
         const std::uint64_t seen = l->fetched;
-        tls_session::step now{};
+        auto now = tls_session::step::wants_input;
         try {
             now = l->session.handshake();
         } catch (...) {
             refusal = std::current_exception();
+        }
+        if (!refusal && now == tls_session::step::done && l->session.is_server()) {
+            flush_soon(l); // tickets: a client that does not read yet must not keep us waiting
+            co_return;
         }
         try { // nobody else can send yet
             co_await l->send_output();
@@ -151,7 +155,6 @@ task<> tls_link<Stream>::shake_hands(pointer l) {
         } catch (...) {
             if (!refusal) throw; // else the alert does not arrive
         }
-        if (refusal) l->discard();
         if (refusal) std::rethrow_exception(refusal);
         if (now == tls_session::step::done) co_return;
         const bool more = co_await l->fetch(seen);
@@ -169,7 +172,7 @@ task<std::size_t> tls_link<Stream>::read(pointer l, std::span<std::byte> out) {
     for (;;) {
         const std::uint64_t seen = l->fetched;
         std::size_t n = 0;
-        tls_session::step now{};
+        auto now = tls_session::step::wants_input;
         try {
             now = l->session.read(out, n);
         } catch (...) {
@@ -274,7 +277,6 @@ task<> tls_link<Stream>::say_goodbye() {
             co_await with_scope(farewell);
     } catch (...) { // the peer is gone, or we were cancelled: it is closed in any case, and a cancellation stays (R1)
     }
-    if (open) discard();
 }
 
 template <class Stream>
@@ -284,6 +286,7 @@ task<> tls_link<Stream>::close(pointer l) {
     const bool first = l->open && !std::exchange(l->closing, true);
     if (first && !was_cancelled) co_await l->say_goodbye();
     if (std::exchange(l->open, false)) {
+        l->discard();
         if constexpr (requires { l->below->close(); }) {
             try {
                 co_await l->below->close();
@@ -298,7 +301,7 @@ task<> tls_link<Stream>::close(pointer l) {
 
 template <class Stream>
 void tls_link<Stream>::close_now() noexcept {
-    open = false;
+    if (std::exchange(open, false)) discard();
     below.reset();
 }
 

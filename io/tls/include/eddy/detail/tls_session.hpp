@@ -55,6 +55,7 @@ public:
     void received(std::string_view bytes);
 
     [[noreturn]] void throw_truncated() const;
+    [[nodiscard]] bool is_server() const noexcept;
     /// What messages call the peer.
     [[nodiscard]] const std::string& peer() const noexcept;
     [[nodiscard]] tls_session_info info() const;
