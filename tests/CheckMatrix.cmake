@@ -79,7 +79,7 @@ set(parts stop_within operator fill pass end_within wait_until handle run_server
   offload_limited head post put patch del send_file_by_kernel send_file_by_copy create_like)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
-  "${SOURCE_DIR}/io/http/include/*.hpp")
+  "${SOURCE_DIR}/io/http/include/*.hpp" "${SOURCE_DIR}/io/tls/include/*.hpp")
 file(GLOB tables "${SOURCE_DIR}/tests/*/cancellation_matrix_test.cpp")
 set(rows "")
 foreach(table IN LISTS tables)

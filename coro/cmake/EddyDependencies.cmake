@@ -50,6 +50,19 @@ if(NOT EDDY_HTTP STREQUAL "OFF")
   endif()
 endif()
 
+# eddy::tls: OpenSSL.
+set(EDDY_HAVE_TLS OFF)
+if(NOT EDDY_TLS STREQUAL "OFF")
+  find_package(OpenSSL 3 QUIET)
+  if(OPENSSL_FOUND)
+    set(EDDY_HAVE_TLS ON)
+  elseif(EDDY_TLS STREQUAL "AUTO")
+    message(STATUS "eddy: eddy::tls is left out, for want of OpenSSL 3 (Debian: libssl-dev)")
+  else()
+    message(FATAL_ERROR "eddy: EDDY_TLS=${EDDY_TLS}, but there is no OpenSSL 3 (Debian: libssl-dev)")
+  endif()
+endif()
+
 # eddy::testing compiles without Catch2; its header, and so its users, need it.
 if(EDDY_TESTING OR EDDY_BUILD_TESTS)
   find_package(Catch2 QUIET)

@@ -6,6 +6,9 @@
 #if __has_include(<eddy/http.hpp>) && defined(EDDY_DOCS_HTTP)
 #include <eddy/http.hpp>
 #endif
+#if __has_include(<eddy/tls.hpp>) && defined(EDDY_DOCS_TLS)
+#include <eddy/tls.hpp>
+#endif
 
 #include <array>
 #include <chrono>

@@ -1,0 +1,317 @@
+// What a TLS stream and the operations on it share: the stream below, the session, and whose turn it is.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <eddy/detail/tls_session.hpp>
+#include <eddy/mutex.hpp>
+#include <eddy/spawn.hpp>
+#include <eddy/stream.hpp>
+#include <eddy/task.hpp>
+#include <eddy/this_task.hpp>
+#include <eddy/timeout.hpp>
+
+namespace eddy::detail {
+
+/// What does not depend on the stream below. Each coroutine that uses a link holds a reference of its own: the stream object
+/// may be destroyed while a task waits on it, and that task is still told.
+class tls_link_base {
+public:
+    tls_link_base(tls_session s, std::chrono::nanoseconds limit) noexcept : session(std::move(s)), shutdown_timeout(limit) {}
+    tls_link_base(const tls_link_base&) = delete;
+    tls_link_base& operator=(const tls_link_base&) = delete;
+
+    [[nodiscard]] bool is_open() const noexcept { return open && !closing; }
+    void require_open(const char* doing) const;
+    void require_writable() const;
+
+    tls_session session;
+    std::chrono::nanoseconds shutdown_timeout;
+    mutex sending;               // records leave in the order in which they were made
+    mutex receiving;             // whoever is in need of input fetches it; the others look what it has brought
+    std::uint64_t fetched = 0;   // how often something came
+    bool input_ended = false;    // the stream below has
+    bool open = true;
+    bool closing = false;
+    bool reading = false;
+    bool flushing = false;       // a task of its own sends what a read made
+    bool write_shut = false;
+    bool torn = false;           // a cancelled write left half a message, or half a record
+    std::exception_ptr lost;     // why the stream below took no more
+
+protected:
+    ~tls_link_base() = default;
+};
+
+class tls_mark {
+public:
+    explicit tls_mark(bool& b) noexcept : mark_(b) { mark_ = true; }
+    tls_mark(const tls_mark&) = delete;
+    tls_mark& operator=(const tls_mark&) = delete;
+    ~tls_mark() { mark_ = false; }
+
+private:
+    bool& mark_;
+};
+
+template <class Stream>
+class tls_link final : public tls_link_base {
+public:
+    using pointer = std::shared_ptr<tls_link>;
+    tls_link(Stream s, tls_session t, std::chrono::nanoseconds limit) : tls_link_base(std::move(t), limit), below(std::move(s)) {}
+
+    [[nodiscard]] static task<> shake_hands(pointer l);
+    [[nodiscard]] static task<std::size_t> read(pointer l, std::span<std::byte> out);
+    [[nodiscard]] static task<> write(pointer l, std::span<const std::byte> bytes);
+    [[nodiscard]] static task<> shutdown_write(pointer l);
+    [[nodiscard]] static task<> close(pointer l);
+    /// At once, without a word.
+    void close_now() noexcept;
+    void abort() noexcept;
+    /// Forgets what came and nobody has read: see `discard_received`.
+    void discard() noexcept {
+        if constexpr (requires { { below->native_handle() } -> std::same_as<int>; }) discard_received(below->native_handle());
+    }
+
+    std::optional<Stream> below;
+
+private:
+    [[nodiscard]] task<> send_output();
+    [[nodiscard]] task<bool> fetch(std::uint64_t seen);
+    [[nodiscard]] task<> encrypt(std::span<const std::byte> part);
+    [[nodiscard]] task<> say_goodbye();
+    static void flush_soon(const pointer& l) noexcept;
+    [[nodiscard]] static task<> flush(pointer l);
+};
+
+// --- implementation
+
+/// Bytes that are encrypted and sent at a time: what a connection needs of memory does not depend on what is written.
+inline constexpr std::size_t tls_write_size = 32 * 1024;
+
+/// Sends everything there is to be sent; the caller has `sending`. What the stream below did not take is lost, and with it
+/// the direction: a record cannot be taken back, nor made again.
+template <class Stream>
+task<> tls_link<Stream>::send_output() {
+    while (session.has_output()) {
+        require_open("write to");
+        const std::span<const std::byte> records = session.take_output();
+        try {
+            co_await below->write(records);
+        } catch (const operation_cancelled&) {
+            torn = true;
+            throw;
+        } catch (...) {
+            lost = std::current_exception();
+            throw;
+        }
+    }
+}
+
+/// Waits until more has come than when `fetched` was `seen`; false at the end.
+template <class Stream>
+task<bool> tls_link<Stream>::fetch(std::uint64_t seen) {
+    const mutex_guard turn = co_await receiving.lock();
+    require_open("read from");
+    if (input_ended || fetched != seen) co_return !input_ended;
+    const std::size_t n = co_await below->read_some(session.input_room());
+    ++fetched;
+    if (n == 0)
+        input_ended = true;
+    else
+        session.received(n);
+    co_return n > 0;
+}
+
+template <class Stream>
+task<> tls_link<Stream>::shake_hands(pointer l) {
+    std::exception_ptr refusal;
+    for (;;) {
+        const std::uint64_t seen = l->fetched;
+        auto now = tls_session::step::wants_input;
+        try {
+            now = l->session.handshake();
+        } catch (...) {
+            refusal = std::current_exception();
+        }
+        if (!refusal && now == tls_session::step::done && l->session.is_server()) {
+            flush_soon(l); // tickets: a client that does not read yet must not keep us waiting
+            co_return;
+        }
+        try { // nobody else can send yet
+            co_await l->send_output();
+        } catch (const operation_cancelled&) {
+            throw;
+        } catch (...) {
+            if (!refusal) throw; // else the alert does not arrive
+        }
+        if (refusal) std::rethrow_exception(refusal);
+        if (now == tls_session::step::done) co_return;
+        const bool more = co_await l->fetch(seen);
+        if (!more) l->session.throw_truncated();
+    }
+}
+
+template <class Stream>
+task<std::size_t> tls_link<Stream>::read(pointer l, std::span<std::byte> out) {
+    co_await this_task::checkpoint();
+    l->require_open("read from");
+    if (l->reading) throw busy_resource("another task is already reading from " + l->session.peer());
+    const tls_mark mark(l->reading);
+    if (out.empty()) co_return 0;
+    for (;;) {
+        const std::uint64_t seen = l->fetched;
+        std::size_t n = 0;
+        auto now = tls_session::step::wants_input;
+        try {
+            now = l->session.read(out, n);
+        } catch (...) {
+            flush_soon(l);
+            throw;
+        }
+        flush_soon(l);
+        if (now == tls_session::step::done) co_return n;
+        if (now == tls_session::step::ended) co_return 0;
+        const bool more = co_await l->fetch(seen);
+        l->require_open("read from");
+        if (!more) l->session.throw_truncated();
+    }
+}
+
+/// What a read made (an alert, the answer to a message of the peer's) is sent by a task of its own: a read does not wait for
+/// room to write.
+template <class Stream>
+void tls_link<Stream>::flush_soon(const pointer& l) noexcept {
+    if (!l->session.has_output() || l->flushing || l->torn || l->lost) return;
+    try {
+        eddy::spawn(flush(l), {.name = "tls flush"});
+    } catch (...) { // no memory: the next read or write sends it
+        return;
+    }
+    l->flushing = true;
+}
+
+template <class Stream>
+task<> tls_link<Stream>::flush(pointer l) {
+    const tls_mark mark(l->flushing);
+    const mutex_guard turn = co_await l->sending.lock();
+    try {
+        co_await l->send_output();
+    } catch (const operation_cancelled&) {
+        throw;
+    } catch (...) { // the next write throws it
+    }
+}
+
+template <class Stream>
+task<> tls_link<Stream>::encrypt(std::span<const std::byte> part) {
+    for (;;) {
+        const std::uint64_t seen = fetched;
+        const tls_session::step now = session.write(part);
+        if (now == tls_session::step::done) co_return;
+        const bool more = co_await fetch(seen);
+        if (!more) session.throw_truncated();
+    }
+}
+
+template <class Stream>
+task<> tls_link<Stream>::write(pointer l, std::span<const std::byte> bytes) {
+    const task_context& self = co_await this_context();
+    const mutex_guard turn = co_await l->sending.lock();
+    l->require_writable();
+    std::size_t written = 0;
+    try {
+        while (written < bytes.size()) {
+            const std::span<const std::byte> part = bytes.subspan(written, std::min(tls_write_size, bytes.size() - written));
+            co_await l->encrypt(part);
+            co_await l->send_output();
+            written += part.size();
+        }
+    } catch (const operation_cancelled&) {
+        if (written > 0) l->torn = true;
+        throw operation_cancelled(self.scope().effective_reason(), written);
+    }
+}
+
+template <class Stream>
+task<> tls_link<Stream>::shutdown_write(pointer l) {
+    const mutex_guard turn = co_await l->sending.lock();
+    if (l->write_shut) co_return; // twice does no harm
+    l->require_writable();
+    for (;;) {
+        const std::uint64_t seen = l->fetched;
+        if (l->session.close_notify() == tls_session::step::done) break;
+        const bool more = co_await l->fetch(seen);
+        if (!more) l->session.throw_truncated();
+    }
+    l->write_shut = true;
+    co_await l->send_output();
+}
+
+/// A close_notify, if nobody is in the middle of a record. The peer's is not waited for (RFC 8446 6.1 allows it).
+template <class Stream>
+task<> tls_link<Stream>::say_goodbye() {
+    if (sending.locked() || torn || lost) co_return;
+    if (!write_shut && session.close_notify() != tls_session::step::done) co_return;
+    const auto farewell = [this](cancel_scope&) -> task<> {
+        const mutex_guard turn = co_await sending.lock();
+        while (open && session.has_output()) {
+            const std::span<const std::byte> records = session.take_output();
+            co_await below->write(records);
+        }
+    };
+    try {
+        if (shutdown_timeout.count() > 0)
+            co_await move_on_after(shutdown_timeout, farewell);
+        else
+            co_await with_scope(farewell);
+    } catch (...) { // the peer is gone, or we were cancelled: it is closed in any case, and a cancellation stays (R1)
+    }
+}
+
+template <class Stream>
+task<> tls_link<Stream>::close(pointer l) {
+    const task_context& self = co_await this_context();
+    const bool was_cancelled = self.cancel_pending();
+    const bool first = l->open && !std::exchange(l->closing, true);
+    if (first && !was_cancelled) co_await l->say_goodbye();
+    if (std::exchange(l->open, false)) {
+        l->discard();
+        if constexpr (requires { l->below->close(); }) {
+            try {
+                co_await l->below->close();
+            } catch (const operation_cancelled&) { // it is closed; thrown below, or at the next checkpoint
+            }
+        } else {
+            l->below.reset();
+        }
+    }
+    if (was_cancelled) co_await this_task::checkpoint();
+}
+
+template <class Stream>
+void tls_link<Stream>::close_now() noexcept {
+    if (std::exchange(open, false)) discard();
+    below.reset();
+}
+
+template <class Stream>
+void tls_link<Stream>::abort() noexcept {
+    if (!std::exchange(open, false)) return;
+    if constexpr (requires { below->abort(); })
+        below->abort();
+    else
+        below.reset();
+}
+
+} // namespace eddy::detail
