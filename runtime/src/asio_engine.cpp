@@ -1,18 +1,22 @@
 #include "asio_engine.hpp"
 
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <asio/basic_waitable_timer.hpp>
-#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/posix/basic_stream_descriptor.hpp>
 
@@ -75,11 +79,37 @@ public:
     operation_memory<Slots>* memory;
 };
 
+// Handlers own what they belong to: an io_context of others may run or destroy them long after the engine has gone.
+struct counted {
+    std::size_t references = 1;
+};
+template <class T>
+class counted_ref {
+public:
+    explicit counted_ref(T& t) noexcept : object_(&t) { ++t.references; }
+    counted_ref(counted_ref&& o) noexcept : object_(std::exchange(o.object_, nullptr)) {}
+    counted_ref& operator=(counted_ref&& o) noexcept {
+        std::swap(object_, o.object_);
+        return *this;
+    }
+    ~counted_ref() {
+        if (object_) drop(*object_);
+    }
+    static void drop(T& t) noexcept {
+        if (--t.references == 0) delete &t;
+    }
+    [[nodiscard]] T* operator->() const noexcept { return object_; }
+    [[nodiscard]] T& operator*() const noexcept { return *object_; }
+
+private:
+    T* object_;
+};
+
 class asio_engine;
 
-// Lives until it is released and no wait of it is left in Asio. An operation that is cancelled leaves its wait behind:
-// the system call is ours, so nothing happens to the operation; the next operation on that side inherits the wait.
-class asio_descriptor final : public io_descriptor {
+// An operation that is cancelled leaves its wait behind in Asio: the system call is ours, so nothing happens to the operation;
+// the next operation on that side inherits the wait. One that is released lives until its waits are gone.
+class asio_descriptor final : public io_descriptor, public counted {
 public:
     struct side {
         io_operation* op = nullptr;
@@ -87,20 +117,26 @@ public:
         bool drained = false; // the last read left nothing behind: the next one need not try before it waits
         operation_memory<1> memory;
     };
-    asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(e), handle(io) {}
+    using handle_type = asio::posix::basic_stream_descriptor<executor>;
+    asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(&e), handle(std::in_place, io) {}
+    void let_go() noexcept {
+        engine = nullptr;
+        if (!handle) return;
+        handle->release(); // aborts what waits; the number is the caller's
+        handle.reset();
+    }
 
-    asio_engine& engine;
-    asio::posix::basic_stream_descriptor<executor> handle;
+    asio_engine* engine; // null once it was released
+    std::optional<handle_type> handle;
     side in;
     side out;
-    bool released = false;
     asio_descriptor* prev = nullptr;
     asio_descriptor* next = nullptr;
 };
 
 struct ready_handler {
     using allocator_type = memory_allocator<void, 1>;
-    asio_descriptor* descriptor;
+    counted_ref<asio_descriptor> descriptor;
     bool outgoing;
     [[nodiscard]] allocator_type get_allocator() const noexcept {
         return allocator_type(outgoing ? descriptor->out.memory : descriptor->in.memory);
@@ -108,33 +144,86 @@ struct ready_handler {
     void operator()(const asio::error_code& ec) const noexcept;
 };
 
+using steady_timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, executor>;
+constexpr std::size_t own_waits = 3; // for the wake-up, for the timer, and one of the timer's that was taken back
+
+// The engine's own waits.
+struct own_parts final : counted {
+    own_parts(asio_engine& e, asio::io_context& io, int wake_descriptor) : engine(&e) {
+        wake.emplace(io, wake_descriptor);
+        timer.emplace(io);
+    }
+    void let_go() noexcept {
+        engine = nullptr;
+        if (wake) wake->release();
+        wake.reset();
+        timer.reset();
+    }
+    asio_engine* engine; // null once it has gone
+    operation_memory<own_waits> memory;
+    std::optional<asio_descriptor::handle_type> wake;
+    std::optional<steady_timer> timer;
+};
+struct own_handler {
+    using allocator_type = memory_allocator<void, own_waits>;
+    counted_ref<own_parts> parts;
+    bool is_timer;
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(parts->memory); }
+    void operator()(const asio::error_code& ec) const noexcept;
+};
+
+void add_to_set(int set, int fd) {
+#ifdef __linux__
+    if (set < 0) return;
+    epoll_event e{};
+    e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+    if (::epoll_ctl(set, EPOLL_CTL_ADD, fd, &e) == 0 || errno == EPERM) return; // a plain file is always ready
+    throw std::system_error(errno, std::generic_category(), "cannot watch descriptor " + std::to_string(fd));
+#else
+    static_cast<void>(set), static_cast<void>(fd);
+#endif
+}
+
 class asio_engine final : public engine {
 public:
-    explicit asio_engine(std::shared_ptr<mailbox> mail)
-        : mail_(std::move(mail)), io_(1), work_(io_.get_executor()), wake_(io_, mail_->wake_descriptor()), timer_(io_) {
+    asio_engine(const std::shared_ptr<mailbox>& mail, asio::io_context* shared, engine_host& host)
+        : mail_(mail), host_(&host), own_(shared ? nullptr : std::make_unique<asio::io_context>(1)), io_(shared ? *shared : *own_),
+          parts_(new own_parts(*this, io_, mail_->wake_descriptor())) {
+        if (io_.stopped()) io_.restart(); // it had run out of work before we came
         watch_wake();
     }
     ~asio_engine() override {
-        wake_.release();
-        timer_.cancel();
-        stopping_ = true;
-        for (asio_descriptor* d = all_; d; d = d->next) d->handle.release();
-        work_.reset();
-        io_.restart();
-        io_.poll(); // the aborted waits
-        while (asio_descriptor* d = all_) {
+        detach();
+        while (asio_descriptor* d = all_) { // of streams that were left behind
             unlink(*d);
-            delete d;
+            counted_ref<asio_descriptor>::drop(*d);
         }
+        counted_ref<own_parts>::drop(*parts_);
+    }
+    void detach() noexcept override {
+        if (!std::exchange(host_, nullptr)) return;
+        parts_->let_go();
+        for (asio_descriptor* d = all_; d; d = d->next) d->let_go();
+        if (set_ >= 0) ::close(std::exchange(set_, -1));
     }
 
     [[nodiscard]] engine_kind kind() const noexcept override { return engine_kind::asio; }
+    [[nodiscard]] void* asio_context() noexcept override { return &io_; }
+    void foreign_operation_started() noexcept override { ++pending_; }
+    void foreign_operation_ended() noexcept override { --pending_; }
 
     [[nodiscard]] io_descriptor& adopt(int fd) override {
+        if (!host_) throw std::logic_error("descriptor " + std::to_string(fd) + " comes too late: its event_loop is gone");
         auto d = std::make_unique<asio_descriptor>(*this, io_, fd);
         asio::error_code ec;
-        d->handle.assign(fd, ec);
+        d->handle->assign(fd, ec);
         if (ec) throw std::system_error(ec.value(), std::generic_category(), "cannot watch descriptor " + std::to_string(fd));
+        try {
+            add_to_set(set_, fd);
+        } catch (...) {
+            d->let_go();
+            throw;
+        }
         d->next = all_;
         if (all_) all_->prev = d.get();
         all_ = d.get();
@@ -142,15 +231,23 @@ public:
     }
     void release(io_descriptor& base) noexcept override {
         auto& d = static_cast<asio_descriptor&>(base);
-        d.released = true;
-        d.handle.release(); // aborts what waits
-        dispose(d);
+#ifdef __linux__
+        if (set_ >= 0) ::epoll_ctl(set_, EPOLL_CTL_DEL, d.fd(), nullptr);
+#endif
+        unlink(d);
+        d.let_go();
+        counted_ref<asio_descriptor>::drop(d);
     }
     [[nodiscard]] bool start(io_descriptor& base, io_operation& op) override {
         auto& d = static_cast<asio_descriptor&>(base);
         auto& s = is_outgoing(op.opcode) ? d.out : d.in;
         if (!(s.drained && op.opcode == io_opcode::read) && perform(d.fd(), op, false)) {
             note_drained(s, op);
+            return true;
+        }
+        if (!d.handle) { // its loop is gone
+            op.result = -1;
+            op.error = EBADF;
             return true;
         }
         s.op = &op;
@@ -168,20 +265,41 @@ public:
         return true;
     }
     void poll(deadline until) override {
+        if (!host_) return;
+        empty_set();
         if (until != at_once) wait_for_event(until);
-        for (int i = 0; i < most_handlers_a_poll && io_.poll_one() > 0; ++i) {}
+        int n = 0;
+        while (n < most_handlers_a_poll && handle_one(&asio::io_context::poll_one)) ++n;
+        has_more_ = n == most_handlers_a_poll;
+        if (io_.stopped()) { // by code beside us: there is always our own wait for it to go on with
+            io_.restart();
+            host_->stop_asked();
+        }
     }
     [[nodiscard]] std::size_t pending() const noexcept override { return pending_; }
-    [[nodiscard]] int native_handle() const noexcept override { return -1; }
+    [[nodiscard]] std::uint64_t events() const noexcept override { return events_; }
+    [[nodiscard]] bool has_more() const noexcept override { return has_more_; }
+
+    // Asio keeps its own set to itself. So all descriptors are in a second one, edge-triggered, for the one purpose that it
+    // becomes readable; every `poll` empties it before it looks at Asio's.
+    [[nodiscard]] int native_handle() noexcept override {
+        if (set_ >= 0 || !own_ || !host_) return set_;
+#ifdef __linux__
+        set_ = ::epoll_create1(EPOLL_CLOEXEC);
+        if (set_ < 0) return -1;
+        try {
+            add_to_set(set_, mail_->wake_descriptor());
+            for (const asio_descriptor* d = all_; d; d = d->next) add_to_set(set_, d->fd());
+        } catch (const std::exception&) {
+            ::close(std::exchange(set_, -1));
+        }
+#endif
+        return set_;
+    }
+    [[nodiscard]] bool foreign_driven() const noexcept override { return set_ >= 0; }
 
     void ready(asio_descriptor& d, bool outgoing, const asio::error_code& ec) noexcept {
         auto& s = outgoing ? d.out : d.in;
-        s.waiting = false;
-        ++events_;
-        if (d.released || stopping_) {
-            if (!stopping_) dispose(d);
-            return;
-        }
         io_operation* op = s.op;
         if (!op) return; // cancelled meanwhile
         if (ec) {
@@ -196,85 +314,105 @@ public:
         --pending_;
         op->complete(*op);
     }
+    void timer_handled(const asio::error_code& ec) noexcept {
+        idle_ = true;
+        if (!ec) timer_set_ = false;
+    }
+    void woken(const asio::error_code& ec) noexcept {
+        if (ec) return;
+        std::uint64_t count = 0;
+        while (::read(mail_->wake_descriptor(), &count, sizeof count) > 0) {}
+        watch_wake();
+    }
 
 private:
     // A timer of Asio's, since io_context's own time-outs are rounded up to milliseconds. One that is set for an earlier
     // time stays: deadlines mostly move outwards, and taking back a wait costs more than waking once too early. Neither
-    // that nor the handler of a wait that was taken back is an event that the loop waits for.
+    // that nor the handler of a wait that was taken back is an event that the loop waits for; every handler of others is,
+    // since it may have made a task ready.
     void wait_for_event(deadline until) {
         const std::uint64_t before = events_;
         do {
             if (until != never) arm_timer(until);
-            io_.run_one();
+            if (!handle_one(&asio::io_context::run_one)) return; // stopped
         } while (events_ == before && (until == never || deadline::clock::now() < until));
     }
+    // What handlers of others throw must not hold up the loop (R10). Ours throw nothing.
+    bool handle_one(asio::io_context::count_type (asio::io_context::*one)()) {
+        idle_ = false;
+        try {
+            if ((io_.*one)() == 0) return false;
+        } catch (...) {
+            host_->foreign_handler_threw();
+        }
+        if (!idle_) ++events_;
+        return true;
+    }
     void arm_timer(deadline until) {
-        if (timer_set_ && timer_.expiry() <= until) return;
+        if (timer_set_ && parts_->timer->expiry() <= until) return;
         timer_set_ = false;
-        timer_.expires_at(until);
-        timer_.async_wait(timer_handler{this});
+        parts_->timer->expires_at(until);
+        parts_->timer->async_wait(own_handler{counted_ref<own_parts>(*parts_), true});
         timer_set_ = true;
     }
-    struct timer_handler {
-        using allocator_type = memory_allocator<void, 2>;
-        asio_engine* engine;
-        [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(engine->timer_memory_); }
-        void operator()(const asio::error_code& ec) const noexcept {
-            if (!ec) engine->timer_set_ = false;
-        }
-    };
+    void empty_set() noexcept {
+#ifdef __linux__
+        if (set_ < 0) return;
+        std::array<epoll_event, 64> events;
+        constexpr int most = static_cast<int>(events.size());
+        while (::epoll_wait(set_, events.data(), most, 0) == most) {}
+#endif
+    }
     // A short read has emptied the socket. Waiting looks at the socket anew, so what comes meanwhile is not missed.
     static void note_drained(asio_descriptor::side& s, const io_operation& op) noexcept {
         if (op.opcode == io_opcode::read) s.drained = op.result > 0 && static_cast<std::size_t>(op.result) < op.length;
     }
-    void wait(asio_descriptor& d, bool outgoing) {
+    static void wait(asio_descriptor& d, bool outgoing) {
         auto& s = outgoing ? d.out : d.in;
         if (s.waiting) return;
         using base = asio::posix::descriptor_base;
-        d.handle.async_wait(outgoing ? base::wait_write : base::wait_read, ready_handler{&d, outgoing});
+        d.handle->async_wait(outgoing ? base::wait_write : base::wait_read, ready_handler{counted_ref<asio_descriptor>(d), outgoing});
         s.waiting = true;
     }
     void watch_wake() {
-        wake_.async_wait(asio::posix::descriptor_base::wait_read, [this](const asio::error_code& ec) {
-            if (ec || stopping_) return;
-            ++events_;
-            std::uint64_t count = 0;
-            while (::read(wake_.native_handle(), &count, sizeof count) > 0) {}
-            watch_wake();
-        });
+        parts_->wake->async_wait(asio::posix::descriptor_base::wait_read, own_handler{counted_ref<own_parts>(*parts_), false});
     }
     void unlink(asio_descriptor& d) noexcept {
         (d.prev ? d.prev->next : all_) = d.next;
         if (d.next) d.next->prev = d.prev;
     }
-    void dispose(asio_descriptor& d) noexcept {
-        if (d.in.waiting || d.out.waiting) return;
-        unlink(d);
-        delete &d;
-    }
 
     std::shared_ptr<mailbox> mail_; // keeps the wake-up descriptor open
-    asio::io_context io_;
-    asio::executor_work_guard<executor> work_;
-    asio::posix::basic_stream_descriptor<executor> wake_;
-    using steady_timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, executor>;
-    operation_memory<2> timer_memory_; // for the wait that is set, and one that was taken back
-    steady_timer timer_;
+    engine_host* host_;             // null once the loop is over
+    std::unique_ptr<asio::io_context> own_;
+    asio::io_context& io_;
+    own_parts* parts_;
     bool timer_set_ = false;
+    bool idle_ = false; // the handler that just ran meant nothing
+    bool has_more_ = false;
+    int set_ = -1; // for foreign loops
     std::uint64_t events_ = 0;
     asio_descriptor* all_ = nullptr;
     std::size_t pending_ = 0;
-    bool stopping_ = false;
 };
 
 void ready_handler::operator()(const asio::error_code& ec) const noexcept {
-    descriptor->engine.ready(*descriptor, outgoing, ec);
+    (outgoing ? descriptor->out : descriptor->in).waiting = false;
+    if (descriptor->engine) descriptor->engine->ready(*descriptor, outgoing, ec);
+}
+
+void own_handler::operator()(const asio::error_code& ec) const noexcept {
+    if (!parts->engine) return;
+    if (is_timer)
+        parts->engine->timer_handled(ec);
+    else
+        parts->engine->woken(ec);
 }
 
 } // namespace
 
-std::shared_ptr<engine> make_asio_engine(const std::shared_ptr<mailbox>& mail) {
-    return std::make_shared<asio_engine>(mail);
+std::shared_ptr<engine> make_asio_engine(const std::shared_ptr<mailbox>& mail, engine_host& host, void* io_context) {
+    return std::make_shared<asio_engine>(mail, static_cast<asio::io_context*>(io_context), host);
 }
 
 } // namespace eddy::detail

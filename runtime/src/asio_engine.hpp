@@ -9,6 +9,7 @@
 namespace eddy::detail {
 
 /// `mail`'s wake descriptor becomes readable when another thread wants the loop's attention; the engine drains it.
-[[nodiscard]] std::shared_ptr<engine> make_asio_engine(const std::shared_ptr<mailbox>& mail);
+/// `io_context`: null, or an asio::io_context of others that it shares. `host` lives until `detach`.
+[[nodiscard]] std::shared_ptr<engine> make_asio_engine(const std::shared_ptr<mailbox>& mail, engine_host& host, void* io_context);
 
 } // namespace eddy::detail

@@ -103,7 +103,7 @@ void leave_behind(std::unique_ptr<loop_core> core) {
 
 } // namespace
 
-event_loop::event_loop(const loop_options& options) : core_(std::make_unique<loop_core>(*this, options)) {
+event_loop::event_loop(const loop_options& options, void* io_context) : core_(std::make_unique<loop_core>(*this, options, io_context)) {
     ignore_sigpipe();
 }
 
@@ -166,7 +166,8 @@ void event_loop::poll(std::size_t ticks) {
     const loop_core::entered here(*core_);
     const auto more = [&] {
         const auto timer = core_->next_timer();
-        return !core_->ready_empty() || !core_->mail->empty() || (timer && *timer <= core_->now());
+        return !core_->ready_empty() || !core_->mail->empty() || (timer && *timer <= core_->now()) ||
+               (core_->io->foreign_driven() && !core_->settled());
     };
     for (; ticks > 0; --ticks) {
         core_->tick_once(loop_core::wait_policy::no);
@@ -255,12 +256,17 @@ loop_stats event_loop::stats() const noexcept {
 }
 
 int event_loop::native_handle() const noexcept {
-    return core_->io->native_handle();
+    return core_->native_handle();
+}
+
+void* event_loop::require_io_context() const {
+    require_open("io_context");
+    return core_->require_io_context();
 }
 
 std::optional<loop_clock::time_point> event_loop::next_deadline() const noexcept {
     if (core_->closed()) return std::nullopt;
-    if (!core_->ready_empty() || !core_->mail->empty()) return core_->now();
+    if (!core_->ready_empty() || !core_->mail->empty() || (core_->io->foreign_driven() && !core_->settled())) return core_->now();
     return core_->next_timer();
 }
 

@@ -53,8 +53,8 @@ const std::shared_ptr<mailbox>& mailbox_of(scheduler& s) noexcept {
     return core_of(s).mail;
 }
 
-loop_core::loop_core(event_loop& o, const loop_options& options)
-    : owner(o), io(make_engine(options.engine, mail)), clock(options.clock), thread_id(std::this_thread::get_id()) {
+loop_core::loop_core(event_loop& o, const loop_options& options, void* io_context)
+    : owner(o), io(make_engine(options.engine, mail, *this, io_context)), clock(options.clock), thread_id(std::this_thread::get_id()) {
     debug_ = debug_wanted(options.debug);
     busy_poll = options.busy_poll;
     slow_step_limit = options.slow_step;
@@ -63,6 +63,7 @@ loop_core::loop_core(event_loop& o, const loop_options& options)
 
 loop_core::~loop_core() {
     disconnect();
+    io->detach(); // streams may keep it for longer
 }
 
 loop_clock::time_point loop_core::now() const noexcept {
@@ -98,6 +99,7 @@ loop_core::entered::~entered() {
     if (core_.ticked_) core_.tick_ended(std::chrono::steady_clock::now());
     core_.running = false;
     core_.stop_requested = false;
+    if (core_.io->foreign_driven()) static_cast<void>(core_.mail->prepare_sleep()); // others sleep for us
     core_.thread_ = nullptr;
     current() = outer_;
 }
@@ -110,7 +112,32 @@ void loop_core::tick_once(wait_policy wait, std::optional<loop_clock::time_point
         tell_of_signals();
     drain_mail();
     collect_timers();
+    const std::uint64_t before = steps_;
     run_batch();
+    settled_ = steps_ == before && !io->has_more();
+}
+
+int loop_core::native_handle() noexcept {
+    if (context_lent_ || closed_) return -1;
+    const bool known = io->foreign_driven();
+    const int fd = io->native_handle();
+    if (fd < 0 || known) return fd;
+    if (!running) static_cast<void>(mail->prepare_sleep());
+    return fd;
+}
+
+void* loop_core::require_io_context() {
+    void* const context = io->asio_context();
+    if (!context) throw_logic_error("this loop's engine has no asio::io_context; make the loop with engine_kind::asio");
+    if (io->foreign_driven())
+        throw_logic_error("this loop is driven by a foreign loop through native_handle(), which sees nothing of Asio's; run Asio's "
+                          "operations on a loop of its own (loop_thread)");
+    context_lent_ = true;
+    return context;
+}
+
+void loop_core::foreign_handler_threw() noexcept {
+    report({.message = "exception in a handler of the io_context that this loop shares", .exception = std::current_exception()});
 }
 
 bool loop_core::signal_pending() const noexcept {
@@ -174,7 +201,7 @@ bool loop_core::found_by_spinning(std::optional<loop_clock::time_point> until) {
     loop_clock::time_point t;
     do {
         io->poll(engine::at_once);
-        if (!ready_.empty() || !mail->empty() || signal_pending()) return true; // the poll has taken the wake-up
+        if (!ready_.empty() || !mail->empty() || stop_requested || signal_pending()) return true; // the poll has taken the wake-up
         t = now();
         if (until && *until <= t) return true;
     } while (t < end);
@@ -188,9 +215,10 @@ void loop_core::wait_virtual(std::optional<loop_clock::time_point> limit) {
     if (limit && (!until || *limit < *until)) until = limit;
     const auto something_came = [&](std::chrono::nanoseconds real_time) {
         if (!mail->prepare_sleep()) return true;
+        const std::uint64_t before = io->events();
         io->poll(std::chrono::steady_clock::now() + real_time);
         mail->awake();
-        return !ready_.empty() || !mail->empty() || stop_requested || signal_pending();
+        return io->events() != before || !ready_.empty() || !mail->empty() || stop_requested || signal_pending();
     };
     if (until && *until <= clock->now) return io->poll(engine::at_once);
     if (pool_jobs > 0 || external_work > 0) {

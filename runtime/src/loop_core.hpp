@@ -23,9 +23,9 @@
 
 namespace eddy::detail {
 
-class loop_core final : public scheduler {
+class loop_core final : public scheduler, private engine_host {
 public:
-    loop_core(event_loop& owner, const loop_options& options);
+    loop_core(event_loop& owner, const loop_options& options, void* io_context);
     ~loop_core() override;
 
     // --- scheduler
@@ -69,6 +69,13 @@ public:
         loop_core& core_;
         thread_state outer_;
     };
+
+    // --- for a foreign loop, which sleeps between our ticks
+    /// Has nothing happened in the last tick, so that nothing is left to do that no descriptor tells of?
+    [[nodiscard]] bool settled() const noexcept { return settled_; }
+    [[nodiscard]] int native_handle() noexcept;
+    /// For I/O objects of Asio's. Throws `std::logic_error`.
+    [[nodiscard]] void* require_io_context();
 
     [[nodiscard]] bool ready_empty() const noexcept { return ready_.empty(); }
     [[nodiscard]] std::optional<loop_clock::time_point> next_timer() const noexcept {
@@ -122,6 +129,8 @@ public:
     intrusive_list<offload_call, &offload_call::outstanding> calls; // on workers, not seen back yet
 
 private:
+    void foreign_handler_threw() noexcept override;
+    void stop_asked() noexcept override { stop_requested = true; }
     void poll_kernel(wait_policy wait, std::optional<loop_clock::time_point> limit);
     [[nodiscard]] bool signal_pending() const noexcept;
     void tell_of_signals();
@@ -142,6 +151,8 @@ private:
     std::optional<std::mt19937_64> shuffle_;
     std::vector<ready_node*> shuffle_buffer_;
     std::unique_ptr<watchdog> watchdog_; // debug mode, while the loop runs
+    bool settled_ = true;
+    bool context_lent_ = false; // its io_context was asked for
     bool gave_up_ = false; // tasks were stuck after the grace period
     std::uint64_t steps_ = 0;
     std::uint64_t polls_ = 0;

@@ -27,9 +27,14 @@ public:
     void close() {
         const std::lock_guard lock(closing_); // others that close wait here
         if (!thread_.joinable()) return;
-        request_stop();
+        ask(std::nullopt);
         thread_.join();
         if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    }
+    /// Does not wait. The first grace period that was asked for counts.
+    void begin_close(std::optional<std::chrono::nanoseconds> grace) {
+        const std::lock_guard lock(closing_);
+        if (thread_.joinable()) ask(grace);
     }
     /// On the thread itself: it ends by itself when its loop gets its turn.
     void let_go() {
@@ -47,7 +52,11 @@ private:
         static void run_it(remote_node& n) { static_cast<stop_message&>(n).owner.loop->stop(); }
         body& owner;
     };
-    void request_stop() noexcept { static_cast<void>(loop->core().mail->post(stop_)); } // allocates nothing
+    void ask(std::optional<std::chrono::nanoseconds> grace) noexcept {
+        if (std::exchange(asked_, true)) return;
+        grace_ = grace;
+        static_cast<void>(loop->core().mail->post(stop_)); // allocates nothing
+    }
     void run(const run_options& o, std::promise<void> ready) {
         of_this_thread = this;
         try {
@@ -63,7 +72,7 @@ private:
         }
         try {
             loop->run_forever();
-            loop->close(o.grace);
+            loop->close(grace_.value_or(o.grace));
         } catch (...) {
             error_ = std::current_exception();
         }
@@ -72,6 +81,8 @@ private:
     std::thread thread_;
     static thread_local const body* of_this_thread;
     stop_message stop_{*this};
+    bool asked_ = false;
+    std::optional<std::chrono::nanoseconds> grace_; // set before it is asked
     std::exception_ptr error_;
 };
 
@@ -99,6 +110,10 @@ event_loop& loop_thread::loop() noexcept {
 void loop_thread::close() {
     require_other_thread();
     body_->close();
+}
+
+void loop_thread::begin_close(std::optional<std::chrono::nanoseconds> grace) {
+    body_->begin_close(grace);
 }
 
 void loop_thread::require_other_thread() const {

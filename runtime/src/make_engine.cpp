@@ -20,9 +20,9 @@ engine_kind from_environment() {
 
 } // namespace
 
-std::shared_ptr<engine> make_engine(engine_kind wanted, const std::shared_ptr<mailbox>& mail) {
-    if (wanted == engine_kind::automatic) wanted = from_environment();
-    if (wanted == engine_kind::asio) return make_asio_engine(mail);
+std::shared_ptr<engine> make_engine(engine_kind wanted, const std::shared_ptr<mailbox>& mail, engine_host& host, void* io_context) {
+    if (wanted == engine_kind::automatic) wanted = io_context ? engine_kind::asio : from_environment();
+    if (wanted == engine_kind::asio) return make_asio_engine(mail, host, io_context);
     throw std::invalid_argument("this engine is not available in this build; available: asio");
 }
 

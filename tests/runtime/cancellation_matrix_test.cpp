@@ -1,14 +1,21 @@
 // The awaitables of coro and runtime in the cancellation matrix. What is not in it fails the build: see CheckMatrix.cmake.
 #include "lib/cancellation_matrix.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <eddy/asio.hpp>
 #include <eddy/signal_set.hpp>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "runtime/asio_pending.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
@@ -17,6 +24,21 @@ using matrix::subject;
 
 namespace {
 
+class waits_for_asio final : public subject {
+    asio_test::pending p_;
+    task<> await_it() override { static_cast<void>(co_await p_.async_wait(use_eddy)); }
+    void complete() override { p_.complete({}, 1); }
+};
+class reads_with_asio final : public subject {
+    std::optional<asio_test::pipe> pipe_;
+    std::array<char, 4> data_{};
+    task<> prepare() override {
+        pipe_.emplace(this_loop().io_context());
+        co_return;
+    }
+    task<> await_it() override { static_cast<void>(co_await pipe_->in.async_read_some(asio::buffer(data_), use_eddy)); }
+    void complete() override { static_cast<void>(::write(pipe_->out.native_handle(), "x", 1)); }
+};
 class waits_for_event final : public subject {
     event e_;
     task<> await_it() override { co_await e_.wait(); }
@@ -467,6 +489,8 @@ const std::vector<matrix::row>& rows() {
     constexpr promise_of joins{.checkpoint = false, .detaches = false, .at_once = false, .again = false};
     static const std::vector<matrix::row> all{
         of<waits_for_event>("event_wait", "event::wait"),
+        of<waits_for_asio>("asio_operation", "an operation with use_eddy"),
+        of<reads_with_asio>("asio_operation", "async_read_some with use_eddy", {.at_once = false}),
         of<waits_for_signal>("signal_next", "signal_set::next", {.at_once = false}),
         of<waits_for_shutdown>("shutdown_wait", "shutdown_signal::wait"),
         of<waits_for_holders>("shutdown_wait", "shutdown_signal::drained"),

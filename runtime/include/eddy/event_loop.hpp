@@ -36,6 +36,8 @@ namespace detail {
 class loop_core;
 class callback_base;
 class virtual_clock;
+template <class Context>
+inline constexpr bool is_asio_context = false; // what it is says <eddy/asio.hpp>
 } // namespace detail
 
 /// How a loop is made.
@@ -92,7 +94,12 @@ private:
 class event_loop {
 public:
     event_loop() : event_loop(loop_options{}) {}
-    explicit event_loop(const loop_options& options);
+    explicit event_loop(const loop_options& options) : event_loop(options, nullptr) {}
+    /// Runs inside an `asio::io_context` that others use as well, on one thread: whoever runs the loop runs their handlers too.
+    /// The context must outlive the loop. Defined in <eddy/asio.hpp>, which says the rest.
+    template <class Context>
+        requires detail::is_asio_context<Context>
+    explicit event_loop(Context& io, const loop_options& options = {});
     event_loop(const event_loop&) = delete;
     event_loop& operator=(const event_loop&) = delete;
     /// Closes the loop: see `close`.
@@ -117,7 +124,7 @@ public:
     void run_once(std::chrono::duration<Rep, Period> timeout) {
         tick(detail::to_nanoseconds(timeout));
     }
-    /// Everything that can run without waiting, at most `ticks` ticks.
+    /// Everything that can run without waiting, at most `ticks` ticks. For a foreign loop: see `native_handle`.
     void poll(std::size_t ticks = 1000);
     [[nodiscard]] bool is_running() const noexcept;
     /// Cancels and joins all tasks, then refuses posts, runs what it had accepted (tasks too: they start cancelled) and waits
@@ -172,10 +179,16 @@ public:
     void set_exception_handler(detail::unique_function<void(const error_context&)> handler);
     void call_exception_handler(const error_context& e) noexcept;
     [[nodiscard]] loop_stats stats() const noexcept;
-    /// For a foreign loop: becomes readable when `poll()` has something to do; -1 where the engine has no such thing.
+    /// For a foreign loop (GLib, Qt, one's own): a descriptor that becomes readable when `poll()` has something to do. Before it
+    /// sleeps the foreign loop asks `next_deadline()`, and when one of the two has come, on the loop's thread, it calls `poll()`.
+    /// The loop keeps the descriptor; the first call makes it. From then on the loop cannot wait for Asio's own operations
+    /// (`use_eddy`). -1 inside an `asio::io_context` of others, without the descriptor's means, and for a closed loop.
     [[nodiscard]] int native_handle() const noexcept;
     /// When `poll()` is due at the latest: now if something is ready, the nearest timer, or nothing.
     [[nodiscard]] std::optional<loop_clock::time_point> next_deadline() const noexcept;
+    /// The `asio::io_context&` that the loop waits in, for I/O objects of Asio's. Throws `std::logic_error` if the engine has
+    /// none. Defined in <eddy/asio.hpp>.
+    auto& io_context();
     /// The pool that `offload(f)` uses: as many threads as the machine has cores, started when needed.
     [[nodiscard]] worker_pool& default_pool();
     /// A separate pool for calls that block in the kernel: files, name look-ups.
@@ -184,7 +197,9 @@ public:
     [[nodiscard]] detail::loop_core& core() noexcept { return *core_; } // for the library
 
 private:
+    event_loop(const loop_options& options, void* io_context);
     [[nodiscard]] detail::scheduler& scheduler() noexcept;
+    [[nodiscard]] void* require_io_context() const;
     void drive(detail::task_context& main);
     void tick(std::chrono::nanoseconds timeout);
     void shut_down(std::chrono::nanoseconds grace);

@@ -6,8 +6,10 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 
+#include <eddy/detail/duration.hpp>
 #include <eddy/run.hpp>
 #include <eddy/thread_future.hpp>
 
@@ -52,10 +54,19 @@ public:
     /// Cancels and joins all tasks within the grace period and ends the thread. Idempotent. Throws `shutdown_timeout`, and
     /// `std::logic_error` on the loop's own thread.
     void close();
+    /// The same with another grace period than that of the options.
+    template <class Rep, class Period>
+    void close(std::chrono::duration<Rep, Period> grace) {
+        require_other_thread();
+        begin_close(detail::to_nanoseconds(grace));
+        close();
+    }
 
 private:
+    friend class loop_group;
     class body;
     void require_other_thread() const;
+    void begin_close(std::optional<std::chrono::nanoseconds> grace);
     std::shared_ptr<body> body_;
 };
 

@@ -56,6 +56,18 @@ protected:
     int fd_;
 };
 
+/// The loop, as an engine sees it that shares its thread with other code.
+class engine_host {
+public:
+    /// Within a handler of an exception: a handler of others threw it.
+    virtual void foreign_handler_threw() noexcept = 0;
+    /// Others asked that what drives them stops.
+    virtual void stop_asked() noexcept = 0;
+
+protected:
+    ~engine_host() = default;
+};
+
 class engine {
 public:
     engine();
@@ -79,8 +91,20 @@ public:
     virtual void poll(deadline until) = 0;
     /// Operations in progress.
     [[nodiscard]] virtual std::size_t pending() const noexcept = 0;
-    /// A descriptor that becomes readable when `poll` has something to do, for foreign loops; -1 if there is none.
-    [[nodiscard]] virtual int native_handle() const noexcept = 0;
+    /// A descriptor that becomes readable when `poll` has something to do, for foreign loops; -1 if there is none. Made when it
+    /// is first asked for; `foreign_driven` from then on.
+    [[nodiscard]] virtual int native_handle() noexcept = 0;
+    [[nodiscard]] virtual bool foreign_driven() const noexcept { return false; }
+    /// Grows with everything that `poll` handled, of others too: who waited may find something new.
+    [[nodiscard]] virtual std::uint64_t events() const noexcept { return 0; }
+    /// Did the last `poll` leave something for the next one?
+    [[nodiscard]] virtual bool has_more() const noexcept { return false; }
+    /// The loop is over. What outlives it can only be released.
+    virtual void detach() noexcept {}
+    /// The asio::io_context that drives it, or null. For <eddy/asio.hpp>, which counts its operations here.
+    [[nodiscard]] virtual void* asio_context() noexcept { return nullptr; }
+    virtual void foreign_operation_started() noexcept {}
+    virtual void foreign_operation_ended() noexcept {}
 
     /// A descriptor that somebody else owns, adopted while operations on it last: both directions share one registration.
     /// Throws `busy_resource` if the direction is in use.
