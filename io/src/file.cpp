@@ -212,8 +212,18 @@ std::string resolved(const std::string& path) {
     return real ? std::string(real.get()) : path;
 }
 
+/// A rename would put a file in the place of /dev/null.
+void require_plain_file(const std::string& path) {
+    struct stat st {};
+    if (::stat(path.c_str(), &st) != 0 || S_ISREG(st.st_mode)) return;
+    errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+    fail("cannot replace", path);
+}
+
 void replace_now(const std::string& path, std::span<const std::byte> bytes) {
-    replacement fresh(resolved(path));
+    const std::string target = resolved(path);
+    require_plain_file(target);
+    replacement fresh(target);
     fresh.take_after_target();
     write_now(fresh.handle(), bytes);
     sync_now(fresh.handle());

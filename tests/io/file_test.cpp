@@ -403,6 +403,8 @@ EDDY_TEST("F-10 a replacement that fails leaves the old file and nothing else") 
     std::filesystem::create_directory(folder.file("d"));
     end = co_await words::ending(write_file_atomically(folder.file("d"), std::string("x")));
     CHECK(end == "cannot replace '" + folder.file("d") + "': Is a directory");
+    end = co_await words::ending(write_file_atomically("/dev/null", std::string("x")));
+    CHECK(end == "cannot replace '/dev/null': Invalid argument");
     CHECK(entries_of(folder) == 2);
 }
 
