@@ -314,22 +314,27 @@ public:
         using cancellation_slot_type = asio_slot;
 
         explicit handler(asio_operation& op) noexcept : op_(&op) {}
-        handler(handler&& o) noexcept : op_(std::exchange(o.op_, nullptr)) {}
+        handler(handler&& o) noexcept : op_(o.op_), armed_(std::exchange(o.armed_, false)) {}
         handler& operator=(handler&& o) noexcept {
             std::swap(op_, o.op_);
+            std::swap(armed_, o.armed_);
             return *this;
         }
         ~handler() {
-            if (op_) op_->dropped();
+            if (armed_) op_->dropped();
         }
         using asio_signature<Signatures>::template call<asio_operation>::operator()...;
         [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(op_->memory()); }
         [[nodiscard]] executor_type get_executor() const noexcept { return op_->context().get_executor(); }
         [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept { return asio_slot(op_->signal()); }
-        [[nodiscard]] asio_operation* take_operation() noexcept { return std::exchange(op_, nullptr); }
+        [[nodiscard]] asio_operation* take_operation() noexcept {
+            armed_ = false;
+            return op_;
+        }
 
     private:
-        asio_operation* op_;
+        asio_operation* op_; // stays: Asio asks handlers that it has moved from, too
+        bool armed_ = true;
     };
 
     template <class I, class... A>
