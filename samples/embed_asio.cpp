@@ -2,6 +2,7 @@
 //
 // The program has a clock that ticks, in callbacks, and a server of Asio's that answers every line with its length. A task
 // talks to that server with Asio's own socket, and awaits what Asio gives by `use_eddy`.
+#include <array>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -93,9 +94,9 @@ eddy::task<> client(tcp::endpoint server, const ticking_clock& clock) {
     std::puts("the clock ticked while the task slept");
 
     // A time limit reaches into Asio: the read is cancelled, and the socket is as good as before.
-    std::string rest;
+    std::array<char, 100> rest;
     const auto none = co_await eddy::move_on_after(5ms, [&](eddy::cancel_scope&) -> eddy::task<std::size_t> {
-        co_return co_await s.async_read_some(asio::dynamic_buffer(rest, 100).prepare(100), use_eddy);
+        co_return co_await s.async_read_some(asio::buffer(rest), use_eddy);
     });
     std::puts(none ? "there was something to read" : "nothing to read: cancelled");
     const std::string length = co_await ask(s, "again");
