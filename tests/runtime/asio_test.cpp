@@ -81,7 +81,7 @@ EDDY_TEST("an error is thrown: error codes as std::system_error, exceptions as t
         code = e.code();
         text = e.what();
     }
-    CHECK(code == std::errc::connection_refused);
+    CHECK(code == asio::error::connection_refused);
     CHECK(text == "Asio: Connection refused");
     text.clear();
     try {
@@ -187,7 +187,7 @@ EDDY_TEST("R2 an error that is not ours beats the cancellation; operation_aborte
     h.cancel();
     p.complete(asio::error::connection_reset, 0);
     const outcome<int> o = co_await as_result(h);
-    CHECK(o.error() == std::errc::connection_reset);
+    CHECK(o.error() == asio::error::connection_reset);
 
     auto other = spawn([&]() -> task<int> { co_return co_await p.async_wait(use_eddy); });
     co_await testing::settle();

@@ -1,4 +1,4 @@
-// Everything of the io layer.
+// Everything of the io layer, but for <eddy/fs.hpp> and <eddy/fs_watcher.hpp>: <filesystem> takes its time to compile.
 #pragma once
 
 #include <eddy/buffered_reader.hpp>

@@ -8,6 +8,7 @@
 #include <eddy/every.hpp>
 #include <eddy/histogram.hpp>
 #include <eddy/in_loop.hpp>
+#include <eddy/loop_group.hpp>
 #include <eddy/loop_thread.hpp>
 #include <eddy/offload.hpp>
 #include <eddy/retry.hpp>

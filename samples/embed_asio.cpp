@@ -1,0 +1,124 @@
+// embed_asio: tasks in a program that is written with Asio. Both share one io_context and one thread.
+//
+// The program has a clock that ticks, in callbacks, and a server of Asio's that answers every line with its length. A task
+// talks to that server with Asio's own socket, and awaits what Asio gives by `use_eddy`.
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <eddy/asio.hpp>
+#include <eddy/sleep.hpp>
+#include <eddy/timeout.hpp>
+
+namespace {
+
+using asio::ip::tcp;
+using eddy::use_eddy;
+using namespace std::chrono_literals;
+
+// --- what was there before: callbacks
+
+class ticking_clock {
+public:
+    explicit ticking_clock(asio::io_context& io) : timer_(io) { next(); }
+    [[nodiscard]] int ticks() const noexcept { return ticks_; }
+    void stop() { timer_.cancel(); }
+
+private:
+    void next() {
+        timer_.expires_after(1ms);
+        timer_.async_wait([this](std::error_code e) {
+            if (e) return;
+            ++ticks_;
+            next();
+        });
+    }
+    asio::steady_timer timer_;
+    int ticks_ = 0;
+};
+
+// One connection of the server; lives as long as a handler of it is on its way.
+class counting_session : public std::enable_shared_from_this<counting_session> {
+public:
+    explicit counting_session(tcp::socket s) : socket_(std::move(s)) {}
+    void read() {
+        asio::async_read_until(socket_, asio::dynamic_buffer(line_), '\n', [self = shared_from_this()](std::error_code e, std::size_t n) {
+            if (!e) self->answer(n);
+        });
+    }
+
+private:
+    void answer(std::size_t n) {
+        answer_ = std::to_string(n - 1) + "\n";
+        line_.erase(0, n);
+        asio::async_write(socket_, asio::buffer(answer_), [self = shared_from_this()](std::error_code e, std::size_t) {
+            if (!e) self->read();
+        });
+    }
+    tcp::socket socket_;
+    std::string line_;
+    std::string answer_;
+};
+
+void accept_next(tcp::acceptor& acceptor) {
+    acceptor.async_accept([&acceptor](std::error_code e, tcp::socket s) {
+        if (e) return;
+        std::make_shared<counting_session>(std::move(s))->read();
+        accept_next(acceptor);
+    });
+}
+
+// --- what is new: a task
+
+eddy::task<std::string> ask(tcp::socket& s, std::string line) {
+    line += '\n';
+    co_await asio::async_write(s, asio::buffer(line), use_eddy);
+    std::string answer;
+    const std::size_t n = co_await asio::async_read_until(s, asio::dynamic_buffer(answer), '\n', use_eddy);
+    co_return answer.substr(0, n - 1);
+}
+
+eddy::task<> client(tcp::endpoint server, const ticking_clock& clock) {
+    tcp::socket s(eddy::this_loop().io_context());
+    co_await s.async_connect(server, use_eddy);
+    for (const char* word : {"one", "three", "seventeen"}) {
+        const std::string length = co_await ask(s, word);
+        std::printf("%s has %s letters\n", word, length.c_str());
+    }
+    const int before = clock.ticks();
+    while (clock.ticks() < before + 3) co_await eddy::sleep_for(1ms); // the callbacks go on meanwhile
+    std::puts("the clock ticked while the task slept");
+
+    // A time limit reaches into Asio: the read is cancelled, and the socket is as good as before.
+    std::array<char, 100> rest;
+    const auto none = co_await eddy::move_on_after(5ms, [&](eddy::cancel_scope&) -> eddy::task<std::size_t> {
+        co_return co_await s.async_read_some(asio::buffer(rest), use_eddy);
+    });
+    std::puts(none ? "there was something to read" : "nothing to read: cancelled");
+    const std::string length = co_await ask(s, "again");
+    std::printf("again has %s letters\n", length.c_str());
+}
+
+} // namespace
+
+int main() {
+    try {
+        asio::io_context io;
+        tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+        accept_next(acceptor);
+        ticking_clock clock(io);
+
+        eddy::event_loop loop{io};
+        loop.run_until_complete(client(acceptor.local_endpoint(), clock)); // instead of io.run()
+        acceptor.close();
+        clock.stop();
+        return 0;
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "embed_asio: %s\n", e.what());
+        return 1;
+    }
+}
