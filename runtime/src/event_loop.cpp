@@ -166,8 +166,7 @@ void event_loop::poll(std::size_t ticks) {
     const loop_core::entered here(*core_);
     const auto more = [&] {
         const auto timer = core_->next_timer();
-        return !core_->ready_empty() || !core_->mail->empty() || (timer && *timer <= core_->now()) ||
-               (core_->io->foreign_driven() && !core_->settled());
+        return !core_->settled() || !core_->ready_empty() || !core_->mail->empty() || (timer && *timer <= core_->now());
     };
     for (; ticks > 0; --ticks) {
         core_->tick_once(loop_core::wait_policy::no);
