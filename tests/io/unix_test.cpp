@@ -424,7 +424,7 @@ EDDY_TEST("descriptors for which this process has no room are reported as lost")
     co_await wait_readable(ends.b.native_handle()); // what it needs for itself is there
     ::rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    const int next_free = ::dup(0);
+    const int next_free = ::fcntl(ends.a.native_handle(), F_DUPFD_CLOEXEC, 0);
     ::close(next_free);
     ::rlimit low = before;
     low.rlim_cur = static_cast<::rlim_t>(next_free) + 1;
