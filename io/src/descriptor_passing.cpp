@@ -54,6 +54,7 @@ bool send_descriptors_operation::drive() {
         if (written_ == 0 && !descriptors_.empty()) {
             message_.msg_control = room_.bytes.data();
             message_.msg_controllen = CMSG_SPACE(descriptors_.size_bytes());
+            std::memset(room_.bytes.data(), 0, message_.msg_controllen); // its padding goes to the kernel too
             cmsghdr* const c = CMSG_FIRSTHDR(&message_);
             c->cmsg_level = SOL_SOCKET;
             c->cmsg_type = SCM_RIGHTS;

@@ -41,7 +41,8 @@ std::optional<file_identity> socket_file_at(const char* path) noexcept {
 // that a file with our number is ours.
 class remove_file final : public close_hook {
 public:
-    explicit remove_file(const unix_endpoint& e) : path_(std::filesystem::absolute(e.path()).string()), ours_(socket_file_at(path_.c_str())) {}
+    explicit remove_file(const unix_endpoint& e)
+        : path_(std::filesystem::absolute(e.path()).string()), ours_(socket_file_at(path_.c_str())) {}
     void closing() noexcept override {
         if (ours_ && socket_file_at(path_.c_str()) == ours_) ::unlink(path_.c_str());
     }

@@ -371,7 +371,8 @@ EDDY_TEST("R4 a batch that is cancelled tells how many datagrams went out") {
 }
 
 EDDY_TEST("options are the kernel's") {
-    const udp_options options{.reuse_address = true, .reuse_port = true, .broadcast = true, .receive_buffer_size = 50'000, .send_buffer_size = 40'000};
+    const udp_options options{
+        .reuse_address = true, .reuse_port = true, .broadcast = true, .receive_buffer_size = 50'000, .send_buffer_size = 40'000};
     udp_socket a = udp_socket::bind(any_port, options);
     udp_socket b = udp_socket::bind(a.local_endpoint(), options);
     CHECK(a.local_endpoint() == b.local_endpoint());

@@ -201,7 +201,8 @@ EDDY_TEST("a path that somebody listens on, or that is no socket, is never repla
     CHECK(words::of_call([&] { return unix_listener::bind(path, {.replace_stale = true}); }) == in_use); // its queue is full now
     const std::string file = folder.file("data");
     co_await write_file(file, "precious");
-    CHECK(words::of_call([&] { return unix_listener::bind(file, {.replace_stale = true}); }) == "bind to " + file + ": Address already in use");
+    CHECK(words::of_call([&] { return unix_listener::bind(file, {.replace_stale = true}); }) ==
+          "bind to " + file + ": Address already in use");
     std::string text = co_await read_file(file);
     CHECK(text == "precious");
 }
@@ -239,7 +240,8 @@ EDDY_TEST("errors name the path") {
 
 EDDY_TEST("a path that is too long or empty is an invalid argument, everywhere") {
     const std::string too_long = "/" + std::string(107, 'x');
-    const std::string message = "'" + too_long + "' is too long for a Unix-domain socket: 108 bytes, at most 107 are possible; a relative path may be shorter";
+    const std::string message = "'" + too_long +
+                                "' is too long for a Unix-domain socket: 108 bytes, at most 107 are possible; a relative path may be shorter";
     CHECK(words::of_call([&] { return unix_listener::bind(too_long); }) == message);
     CHECK(words::throws<std::invalid_argument>([&] { return unix_listener::bind(too_long); }));
     CHECK(words::throws<std::invalid_argument>([&] { return unix_listener::bind(""); }));
@@ -424,7 +426,7 @@ EDDY_TEST("descriptors for which this process has no room are reported as lost")
     co_await wait_readable(ends.b.native_handle()); // what it needs for itself is there
     ::rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    const int next_free = ::dup(0);
+    const int next_free = ::fcntl(ends.a.native_handle(), F_DUPFD_CLOEXEC, 0);
     ::close(next_free);
     ::rlimit low = before;
     low.rlim_cur = static_cast<::rlim_t>(next_free) + 1;

@@ -53,7 +53,8 @@ public:
     [[nodiscard]] bool try_send(std::string_view text) { return try_send(bytes_of(text)); }
 
 protected:
-    datagram_socket(const char* kind, detail::core_owner c, bool connected) noexcept : basic_socket(kind, std::move(c)), connected_(connected) {}
+    datagram_socket(const char* kind, detail::core_owner c, bool connected) noexcept
+        : basic_socket(kind, std::move(c)), connected_(connected) {}
     datagram_socket(datagram_socket&&) noexcept = default;
     datagram_socket& operator=(datagram_socket&&) noexcept = default;
     ~datagram_socket() = default;

@@ -84,7 +84,8 @@ class typed_server_state final : public server_state {
 public:
     using stream = typename Listener::stream_type;
     template <class G>
-    typed_server_state(Listener l, const serve_options& o, G&& f) : server_state(o), listener_(std::move(l)), handler_(std::forward<G>(f)) {}
+    typed_server_state(Listener l, const serve_options& o, G&& f)
+        : server_state(o), listener_(std::move(l)), handler_(std::forward<G>(f)) {}
     [[nodiscard]] bool listening() const noexcept override { return listener_.is_open(); }
     void close_listener() noexcept override { listener_.close_now(); }
     task<> accept_loop() override;

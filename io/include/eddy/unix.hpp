@@ -115,7 +115,8 @@ public:
     [[nodiscard]] unix_listener lend() noexcept { return unix_listener(lend_core(), local_); }
 
 private:
-    unix_listener(detail::core_owner c, const unix_endpoint& local) noexcept : listening_socket("unix_listener", std::move(c)), local_(local) {}
+    unix_listener(detail::core_owner c, const unix_endpoint& local) noexcept
+        : listening_socket("unix_listener", std::move(c)), local_(local) {}
     unix_endpoint local_;
 };
 

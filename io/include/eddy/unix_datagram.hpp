@@ -40,7 +40,8 @@ public:
     /// A socket without a name that sends to `peer`: nobody can answer it.
     [[nodiscard]] static unix_datagram_socket connect(std::string_view peer);
     /// A socket with a path that sends to `peer` and receives from it alone.
-    [[nodiscard]] static unix_datagram_socket connect(std::string_view peer, std::string_view local, const unix_datagram_options& options = {});
+    [[nodiscard]] static unix_datagram_socket connect(std::string_view peer, std::string_view local,
+                                                      const unix_datagram_options& options = {});
     /// Adopts a socket and makes it non-blocking and close-on-exec. It stays the caller's if that throws.
     [[nodiscard]] static unix_datagram_socket adopt(int native_handle);
 
@@ -61,7 +62,8 @@ public:
 
 private:
     friend struct unix_datagram_sockets unix_datagram_pair();
-    unix_datagram_socket(detail::core_owner c, bool connected) noexcept : datagram_socket("unix_datagram_socket", std::move(c), connected) {}
+    unix_datagram_socket(detail::core_owner c, bool connected) noexcept
+        : datagram_socket("unix_datagram_socket", std::move(c), connected) {}
 };
 
 struct unix_datagram_sockets {
