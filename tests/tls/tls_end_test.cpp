@@ -253,6 +253,7 @@ EDDY_TEST("close under waiters: they get closed_resource") {
         const std::string much(20 << 20, 'x');
         auto reading = spawn(ending_of(read_text(c.client)));
         auto writing = spawn(ending_of(write_text(c.client, much)));
+        co_await testing::settle();
         auto queued = spawn(ending_of(write_text(c.client, "behind it")));
         co_await testing::settle();
         CHECK(!writing.done());

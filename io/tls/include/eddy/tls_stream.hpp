@@ -85,10 +85,7 @@ public:
     /// close_notify; read to the end first if you want it. If a write is in progress, there is no close_notify. Whoever waits gets
     /// `closed_resource`. In a task that was cancelled before, it closes at once and then throws (R13, ST-36); cancelled
     /// meanwhile, it stops sending, closes, and returns. Twice does no harm; a peer that is gone is no error.
-    task<> close() {
-        if (!link_) return nothing();
-        return detail::tls_link<Stream>::close(link_);
-    }
+    task<> close() { return detail::tls_link<Stream>::close(link_); }
     /// Drops what was not sent yet; TCP is reset.
     void abort() noexcept {
         if (link_) link_->abort();
@@ -129,7 +126,6 @@ private:
         if (!link_) throw closed_resource("this TLS stream is empty (it was moved from)");
         return link_;
     }
-    static task<> nothing() { co_return; }
     std::shared_ptr<detail::tls_link<Stream>> link_;
 };
 

@@ -281,6 +281,7 @@ task<> tls_link<Stream>::say_goodbye() {
 
 template <class Stream>
 task<> tls_link<Stream>::close(pointer l) {
+    if (!l) co_return; // of a stream that is empty
     const task_context& self = co_await this_context();
     const bool was_cancelled = self.cancel_pending();
     const bool first = l->open && !std::exchange(l->closing, true);
