@@ -257,7 +257,8 @@ class waits_for_its_turn final : public of_a_connection {
     task<> prepare() override {
         co_await of_a_connection::prepare();
         file_ = co_await temp_file::open_unnamed();
-        before_ = spawn([](tcp_stream& to, std::string_view text) -> task<> { co_await to.write(text); }, std::ref(*near_), std::string_view(much_));
+        before_ = spawn([](tcp_stream& to, std::string_view text) -> task<> { static_cast<void>(co_await as_result(to.write(text))); }, std::ref(*near_),
+                        std::string_view(much_)); // until the stream is aborted
         while (this_loop().stats().pending_operations == 0) co_await this_task::yield();
     }
     task<> await_it() override { static_cast<void>(co_await send_file(*near_, file_)); }
