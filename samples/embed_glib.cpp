@@ -70,6 +70,10 @@ eddy::task<> answer_one(eddy::tcp_listener& listener) {
 }
 
 eddy::task<> work(GMainLoop* glib) {
+    struct ends_loop { // also when something here throws
+        GMainLoop* loop;
+        ~ends_loop() { g_main_loop_quit(loop); }
+    } const at_end{glib};
     eddy::tcp_listener listener = eddy::tcp_listener::bind({"127.0.0.1", 0});
     auto server = eddy::spawn(answer_one(listener));
     const eddy::ip_endpoint where = listener.local_endpoint();
@@ -83,7 +87,6 @@ eddy::task<> work(GMainLoop* glib) {
     std::printf("a worker says %d\n", sum);
     co_await eddy::sleep_for(20ms);
     std::puts("a timer has come");
-    g_main_loop_quit(glib);
 }
 
 gboolean beat(gpointer count) {

@@ -64,6 +64,13 @@ void write_buffer::append(std::span<const std::byte> bytes) {
     full_ = full_ || size() >= options_.high;
 }
 
+void write_buffer::take_back(std::size_t n) noexcept {
+    waiting_.resize(waiting_.size() - n);
+    taken_ -= n;
+    full_ = size() >= options_.high;
+    wake();
+}
+
 std::span<const std::byte> write_buffer::next() noexcept {
     if (closed_ || error_) return {};
     sending_.clear();

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -165,16 +166,21 @@ void write_text_now(const std::string& path, const std::string& text) {
     write_all_now(path, bytes_of(text));
 }
 
+using file_status = struct ::stat;
+
 /// A new file beside the one that it is going to replace; unlinked unless it does.
 class replacement {
 public:
-    explicit replacement(const std::string& target) : target_(target), handle_(std::make_shared<file_handle>(-1, target)) {
+    /// `old`: what it replaces. Then it is nobody else's until it has the old one's permissions: that may be a private one.
+    replacement(const std::string& target, const std::optional<file_status>& old)
+        : target_(target), handle_(std::make_shared<file_handle>(-1, target)) {
+        const mode_t permissions = old ? 0600 : 0666;
         const std::size_t slash = target.rfind('/');
         folder_ = slash == std::string::npos ? "." : target.substr(0, slash + 1);
         const std::string start = slash == std::string::npos ? std::string() : folder_;
         do {
             name_ = start + ".eddy-" + random_digits();
-            handle_->set(uninterrupted([&] { return ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666); }));
+            handle_->set(uninterrupted([&] { return ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, permissions); }));
         } while (handle_->fd() < 0 && errno == EEXIST);
         if (handle_->fd() < 0) fail("cannot create a file beside", target);
     }
@@ -185,12 +191,10 @@ public:
     }
     [[nodiscard]] const handle_ptr& handle() const noexcept { return handle_; }
     /// Owner, where we may, and permissions of the one it replaces.
-    void take_after_target() const {
-        struct stat st {};
-        if (::stat(target_.c_str(), &st) != 0) return; // there is none
-        const bool same_owner = ::fchown(handle_->fd(), st.st_uid, st.st_gid) == 0;
+    void take_after(const file_status& old) const {
+        const bool same_owner = ::fchown(handle_->fd(), old.st_uid, old.st_gid) == 0;
         const mode_t kept = same_owner ? 07777 : 0777; // never another's set-uid bit
-        if (::fchmod(handle_->fd(), st.st_mode & kept) != 0) fail("cannot keep the permissions of", target_);
+        if (::fchmod(handle_->fd(), old.st_mode & kept) != 0) fail("cannot keep the permissions of", target_);
     }
     void take_place() {
         if (::rename(name_.c_str(), target_.c_str()) != 0) fail("cannot replace", target_);
@@ -212,19 +216,20 @@ std::string resolved(const std::string& path) {
     return real ? std::string(real.get()) : path;
 }
 
-/// A rename would put a file in the place of /dev/null.
-void require_plain_file(const std::string& path) {
-    struct stat st {};
-    if (::stat(path.c_str(), &st) != 0 || S_ISREG(st.st_mode)) return;
+/// The file that is to be replaced, if there is one. Nothing else can be: a rename would put a file in the place of /dev/null.
+std::optional<file_status> plain_file_at(const std::string& path) {
+    file_status st{};
+    if (::stat(path.c_str(), &st) != 0) return std::nullopt;
+    if (S_ISREG(st.st_mode)) return st;
     errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
     fail("cannot replace", path);
 }
 
 void replace_now(const std::string& path, std::span<const std::byte> bytes) {
     const std::string target = resolved(path);
-    require_plain_file(target);
-    replacement fresh(target);
-    fresh.take_after_target();
+    const std::optional<file_status> old = plain_file_at(target);
+    replacement fresh(target, old);
+    if (old) fresh.take_after(*old);
     write_now(fresh.handle(), bytes);
     sync_now(fresh.handle());
     close_now(fresh.handle());
@@ -287,6 +292,15 @@ task<std::size_t> file::write(std::span<const std::byte> bytes) {
 task<std::size_t> file::write(std::string_view text) {
     return write(bytes_of(text));
 }
+task<std::size_t> file::write(const char* text) {
+    return write(std::string_view(text));
+}
+task<std::size_t> file::write(std::string&& text) {
+    return write_text(std::move(text));
+}
+task<std::size_t> file::write_text(std::string text) {
+    co_return co_await write(bytes_of(text));
+}
 task<std::size_t> file::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
     const std::shared_ptr<file_handle> h = handle();
     h->written = true;
@@ -294,6 +308,15 @@ task<std::size_t> file::write_at(std::uint64_t offset, std::span<const std::byte
 }
 task<std::size_t> file::write_at(std::uint64_t offset, std::string_view text) {
     return write_at(offset, bytes_of(text));
+}
+task<std::size_t> file::write_at(std::uint64_t offset, const char* text) {
+    return write_at(offset, std::string_view(text));
+}
+task<std::size_t> file::write_at(std::uint64_t offset, std::string&& text) {
+    return write_text_at(offset, std::move(text));
+}
+task<std::size_t> file::write_text_at(std::uint64_t offset, std::string text) {
+    co_return co_await write_at(offset, bytes_of(text));
 }
 task<> file::sync() {
     co_await offload(pool(), &detail::sync_now, handle());

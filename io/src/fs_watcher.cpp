@@ -75,6 +75,7 @@ public:
     }
     core_owner core;
     std::unordered_map<int, std::filesystem::path> watched;
+    bool busy = false; // a task is in `next`: the buffer is its own
 
 private:
     [[nodiscard]] std::optional<event> translated(const inotify_event& e, const char* name) {
@@ -96,6 +97,23 @@ private:
     std::size_t end_ = 0;
 };
 
+namespace {
+
+class buffer_claim {
+public:
+    explicit buffer_claim(watcher_state& s) : state_(s) {
+        if (s.busy) throw busy_resource("another task is already reading from " + s.core->name());
+        s.busy = true;
+    }
+    buffer_claim(const buffer_claim&) = delete;
+    buffer_claim& operator=(const buffer_claim&) = delete;
+    ~buffer_claim() { state_.busy = false; }
+
+private:
+    watcher_state& state_;
+};
+
+} // namespace
 } // namespace eddy::detail
 
 namespace eddy::fs {
@@ -150,6 +168,7 @@ bool watcher::remove(const std::filesystem::path& p) {
 task<event> watcher::next() {
     static_cast<void>(open_state());
     const std::shared_ptr<detail::watcher_state> s = state_;
+    const detail::buffer_claim mine(*s);
     co_await this_task::checkpoint();
     for (;;) {
         if (std::optional<event> e = s->take()) co_return std::move(*e);

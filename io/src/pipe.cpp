@@ -13,7 +13,7 @@ namespace {
 
 detail::core_owner adopted(int fd, std::string_view name) {
     detail::prepare_descriptor(fd);
-    return detail::make_core(fd, false, std::string(name));
+    return detail::adopt_core(fd, false, std::string(name));
 }
 
 } // namespace

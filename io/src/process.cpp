@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -15,6 +16,7 @@
 #include <eddy/gather.hpp>
 #include <eddy/offload.hpp>
 #include <eddy/spawn.hpp>
+#include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
 #include <eddy/with_cleanup.hpp>
 
@@ -77,7 +79,10 @@ task<> collect(std::shared_ptr<process_state> s, bool was_killed) {
     std::optional<external_work> soon;
     if (was_killed) soon.emplace(*current().loop);
     process_wait waiting(std::move(s));
-    co_await shielded(std::move(waiting));
+    if (was_killed)
+        co_await shielded(std::move(waiting));
+    else
+        co_await waiting;
 }
 
 // Where there is no loop that could do it, here and now, if it was killed.
@@ -143,15 +148,18 @@ process::~process() {
 
 process::process(detail::started_process s) {
     state_ = std::make_shared<process_state>(s);
-    const auto stream = [&](detail::unique_fd& fd, const char* what) { return detail::make_core(fd.release(), false, what + s.name); };
+    const auto stream = [&](detail::unique_fd& fd, const char* what) {
+        std::string name = what + s.name;
+        return detail::make_core(fd.release(), false, std::move(name));
+    };
     try {
         state_->watch(*detail::current().loop);
         if (s.in) in_ = writable_pipe(stream(s.in, "stdin of "));
         if (s.out) out_ = readable_pipe(stream(s.out, "stdout of "));
         if (s.err) err_ = readable_pipe(stream(s.err, "stderr of "));
         if (s.terminal) terminal_ = terminal_stream(stream(s.terminal, "the terminal of "));
-    } catch (...) {
-        let_go();
+    } catch (...) { // the loop cannot watch it
+        if (state_->kill_quietly()) state_->collect_blocking();
         throw;
     }
 }
@@ -160,8 +168,7 @@ void process::let_go() noexcept {
     const std::shared_ptr<process_state> s = std::move(state_);
     if (!s || s->look()) return;
     detail::report_killed(*s);
-    s->kill_quietly();
-    detail::collect_in_background(s, true);
+    detail::collect_in_background(s, s->kill_quietly());
 }
 
 task<process> process::spawn(command c) {
@@ -229,7 +236,7 @@ task<exit_status> stop_process(std::shared_ptr<process_state> s, std::chrono::na
         co_await move_on_after(grace, waiting);
     }
     // A group may have members left that the leader started.
-    if (s->own_group() || !s->look()) signal_if_there(*s, SIGKILL);
+    if (!s->look() || (s->own_group() && !s->status()->unknown())) signal_if_there(*s, SIGKILL);
     const detail::external_work soon(*detail::current().loop);
     process_wait end(s);
     co_return co_await end;
@@ -258,8 +265,10 @@ task<std::optional<std::string>> read_all(readable_pipe& pipe, std::size_t most)
 
 task<exit_status> process::stop_within(std::chrono::nanoseconds grace) {
     static_cast<void>(state());
+    const std::shared_ptr<process_state> s = state_; // the object may go meanwhile
+    co_await this_task::checkpoint();
     close_pipes();
-    return stop_process(state_, grace);
+    co_return co_await stop_process(s, grace);
 }
 
 task<process_output> process::communicate(std::string input, std::size_t most) {
@@ -329,7 +338,8 @@ task<completed_process> run_to_end(command c, std::string input, run_process_opt
     auto cleanup = [&]() -> task<> {
         if (!finished) co_await p.stop(options.grace);
     };
-    co_await with_cleanup(body, cleanup, options.grace + std::chrono::seconds(10));
+    constexpr std::chrono::nanoseconds longest = std::chrono::nanoseconds::max() - std::chrono::seconds(10);
+    co_await with_cleanup(body, cleanup, std::min(options.grace, longest) + std::chrono::seconds(10));
     completed_process done;
     if (got.out) done.out = std::move(*got.out);
     if (got.err) done.err = std::move(*got.err);

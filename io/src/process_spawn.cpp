@@ -14,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 
 #include "process_state.hpp"
@@ -209,6 +210,30 @@ private:
     fail(error, what);
 }
 
+/// The child's PATH counts, as in Python's subprocess; posix_spawnp would take ours.
+int spawn_by_path(pid_t& pid, const spawn_plan& plan, const file_actions& actions, const spawn_attributes& attributes,
+                  char* const* argv, char* const* envp) {
+    const std::string& program = plan.what.program();
+    const auto start = [&](const std::string& path) { return ::posix_spawn(&pid, path.c_str(), actions.get(), attributes.get(), argv, envp); };
+    if (program.find('/') != std::string::npos) return start(program);
+    std::string_view path = "/usr/local/bin:/usr/bin:/bin";
+    for (const std::string& e : plan.environment) {
+        if (e.starts_with("PATH=")) path = std::string_view(e).substr(5);
+    }
+    int error = ENOENT;
+    for (std::size_t at = 0; at <= path.size();) {
+        const std::size_t end = std::min(path.find(':', at), path.size());
+        const std::string folder(path.substr(at, end - at));
+        const std::string candidate = folder.empty() ? "./" + program : folder + "/" + program;
+        at = end + 1;
+        if (candidate.front() == '/' && ::access(candidate.c_str(), F_OK) != 0) continue;
+        const int failure = start(candidate);
+        if (failure != ENOENT && failure != ENOTDIR && failure != EACCES) return failure;
+        if (failure == EACCES) error = EACCES; // another folder may have one that can be run
+    }
+    return error;
+}
+
 // It has not ended for good before somebody collects it, so the number is still its own. ESRCH: somebody has.
 unique_fd watch_descriptor(int pid, const command& c) {
     unique_fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
@@ -245,8 +270,7 @@ started_process::started_process(started_process&& o) noexcept
 
 started_process::~started_process() {
     if (pid == 0 || !pidfd) return;
-    static_cast<void>(::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0));
-    collect_now(pidfd.get());
+    if (::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) == 0) collect_now(pidfd.get());
 }
 
 started_process spawn_now(spawn_plan plan) {
@@ -261,7 +285,7 @@ started_process spawn_now(spawn_plan plan) {
     std::string name = c.program() + " (process ";
     name.reserve(name.size() + 16); // nothing may fail between the start and the hand-over
     pid_t pid = 0;
-    const int error = ::posix_spawnp(&pid, c.program().c_str(), actions.get(), attributes.get(), argv.data(), envp.data());
+    const int error = spawn_by_path(pid, plan, actions, attributes, argv.data(), envp.data());
     if (error != 0) fail_to_run(error, c);
     started_process s(pid, watch_descriptor(pid, c));
     s.own_group = c.parts().own_group || c.parts().own_session || c.parts().terminal;

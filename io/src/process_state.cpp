@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <new>
 #include <stdexcept>
 #include <system_error>
 
@@ -13,8 +15,7 @@
 namespace eddy::detail {
 
 process_state::process_state(started_process& s)
-    : pid_(std::exchange(s.pid, 0)), pidfd_(std::move(s.pidfd)), own_group_(s.own_group), name_(s.name),
-      streams_{bool(s.in), bool(s.out), bool(s.err), bool(s.terminal)} {
+    : timer_node(&look_again), name_(s.name), pid_(std::exchange(s.pid, 0)), pidfd_(std::move(s.pidfd)), own_group_(s.own_group), streams_{bool(s.in), bool(s.out), bool(s.err), bool(s.terminal)} {
     opcode = io_opcode::wait_read;
     complete = &completed;
 }
@@ -26,6 +27,7 @@ process_state::~process_state() {
 
 void process_state::watch(scheduler& loop) {
     engine_ = engine_of(loop);
+    loop_ = loop.link();
     if (look()) return;
     descriptor_ = &engine_->adopt(pidfd_.get());
     if (engine_->start(*descriptor_, *this))
@@ -35,6 +37,7 @@ void process_state::watch(scheduler& loop) {
 }
 
 void process_state::unwatch() noexcept {
+    if (loop_ && *loop_) (*loop_)->disarm(*this);
     if (!descriptor_) return;
     if (std::exchange(watching_, false)) static_cast<void>(engine_->cancel(*descriptor_, *this));
     engine_->release(*std::exchange(descriptor_, nullptr));
@@ -44,7 +47,22 @@ void process_state::completed(io_operation& op) noexcept {
     auto& self = static_cast<process_state&>(op);
     const std::shared_ptr<process_state> keep = self.weak_from_this().lock();
     self.watching_ = false;
-    if (!self.look()) self.ended(exit_status::not_known()); // the kernel says that it has ended, and not how
+    if (!self.look()) self.arm();
+}
+
+// A debugger that traces it has it first, although its descriptor is readable already: nothing tells when it lets go.
+void process_state::arm() noexcept {
+    if (!*loop_) return;
+    try {
+        (*loop_)->arm(*this, (*loop_)->now() + std::chrono::milliseconds(10));
+    } catch (const std::bad_alloc&) {
+        ended(exit_status::not_known());
+    }
+}
+void process_state::look_again(ready_node& n) {
+    auto& self = static_cast<process_state&>(static_cast<timer_node&>(n));
+    const std::shared_ptr<process_state> keep = self.shared_from_this();
+    if (!self.look()) self.arm();
 }
 
 bool process_state::look() noexcept {
@@ -61,8 +79,8 @@ bool process_state::look() noexcept {
         r = ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, options);
     } while (r != 0 && errno == EINTR);
     if (r == 0 && info.si_pid == 0) return false;
-    if (r != 0)
-        ended(exit_status::not_known()); // ECHILD: somebody else has collected it
+    if (r != 0) // ECHILD: somebody else has collected it
+        ended(exit_status::not_known());
     else if (info.si_code == CLD_EXITED)
         ended(exit_status::of_code(info.si_status));
     else
@@ -73,7 +91,7 @@ bool process_state::look() noexcept {
 void process_state::ended(exit_status s) noexcept {
     unwatch();
     status_ = s;
-    if (!own_group_) pidfd_ = {};
+    if (!own_group_ || s.unknown()) pidfd_ = {}; // a number that others have given back keeps nothing from being used again
     while (queued_operation* const w = waiters_.pop_front()) w->grant();
 }
 
@@ -101,12 +119,10 @@ void process_state::signal_group(int number) {
     throw std::system_error(failure, std::generic_category(), "signal " + std::to_string(number) + " to the group of " + name_);
 }
 
-void process_state::kill_quietly() noexcept {
-    if (!pidfd_) return;
-    if (own_group_)
-        ::killpg(pid_, SIGKILL);
-    else
-        static_cast<void>(::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0));
+bool process_state::kill_quietly() noexcept {
+    if (!pidfd_) return false;
+    if (own_group_ && ::killpg(pid_, SIGKILL) == 0) return true;
+    return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0) == 0;
 }
 
 void process_state::collect_blocking() noexcept {

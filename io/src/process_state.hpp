@@ -69,7 +69,7 @@ public:
 void collect_now(int pidfd) noexcept;
 
 /// Shared by the process object, by those who wait and by who collects it.
-class process_state final : public std::enable_shared_from_this<process_state>, private io_operation {
+class process_state final : public std::enable_shared_from_this<process_state>, private io_operation, private timer_node {
 public:
     /// Takes the process, not its streams.
     explicit process_state(started_process& s);
@@ -88,8 +88,8 @@ public:
     bool look() noexcept;
     void signal(int number);
     void signal_group(int number);
-    /// The process object goes: nobody will tell the process to end any more.
-    void kill_quietly() noexcept;
+    /// The process object goes: nobody will tell the process to end any more. False if it may not be killed (another user's).
+    bool kill_quietly() noexcept;
     /// The group's leader was kept until now, see `look`.
     void collect() noexcept;
     void collect_blocking() noexcept;
@@ -102,10 +102,13 @@ private:
     static void completed(io_operation& op) noexcept;
     void ended(exit_status s) noexcept;
     void unwatch() noexcept;
+    void arm() noexcept;
+    static void look_again(ready_node& n);
+    std::string name_; // first: what follows is taken over only if this could be copied
     int pid_;
     unique_fd pidfd_;
     bool own_group_;
-    std::string name_;
+    loop_link loop_;
     std::optional<exit_status> status_;
     wait_queue waiters_;
     std::shared_ptr<engine> engine_;

@@ -1,18 +1,21 @@
 #include <eddy/serve.hpp>
 
-#include <eddy/sleep.hpp>
-#include <eddy/this_task.hpp>
+#include <new>
+#include <string>
+#include <system_error>
+
 #include <eddy/timeout.hpp>
 
 namespace eddy {
 namespace detail {
-namespace {
 
 // What accept(2) says while the listener is as good as before: no resources now, a firewall's refusal, a network that is
 // down. What means that there is no listener any more ends the server.
-bool may_pass(const std::exception_ptr& e) {
+bool server_state::may_pass(const std::exception_ptr& e) {
     try {
         std::rethrow_exception(e);
+    } catch (const std::bad_alloc&) {
+        return true;
     } catch (const std::system_error& error) {
         return error.code() != std::errc::bad_file_descriptor && error.code() != std::errc::invalid_argument &&
                error.code() != std::errc::not_a_socket;
@@ -21,24 +24,17 @@ bool may_pass(const std::exception_ptr& e) {
     }
 }
 
-} // namespace
-
-task<> server_state::until_room() {
-    while (!has_room()) {
-        connections.one_ended.clear();
-        co_await connections.one_ended.wait();
-    }
-}
-
-task<> server_state::after_failure(std::exception_ptr error) {
-    co_await this_task::checkpoint(); // told to stop, it may have got anything
-    if (!may_pass(error)) std::rethrow_exception(error);
-    co_await sleep_for(options.pause);
-}
-
 void connection_set::launch(task<> handler, core_ref socket) {
+    // What can fail comes first: the place of the socket is made before there is a task to be its key.
+    std::unordered_map<const task_context*, core_ref>::node_type place;
+    if (socket) {
+        sockets_.emplace(nullptr, std::move(socket));
+        place = sockets_.extract(nullptr);
+    }
     const task_handle<> h = launch_child(new task_state<void>(std::move(handler)), {.name = "connection"});
-    if (socket) sockets_.emplace(&h.context(), std::move(socket));
+    if (!place) return;
+    place.key() = &h.context();
+    sockets_.insert(std::move(place)); // there is room for it since the emplace
 }
 
 void connection_set::abort_sockets() noexcept {
@@ -50,7 +46,11 @@ void connection_set::child_ended(task_context& child) noexcept {
     one_ended.set();
     if (!child.error() || child.was_cancelled()) return;
     child.mark_seen();
-    const std::string name = child.name();
+    std::string name;
+    try {
+        name = child.name();
+    } catch (const std::bad_alloc&) { // reported without it
+    }
     host().loop().report({.message = "exception in a connection handler", .exception = child.error(), .task_name = name, .where = child.where()});
 }
 
@@ -95,17 +95,19 @@ void server::stop_accepting() {
     state_->close_listener();
 }
 
-task<> server::join() {
-    if (!running_) throw std::logic_error("server::join: the server was not started");
-    task_handle<> running = running_;
+// The server object may be moved or destroyed before these are awaited, and while they wait.
+namespace {
+
+task<> join_running(task_handle<> running) {
+    if (!running) throw std::logic_error("server::join: the server was not started");
     co_await running.join();
     if (!running.cancelled()) co_await running; // rethrows what ended it
 }
 
-task<> server::end_within(std::chrono::nanoseconds grace) {
-    if (!running_) throw std::logic_error("server::shutdown: the server was not started");
-    task_handle<> running = running_;
-    stop_accepting();
+task<> end_running(std::shared_ptr<detail::server_state> state, task_handle<> running, std::chrono::nanoseconds grace) {
+    if (!running) throw std::logic_error("server::shutdown: the server was not started");
+    state->accepting.cancel("stop_accepting");
+    state->close_listener();
     auto wait = [&running](cancel_scope&) -> task<> { co_await running.join(); };
     bool ended = false;
     try {
@@ -116,10 +118,20 @@ task<> server::end_within(std::chrono::nanoseconds grace) {
     }
     if (!ended) {
         running.cancel("the grace period of the server's shutdown is over");
-        state_->connections.abort_sockets();
+        state->connections.abort_sockets();
     }
     co_await running.join();
     if (!running.cancelled()) co_await running;
+}
+
+} // namespace
+
+task<> server::join() {
+    return join_running(running_);
+}
+
+task<> server::end_within(std::chrono::nanoseconds grace) const {
+    return end_running(state_, running_, grace);
 }
 
 } // namespace eddy

@@ -241,9 +241,13 @@ void close_operation::take() {
 
 // --- the descriptor
 
+core_owner adopt_core(int fd, bool is_socket, std::string name) {
+    return core_owner(core_ref(*new stream_core(fd, is_socket, std::move(name)))); // only the allocation can fail
+}
+
 core_owner make_core(int fd, bool is_socket, std::string name) {
     try {
-        return core_owner(core_ref(*new stream_core(fd, is_socket, std::move(name))));
+        return adopt_core(fd, is_socket, std::move(name));
     } catch (...) {
         ::close(fd);
         throw;

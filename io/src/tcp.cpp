@@ -29,18 +29,18 @@ std::string attempts_text(std::string_view target, const std::vector<connect_err
     return text + ")";
 }
 
-/// An accepted or adopted socket.
-detail::core_owner connected(int fd) {
-    const int on = 1; // small writes go out at once; best effort, a peer may be gone already
+/// Small writes go out at once. Best effort: a peer may be gone already.
+int without_delay(int fd) noexcept {
+    const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return detail::make_core(fd, true, detail::peer_name(fd));
+    return fd;
 }
 
 /// A new TCP socket for an address family. Throws for lack of descriptors, or if the machine does not have the family.
 detail::core_owner new_socket(const ip_endpoint& e) {
     const int fd = ::socket(e.is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) throw std::system_error(errno, std::generic_category(), "socket for " + e.to_string());
-    return detail::make_core(fd, true, e.to_string());
+    return detail::make_core(fd, true, [&e] { return e.to_string(); });
 }
 
 } // namespace
@@ -52,10 +52,11 @@ connect_error::connect_error(std::string_view target, std::vector<attempt> attem
 
 // --- tcp_stream
 
-tcp_stream::tcp_stream(int native_handle) : tcp_stream(connected(detail::prepared(native_handle))) {}
+tcp_stream::tcp_stream(int native_handle)
+    : tcp_stream(detail::adopt_core(without_delay(detail::prepared(native_handle)), true, detail::peer_name(native_handle))) {}
 
 tcp_stream tcp_stream::accepted(int fd, const detail::stream_core& /*listener*/) {
-    return tcp_stream(connected(fd));
+    return tcp_stream(detail::make_core(without_delay(fd), true, [fd] { return detail::peer_name(fd); }));
 }
 
 ip_endpoint tcp_stream::local_endpoint() const {
@@ -100,11 +101,11 @@ task<std::error_code> connect_one(const ip_endpoint& e, const connect_options& o
     detail::core_owner socket;
     try {
         socket = new_client_socket(e, o);
+        const int error = co_await detail::connect_operation(*socket, e.data(), e.size());
+        if (error != 0) co_return std::error_code(error, std::generic_category());
     } catch (const std::system_error& error) {
         co_return error.code();
     }
-    const int error = co_await detail::connect_operation(*socket, e.data(), e.size());
-    if (error != 0) co_return std::error_code(error, std::generic_category());
     const int on = 1; // best effort: the peer may have gone again
     ::setsockopt(socket->fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     out = tcp_stream(std::move(socket));
@@ -239,7 +240,9 @@ tcp_listener tcp_listener::bind(const ip_endpoint& endpoint, const listen_option
     return tcp_listener(std::move(socket));
 }
 
-tcp_listener::tcp_listener(int native_handle) : tcp_listener(detail::make_core(detail::prepared(native_handle), true, "listener")) {}
+tcp_listener::tcp_listener(int native_handle) : tcp_listener(detail::prepared(native_handle), detail::local_endpoint_of(native_handle)) {}
+
+tcp_listener::tcp_listener(int fd, const ip_endpoint& local) : tcp_listener(detail::adopt_core(fd, true, local.to_string()), local) {}
 
 tcp_listener::tcp_listener(detail::core_owner c) : tcp_listener(std::move(c), ip_endpoint()) {
     local_ = detail::local_endpoint_of(core().fd());

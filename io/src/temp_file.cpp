@@ -139,20 +139,29 @@ name_ptr make_directory_now(const temp_pattern& p) {
     }
 }
 
-/// The name goes also if the close fails.
-void close_and_remove_now(const handle_ptr& h, const name_ptr& name) {
-    std::exception_ptr why;
+/// What came of a close.
+class close_end {
+public:
+    std::exception_ptr error;
+};
+
+/// The name goes also if the close fails. Throws if it does not go.
+close_end close_and_remove_now(const handle_ptr& h, const name_ptr& name) {
+    close_end end;
     try {
         if (h) close_now(h);
     } catch (...) {
-        why = std::current_exception();
+        end.error = std::current_exception();
     }
     remove_now(name->path(), temp_kind::file);
-    if (why) std::rethrow_exception(why);
+    return end;
 }
 
+/// Closes before the rename: an error of the close means that the contents may not be what they should.
 void keep_now(const handle_ptr& h, const name_ptr& name, const std::string& to) {
-    if (h) sync_now(h);
+    const handle_ptr open = h ? h : open_now(name->path(), O_RDONLY | O_CLOEXEC, 0); // it was closed before
+    sync_now(open);
+    close_now(open);
     if (::rename(name->path().c_str(), to.c_str()) == 0) return;
     const int error = errno;
     throw std::system_error(error, std::generic_category(), "cannot rename '" + name->path() + "' to '" + to + "'");
@@ -196,26 +205,34 @@ task<eddy::file> temp_file::open_unnamed(temp_options options) {
     return detail::open_unnamed_like(detail::temp_pattern(options));
 }
 
-// Shielded, and what is thrown afterwards: as file::close.
+/// The open file for a worker that closes it. Nobody else has it then.
+detail::handle_ptr temp_file::hand_over() {
+    const detail::handle_ptr open = file_.is_open() ? file_.handle() : nullptr;
+    if (open) open->written = false; // if it is dropped, that is no news
+    file_ = eddy::file();
+    return open;
+}
+
+// Shielded, and what is thrown afterwards: as file::close. Until it has happened the name is there to be removed by the
+// destructor: there may be no worker or no memory for it.
 task<> temp_file::remove() {
-    const name_ptr name = std::exchange(name_, nullptr);
+    const name_ptr name = name_;
     if (!name || !name->there()) co_return;
     const bool was_cancelled = this_task::cancel_requested();
-    const detail::handle_ptr open = file_.is_open() ? file_.handle() : nullptr;
-    file_ = eddy::file();
-    name->gone();
+    const detail::handle_ptr open = hand_over();
     auto removing = offload(pool(), &detail::close_and_remove_now, open, name);
-    co_await shielded(std::move(removing));
+    const detail::close_end end = co_await shielded(std::move(removing));
+    name->gone();
+    if (end.error) std::rethrow_exception(end.error);
     if (was_cancelled) co_await this_task::checkpoint();
 }
 
 task<> temp_file::keep(std::string path) {
     const name_ptr name = name_;
     if (!name || !name->there()) throw closed_resource("temp_file::keep: there is no file any more");
-    const detail::handle_ptr open = file_.is_open() ? file_.handle() : nullptr;
+    const detail::handle_ptr open = hand_over();
     co_await offload(pool(), &detail::keep_now, open, name, std::move(path));
-    name->gone();
-    co_await file_.close();
+    name->gone(); // it was kept, whatever comes: nothing throws from here on
 }
 
 // --- temp_directory

@@ -16,7 +16,7 @@ namespace {
 detail::core_owner new_socket(const ip_endpoint& e, const udp_options& options) {
     const int fd = ::socket(e.is_v6() ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) throw detail::io_error(errno, "socket for", e.to_string());
-    detail::core_owner socket = detail::make_core(fd, true, e.to_string());
+    detail::core_owner socket = detail::make_core(fd, true, [&e] { return e.to_string(); });
     if (options.reuse_address) detail::set_option(fd, SOL_SOCKET, SO_REUSEADDR, true, "SO_REUSEADDR");
     if (options.reuse_port) detail::set_option(fd, SOL_SOCKET, SO_REUSEPORT, true, "SO_REUSEPORT");
     if (options.broadcast) detail::set_option(fd, SOL_SOCKET, SO_BROADCAST, true, "SO_BROADCAST");
@@ -95,7 +95,7 @@ udp_socket udp_socket::adopt(int native_handle) {
     const int fd = detail::prepared(native_handle);
     const bool connected = is_connected(fd);
     std::string name = (connected ? detail::remote_endpoint_of(fd) : detail::local_endpoint_of(fd)).to_string();
-    return udp_socket(detail::make_core(fd, true, std::move(name)), connected);
+    return udp_socket(detail::adopt_core(fd, true, std::move(name)), connected);
 }
 
 ip_endpoint udp_socket::local_endpoint() const {

@@ -19,24 +19,25 @@ namespace eddy {
 // --- unix_stream
 
 unix_stream::unix_stream(int native_handle)
-    : unix_stream(detail::make_core(detail::prepared(native_handle), true, detail::unix_name_of(native_handle))) {}
+    : unix_stream(detail::adopt_core(detail::prepared(native_handle), true, detail::unix_name_of(native_handle))) {}
 
 unix_stream unix_stream::accepted(int fd, const detail::stream_core& listener) {
-    return unix_stream(detail::make_core(fd, true, "a client of " + listener.name()));
+    return unix_stream(detail::make_core(fd, true, [&listener] { return "a client of " + listener.name(); }));
 }
 
 unix_streams unix_stream_pair() {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
         throw std::system_error(errno, std::generic_category(), "unix_stream_pair");
+    const auto name = [] { return std::string("the other end of a pair"); };
     detail::core_owner a;
     try {
-        a = detail::make_core(ends[0], true, "the other end of a pair");
+        a = detail::make_core(ends[0], true, name);
     } catch (...) {
         ::close(ends[1]);
         throw;
     }
-    detail::core_owner b = detail::make_core(ends[1], true, "the other end of a pair");
+    detail::core_owner b = detail::make_core(ends[1], true, name);
     return {unix_stream(std::move(a)), unix_stream(std::move(b))};
 }
 
@@ -100,7 +101,9 @@ unix_listener unix_listener::bind(std::string_view path, const unix_listen_optio
 }
 
 unix_listener::unix_listener(int native_handle)
-    : unix_listener(detail::make_core(detail::prepared(native_handle), true, detail::unix_name_of(native_handle)),
-                    detail::local_unix_endpoint_of(native_handle)) {}
+    : unix_listener(detail::prepared(native_handle), detail::local_unix_endpoint_of(native_handle)) {}
+
+unix_listener::unix_listener(int fd, const unix_endpoint& local)
+    : unix_listener(detail::adopt_core(fd, true, detail::unix_name_of(fd)), local) {}
 
 } // namespace eddy

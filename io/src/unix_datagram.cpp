@@ -62,21 +62,22 @@ unix_datagram_socket unix_datagram_socket::connect(std::string_view peer, std::s
 unix_datagram_socket unix_datagram_socket::adopt(int native_handle) {
     const int fd = detail::prepared(native_handle);
     std::string name = detail::unix_name_of(fd);
-    return unix_datagram_socket(detail::make_core(fd, true, std::move(name)), is_connected(fd));
+    return unix_datagram_socket(detail::adopt_core(fd, true, std::move(name)), is_connected(fd));
 }
 
 unix_datagram_sockets unix_datagram_pair() {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
         throw std::system_error(errno, std::generic_category(), "unix_datagram_pair");
+    const auto name = [] { return std::string("the other end of a pair"); };
     detail::core_owner a;
     try {
-        a = detail::make_core(ends[0], true, "the other end of a pair");
+        a = detail::make_core(ends[0], true, name);
     } catch (...) {
         ::close(ends[1]);
         throw;
     }
-    detail::core_owner b = detail::make_core(ends[1], true, "the other end of a pair");
+    detail::core_owner b = detail::make_core(ends[1], true, name);
     return {unix_datagram_socket(std::move(a), true), unix_datagram_socket(std::move(b), true)};
 }
 
@@ -97,6 +98,10 @@ task<> send_when_there_is_room(detail::core_ref socket, std::span<const std::byt
         co_await sleep_for(pause);
 }
 
+task<> send_text(detail::core_ref socket, std::string text, unix_endpoint to) {
+    co_await send_when_there_is_room(socket, bytes_of(text), to);
+}
+
 } // namespace
 
 bool unix_datagram_socket::try_send_to(std::span<const std::byte> bytes, const unix_endpoint& to) {
@@ -105,6 +110,9 @@ bool unix_datagram_socket::try_send_to(std::span<const std::byte> bytes, const u
 
 task<> unix_datagram_socket::send_to(std::span<const std::byte> bytes, unix_endpoint to) {
     return send_when_there_is_room(detail::core_ref(core()), bytes, to);
+}
+task<> unix_datagram_socket::send_to(std::string&& text, unix_endpoint to) {
+    return send_text(detail::core_ref(core()), std::move(text), to);
 }
 
 unix_endpoint unix_datagram_socket::local_endpoint() const {

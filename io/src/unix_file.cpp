@@ -71,7 +71,7 @@ int bind_now(int fd, const unix_endpoint& e) noexcept {
 core_owner new_unix_socket(int type, const unix_endpoint& e) {
     const int fd = ::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) throw io_error(errno, "socket for", e.to_string());
-    return make_core(fd, true, e.to_string());
+    return make_core(fd, true, [&e] { return e.to_string(); });
 }
 
 void bind_unix(stream_core& socket, int type, const unix_endpoint& e, const unix_file_options& options, int backlog) {

@@ -6,6 +6,7 @@
 #endif
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <memory>
@@ -79,14 +80,15 @@ public:
     operation_memory<Slots>* memory;
 };
 
-// Handlers own what they belong to: an io_context of others may run or destroy them long after the engine has gone.
+// Handlers own what they belong to: an io_context of others may run or destroy them long after the engine has gone, on
+// several threads then.
 struct counted {
-    std::size_t references = 1;
+    std::atomic<std::size_t> references{1};
 };
 template <class T>
 class counted_ref {
 public:
-    explicit counted_ref(T& t) noexcept : object_(&t) { ++t.references; }
+    explicit counted_ref(T& t) noexcept : object_(&t) { t.references.fetch_add(1, std::memory_order_relaxed); }
     counted_ref(counted_ref&& o) noexcept : object_(std::exchange(o.object_, nullptr)) {}
     counted_ref& operator=(counted_ref&& o) noexcept {
         std::swap(object_, o.object_);
@@ -96,7 +98,7 @@ public:
         if (object_) drop(*object_);
     }
     static void drop(T& t) noexcept {
-        if (--t.references == 0) delete &t;
+        if (t.references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete &t;
     }
     [[nodiscard]] T* operator->() const noexcept { return object_; }
     [[nodiscard]] T& operator*() const noexcept { return *object_; }
@@ -150,8 +152,8 @@ constexpr std::size_t own_waits = 3; // for the wake-up, for the timer, and one 
 // The engine's own waits.
 struct own_parts final : counted {
     own_parts(asio_engine& e, asio::io_context& io, int wake_descriptor) : engine(&e) {
-        wake.emplace(io, wake_descriptor);
         timer.emplace(io);
+        wake.emplace(io, wake_descriptor); // last: destroyed, it would close the mailbox's descriptor
     }
     void let_go() noexcept {
         engine = nullptr;
@@ -190,7 +192,13 @@ public:
         : mail_(mail), host_(&host), own_(shared ? nullptr : std::make_unique<asio::io_context>(1)), io_(shared ? *shared : *own_),
           parts_(new own_parts(*this, io_, mail_->wake_descriptor())) {
         if (io_.stopped()) io_.restart(); // it had run out of work before we came
-        watch_wake();
+        try {
+            watch_wake();
+        } catch (...) {
+            parts_->let_go();
+            counted_ref<own_parts>::drop(*parts_);
+            throw;
+        }
     }
     ~asio_engine() override {
         detach();

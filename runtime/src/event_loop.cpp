@@ -113,8 +113,10 @@ event_loop::~event_loop() {
     } catch (const std::exception& e) {
         fmt::print(stderr, "eddy: while an event_loop was destroyed: {}\n", e.what());
     }
-    // Destroyed by one of its own callbacks, it is still on the stack below us.
-    if (core_->task_count() > 0 || core_->running) leave_behind(std::move(core_));
+    if (core_->task_count() == 0 && !core_->running) return;
+    // An io_context of others must be rid of us. Destroyed by one of its own callbacks, the loop is still on the stack below us.
+    if (!core_->running) core_->io->detach();
+    leave_behind(std::move(core_));
 }
 
 event_loop* event_loop::current() noexcept {

@@ -25,12 +25,19 @@ void loop_round_base::ended(bool well) noexcept {
 
 void loop_round_base::finish() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return running_ == 0 || failed_; });
-    if (running_ == 0) return;
+    const auto all_ended = [this] { return running_ == 0 || over_; };
+    changed_.wait(lock, [&] { return all_ended() || failed_; });
+    if (all_ended()) return;
     lock.unlock();
     cancel();
     lock.lock();
-    changed_.wait(lock, [this] { return running_ == 0; });
+    changed_.wait(lock, all_ended);
+}
+
+void loop_round_base::over() noexcept {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    changed_.notify_all();
 }
 
 void round_errors::add_current() {
@@ -64,6 +71,20 @@ loop_group::~loop_group() {
     }
 }
 
+std::size_t loop_group::next() noexcept {
+    const event_loop* const own = event_loop::current();
+    for (;;) {
+        const std::size_t i = next_.fetch_add(1, std::memory_order_relaxed) % size();
+        if (size() == 1 || &loops_[i]->loop() != own) return i;
+    }
+}
+
+void loop_group::watch(const std::shared_ptr<detail::loop_round_base>& round) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(watched_, [](const auto& w) { return w.expired(); });
+    watched_.push_back(round);
+}
+
 void loop_group::join() {
     require_other_thread();
     for (;;) {
@@ -88,6 +109,12 @@ void loop_group::end(std::optional<std::chrono::nanoseconds> grace) {
             l->close();
         } catch (...) {
             if (!first) first = std::current_exception();
+        }
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& w : watched_) {
+            if (const auto round = w.lock()) round->over();
         }
     }
     if (first) std::rethrow_exception(first);

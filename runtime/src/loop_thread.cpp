@@ -70,11 +70,17 @@ private:
             ready.set_exception(std::current_exception());
             return;
         }
+        std::chrono::nanoseconds grace = o.grace;
         try {
             loop->run_forever();
-            loop->close(grace_.value_or(o.grace));
-        } catch (...) {
+            grace = grace_.value_or(grace);
+        } catch (...) { // nobody had to ask for the end: grace_ may just be written
             error_ = std::current_exception();
+        }
+        try { // whatever came before: others must not wait for a loop that does not run
+            loop->close(grace);
+        } catch (...) {
+            if (!error_) error_ = std::current_exception();
         }
     }
     std::mutex closing_;

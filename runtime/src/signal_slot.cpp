@@ -70,32 +70,36 @@ void watch_signal(signal_slot& s, int number) {
     const std::lock_guard lock(dispositions_mutex);
     if ((s.wanted.load() & signal_bit(number)) != 0) return;
     disposition& d = dispositions[static_cast<std::size_t>(number)];
+    s.wanted.fetch_or(signal_bit(number)); // before the handler is there, which would drop what nobody wants
     if (d.listeners == 0) {
         struct sigaction action {};
         action.sa_handler = &eddy_signal_handler;
         action.sa_flags = SA_RESTART;
         ::sigemptyset(&action.sa_mask);
-        if (::sigaction(number, &action, &d.previous) != 0)
+        if (::sigaction(number, &action, &d.previous) != 0) {
+            s.wanted.fetch_and(~signal_bit(number));
             throw std::invalid_argument("signal " + std::to_string(number) + " cannot be caught");
+        }
     }
     ++d.listeners;
-    s.wanted.fetch_or(signal_bit(number));
 }
 
 void unwatch_signal(signal_slot& s, int number) noexcept {
     const std::lock_guard lock(dispositions_mutex);
-    if ((s.wanted.fetch_and(~signal_bit(number)) & signal_bit(number)) == 0) return;
-    restore(number);
+    if ((s.wanted.load() & signal_bit(number)) == 0) return;
+    restore(number); // first: what comes from now on is for who was there before
+    s.wanted.fetch_and(~signal_bit(number));
     s.pending.fetch_and(~signal_bit(number));
 }
 
 void release_signal_slot(signal_slot& s) noexcept {
     {
         const std::lock_guard lock(dispositions_mutex);
-        const std::uint64_t wanted = s.wanted.exchange(0);
+        const std::uint64_t wanted = s.wanted.load();
         for (int n = 1; n <= most_signals; ++n) {
             if ((wanted & signal_bit(n)) != 0) restore(n);
         }
+        s.wanted = 0;
     }
     while (handlers_running.load() > 0) {} // a few instructions of another thread
     s.wake_fd = -1;

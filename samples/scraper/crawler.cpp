@@ -202,7 +202,7 @@ void crawler::follow_redirect(const page& p, page_record& record) {
 // Pages of a loop may have been found one by one, elsewhere: the one that comes last closes it.
 bool crawler::leads_back(const std::string& from) const {
     auto at = redirects_.find(from);
-    for (std::size_t steps = 0; at != redirects_.end() && steps < redirects_.size(); ++steps) {
+    for (std::size_t steps = 0; at != redirects_.end() && steps <= redirect_limit; ++steps) {
         if (at->second == from) return true;
         at = redirects_.find(at->second);
     }

@@ -12,6 +12,9 @@
 #include <utility>
 
 #include "lib/words.hpp"
+#if __has_include(<catch2/matchers/catch_matchers.hpp>)
+#include <catch2/matchers/catch_matchers.hpp> // CHECK_THROWS_WITH of Catch2 3
+#endif
 
 using namespace eddy;
 using namespace std::chrono_literals;

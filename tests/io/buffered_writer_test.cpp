@@ -262,3 +262,15 @@ EDDY_TEST("buffered_writer: over a socket, a thousand small writes arrive in ord
     co_await writing;
     CHECK(got == sent);
 }
+
+EDDY_TEST("buffered_writer: a text of its own may be written later") {
+    slow_stream s;
+    s.open.set();
+    buffered_writer w{s};
+    auto later = w.write(std::string(100, 'x') + "\n");
+    co_await this_task::yield();
+    co_await std::move(later);
+    co_await w.write("literal");
+    co_await w.flush();
+    CHECK(s.writes == std::vector<std::string>{std::string(100, 'x') + "\nliteral"});
+}

@@ -383,7 +383,31 @@ EDDY_TEST("a file that is replaced keeps its permissions, and a link to it leads
     CHECK(contents(path) == "new");
     CHECK(::stat(path.c_str(), &st) == 0);
     CHECK((st.st_mode & 0777) == 0640);
+    CHECK(::chmod(path.c_str(), 0600) == 0);
+    co_await write_file_atomically(path, std::string("private"));
+    CHECK(::stat(path.c_str(), &st) == 0);
+    CHECK((st.st_mode & 0777) == 0600);
     CHECK(entries_of(folder) == 2);
+}
+
+EDDY_TEST("a write keeps a string that goes until it is awaited") {
+    temporary_folder folder;
+    const std::string path = folder.file("x");
+    file f = co_await file::open(path, mode::read_write | mode::create);
+    const std::string lasting = "of the caller, too long for a small string\n";
+    task<std::size_t> first = f.write(std::string("a temporary, too long for a small string\n"));
+    task<std::size_t> second = f.write(lasting);
+    task<std::size_t> third = f.write("a literal\n");
+    task<std::size_t> fourth = f.write_at(0, std::string("A TEMPORARY"));
+    task<std::size_t> fifth = f.write_at(2, "t");
+    co_await std::move(first);
+    co_await std::move(second);
+    const std::size_t n = co_await std::move(third);
+    CHECK(n == 10);
+    co_await std::move(fourth);
+    co_await std::move(fifth);
+    co_await f.close();
+    CHECK(contents(path) == "A tEMPORARY, too long for a small string\n" + lasting + "a literal\n");
 }
 
 EDDY_TEST("F-10 a replacement that fails leaves the old file and nothing else") {

@@ -280,3 +280,19 @@ EDDY_TEST("a tree is watched by walking it") {
     std::string got = co_await next_words(w, 1, d.path());
     CHECK(got == "created ./a/b/c/x\n");
 }
+
+EDDY_TEST("a second waiter is refused also in the tick in which the first one's events came") {
+    const watched_folder d;
+    fs::watcher w;
+    w.add(d.path(), change::created);
+    auto first = spawn(next_words(w, 2, d.path()));
+    co_await testing::settle();
+    const std::size_t pending = this_loop().stats().pending_operations;
+    ::mkdir(d.in("x").c_str(), 0700);
+    ::mkdir(d.in("y").c_str(), 0700);
+    co_await operation_completed(pending);
+    std::string end = co_await words::ending(w.next());
+    CHECK(end == "another task is already reading from a file watcher");
+    std::string got = co_await std::move(first);
+    CHECK(got == "created directory ./x\ncreated directory ./y\n");
+}

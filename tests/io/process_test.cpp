@@ -496,3 +496,58 @@ TEST_CASE("process: an object that outlives its loop") {
     }
     CHECK_FALSE(exists(pid)); // killed and collected here, since no loop can
 }
+
+TEST_CASE("process: one that was detached does not hold up the end of run, and outlives it") {
+    const int pid = run([]() -> task<int> {
+        process p = co_await process::spawn(command("sleep", "100").stdin_null().stdout_null().stderr_null());
+        const int number = p.pid();
+        p.detach();
+        co_return number;
+    }());
+    CHECK(exists(pid));
+    ::kill(pid, SIGKILL);
+    CHECK(::waitpid(pid, nullptr, 0) == pid);
+}
+
+EDDY_TEST("process: the program is looked for in its own PATH") {
+    temp_directory folder = co_await temp_directory::create();
+    const std::string tool = folder.path() + "/eddy-tool";
+    co_await write_file(tool, std::string("#!/bin/sh\necho found\n"));
+    std::filesystem::permissions(tool, std::filesystem::perms::owner_all);
+    auto found = co_await run_process(command("eddy-tool").env("PATH", "/no/such/place:" + folder.path() + ":/bin"));
+    CHECK(found.out == "found\n");
+    std::filesystem::permissions(tool, std::filesystem::perms::owner_read);
+    std::string text;
+    try {
+        co_await run_process(command("eddy-tool").env("PATH", folder.path()));
+    } catch (const std::system_error& e) {
+        CHECK(e.code() == std::errc::permission_denied);
+        text = e.what();
+    }
+    CHECK(text.find("cannot run 'eddy-tool'") != std::string::npos);
+    co_await folder.remove();
+}
+
+EDDY_TEST("process: stop in a scope that is cancelled already does nothing; one that is not awaited neither") {
+    process p = co_await process::spawn(command("cat").stdin_pipe());
+    {
+        auto unawaited = p.stop(1s);
+    }
+    CHECK(p.stdin_stream().is_open());
+    bool cancelled = false;
+    co_await with_scope([&](cancel_scope& s) -> task<> {
+        s.cancel();
+        try {
+            co_await p.stop(1s);
+        } catch (const operation_cancelled&) {
+            cancelled = true;
+            throw;
+        }
+    });
+    CHECK(cancelled);
+    CHECK(p.running());
+    CHECK(p.stdin_stream().is_open());
+    co_await p.stop(10min);
+    auto patient = co_await run_process(command("true"), {.grace = std::chrono::nanoseconds::max()});
+    CHECK(patient.status.success());
+}

@@ -1,10 +1,13 @@
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
+#include <new>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "coro/allocations.hpp"
 #include "io/support.hpp"
 #include "lib/words.hpp"
 
@@ -26,6 +29,47 @@ task<std::string> ask(tcp_stream& s, std::string word) {
 task<std::string> connect_error_text(ip_endpoint where) {
     std::string text = co_await words::ending(tcp_connect(where));
     co_return text;
+}
+
+/// A listener in a process that runs out of memory when the first client comes: for the accept, or for what follows it.
+class short_of_memory {
+public:
+    using stream_type = tcp_stream;
+    enum class moment : bool { accept, afterwards };
+    short_of_memory(tcp_listener l, moment m, std::optional<allocations::failing>& next) : inner_(std::move(l)), moment_(m), next_(&next) {}
+    task<tcp_stream> accept() {
+        tcp_stream s = co_await inner_.accept();
+        if (std::exchange(first_, false)) {
+            if (moment_ == moment::accept) throw std::bad_alloc();
+            next_->emplace(0);
+        }
+        co_return s;
+    }
+    [[nodiscard]] bool is_open() const noexcept { return inner_.is_open(); }
+    void close_now() noexcept { inner_.close_now(); }
+
+private:
+    tcp_listener inner_;
+    moment moment_;
+    std::optional<allocations::failing>* next_;
+    bool first_ = true;
+};
+
+/// What the first client hears, and the second.
+task<std::string> two_clients(short_of_memory::moment m) {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const ip_endpoint where = l.local_endpoint();
+    std::optional<allocations::failing> next;
+    server srv{short_of_memory(std::move(l), m, next), echo};
+    srv.start();
+    tcp_stream dropped = co_await tcp_connect(where);
+    std::string heard = co_await words::ending(read_all(dropped));
+    next.reset();
+    tcp_stream served = co_await tcp_connect(where);
+    std::string answer = co_await ask(served, "hello");
+    co_await served.close();
+    co_await srv.shutdown(1s);
+    co_return heard + ", " + answer;
 }
 
 } // namespace
@@ -337,4 +381,32 @@ EDDY_TEST("a handler may take its stream by reference") {
     std::string answer = co_await ask(c, "hello");
     CHECK(answer == "hello");
     co_await serving.cancel_and_join();
+}
+
+EDDY_TEST("a server without memory for a connection drops it, pauses and goes on") {
+    std::string log = co_await two_clients(short_of_memory::moment::accept);
+    CHECK(log == "ok, hello");
+    log = co_await two_clients(short_of_memory::moment::afterwards);
+    CHECK(log == "ok, hello");
+}
+
+EDDY_TEST("a shutdown and a join go on when the server object is moved or destroyed") {
+    std::optional<server> srv(std::in_place, tcp_listener::bind({"127.0.0.1", 0}), echo);
+    srv->start();
+    tcp_stream c = co_await tcp_connect(srv->local_endpoint());
+    co_await testing::settle();
+    auto joining = spawn(srv->join());
+    auto shutting = spawn(srv->shutdown(1h)); // neither has begun when it is moved
+    std::optional<server> moved(std::move(*srv));
+    srv.reset();
+    co_await testing::settle();
+    CHECK(!shutting.done());
+    CHECK(moved->connections() == 1);
+    auto again = spawn(moved->shutdown(1h));
+    moved.reset();
+    co_await shutting;
+    co_await joining;
+    co_await again;
+    std::string end = co_await read_all(c);
+    CHECK(end == "");
 }

@@ -116,7 +116,7 @@ EDDY_TEST("a temporary file can be kept under another name; that is no longer re
         std::string end = co_await words::ending(t.keep("/no/such/folder/x"));
         CHECK(end == "cannot rename '" + t.path() + "' to '/no/such/folder/x': No such file or directory");
         CHECK(there(t.path()));
-        CHECK(t.file().is_open());
+        CHECK(!t.file().is_open());
         co_await t.keep(kept);
         CHECK(t.path() == "");
         CHECK(!t.file().is_open());
@@ -142,6 +142,40 @@ EDDY_TEST("R4 cancelled while it waits for a worker, keep leaves the file tempor
     co_await pool.release();
     CHECK(there(t.path()));
     CHECK(!there(folder.file("kept")));
+}
+
+EDDY_TEST("a temporary file whose keep was cancelled can be kept again") {
+    temporary_folder folder;
+    const std::string kept = folder.file("kept");
+    temp_file t = co_await temp_file::create({.directory = folder.file("")});
+    co_await t.file().write("text"sv);
+    std::string end;
+    const auto body = [&](cancel_scope& s) -> task<> {
+        s.cancel();
+        end = co_await words::ending(t.keep(kept));
+    };
+    co_await with_scope(body);
+    CHECK(end == "cancelled");
+    CHECK(there(t.path()));
+    CHECK(!there(kept));
+    co_await t.keep(kept);
+    std::string got = co_await read_file(kept);
+    CHECK(got == "text");
+    CHECK(t.path() == "");
+}
+
+EDDY_TEST("F-10 a temporary file that cannot be removed keeps its name, and its destructor tries again") {
+    words::reports reports;
+    temporary_folder folder;
+    std::optional<temp_file> t(co_await temp_file::create({.directory = folder.file("")}));
+    const std::string path = t->path();
+    ::unlink(path.c_str());
+    std::filesystem::create_directory(path);
+    std::string end = co_await words::ending(t->remove());
+    CHECK(end == "cannot remove '" + path + "': Is a directory");
+    CHECK(t->path() == path);
+    t.reset();
+    CHECK(reports.text() == "cannot remove '" + path + "': Is a directory");
 }
 
 EDDY_TEST("an unnamed temporary file has no name and works as a file") {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -172,6 +173,26 @@ EDDY_TEST("errors name who was sent to") {
     const ip_endpoint taken = u.local_endpoint();
     CHECK(words::of_call([&] { return udp_socket::bind(taken); }) == "bind to " + taken.to_string() + ": Address already in use");
     CHECK(words::of_call([&] { return u.remote_endpoint(); }) == "remote_endpoint: Transport endpoint is not connected");
+}
+
+EDDY_TEST("send_to goes to whom it says, also on a connected socket; no port is no destination") {
+    udp_socket peer = udp_socket::bind(any_port);
+    udp_socket other = udp_socket::bind(any_port);
+    udp_socket c = udp_socket::connect(peer.local_endpoint());
+    const std::string refused = "send_to: '127.0.0.1:0' is no destination; send() is for the peer of a connected socket";
+    std::string end = co_await words::ending(c.send_to("x"sv, any_port));
+    CHECK(end == refused);
+    CHECK(words::throws<std::invalid_argument>([&] { return c.try_send_to("x"sv, any_port); }));
+    CHECK(words::throws<std::invalid_argument>([&] { return c.try_send_to("x"sv, ip_endpoint()); }));
+    co_await c.send_to("to another"sv, other.local_endpoint());
+    co_await c.send("to the peer"sv);
+    std::string got = co_await next_of(other);
+    CHECK(got == "to another from " + c.local_endpoint().to_string());
+    got = co_await next_of(peer);
+    CHECK(got == "to the peer from " + c.local_endpoint().to_string());
+    udp_socket free = udp_socket::bind(any_port);
+    end = co_await words::ending(free.send_to("x"sv, any_port));
+    CHECK(end == refused);
 }
 
 EDDY_TEST("a connected socket hears nobody but its peer") {

@@ -6,6 +6,7 @@
 #include <array>
 #include <filesystem>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "io/support.hpp"
@@ -139,4 +140,26 @@ EDDY_TEST("a stale datagram socket file may be replaced, one in use may not") {
     CHECK(words::of_call([&] { return unix_datagram_socket::connect(folder.file("none")); }) ==
           "connect to " + folder.file("none") + ": No such file or directory");
     co_return;
+}
+
+EDDY_TEST("a send_to keeps a string that goes until it is awaited") {
+    unix_datagram_socket u = unix_datagram_socket::bind(abstract_name());
+    unix_datagram_socket c = unix_datagram_socket::bind(abstract_name());
+    const unix_endpoint to = u.local_endpoint();
+    task<> sending = c.send_to(std::string("a temporary, too long for a small string"), to);
+    task<> literal = c.send_to("a literal", to);
+    co_await std::move(sending);
+    co_await std::move(literal);
+    const std::string from = " from " + c.local_endpoint().to_string();
+    std::string got = co_await next_of(u);
+    CHECK(got == "a temporary, too long for a small string" + from);
+    got = co_await next_of(u);
+    CHECK(got == "a literal" + from);
+}
+
+EDDY_TEST("the empty endpoint is no destination, also on a connected socket") {
+    unix_datagram_sockets ends = unix_datagram_pair();
+    std::string end = co_await words::ending(ends.a.send_to("x", unix_endpoint()));
+    CHECK(end == "send_to: 'a socket without a name' is no destination; send() is for the peer of a connected socket");
+    CHECK(words::throws<std::invalid_argument>([&] { return ends.a.try_send_to("x", unix_endpoint()); }));
 }

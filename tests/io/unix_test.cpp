@@ -8,10 +8,12 @@
 
 #include <array>
 #include <filesystem>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "coro/allocations.hpp"
 #include "io/support.hpp"
 #include "lib/words.hpp"
 
@@ -449,4 +451,75 @@ EDDY_TEST("unix_connect that is cancelled leaves no socket") {
     co_await connecting.cancel_and_join();
     CHECK(connecting.cancelled());
     CHECK(open_descriptors() == before);
+}
+
+namespace {
+
+/// Calls it with its first, its second, … allocation failing, until none does. True if it left no descriptor behind.
+template <class F>
+bool leaks_nothing(F call) {
+    for (long n = 0; n < 100; ++n) {
+        const std::size_t before = open_descriptors();
+        bool happened = true;
+        try {
+            const allocations::failing out_of_memory(n);
+            call();
+            happened = out_of_memory.happened();
+        } catch (const std::bad_alloc&) {
+        }
+        if (open_descriptors() != before) return false;
+        if (!happened) return true;
+    }
+    return false;
+}
+
+/// The same for a class that adopts a number: it stays ours if that fails.
+template <class F>
+bool leaves_it_to_us(int original, F adopt) {
+    for (long n = 0; n < 100; ++n) {
+        const int fd = ::dup(original);
+        bool happened = true;
+        try {
+            const allocations::failing out_of_memory(n);
+            adopt(fd);
+            happened = out_of_memory.happened();
+        } catch (const std::bad_alloc&) {
+            if (!descriptor_is_open(fd)) return false;
+            ::close(fd);
+        }
+        if (descriptor_is_open(fd)) return false; // the object has closed it
+        if (!happened) return true;
+    }
+    return false;
+}
+
+} // namespace
+
+EDDY_TEST("sockets that there is no memory for leave no descriptor behind") {
+    temporary_folder folder;
+    const std::string path = folder.file("a path that is no small string.sock");
+    const ip_endpoint any("127.0.0.1", 0);
+    CHECK(leaks_nothing([] { static_cast<void>(unix_stream_pair()); }));
+    CHECK(leaks_nothing([] { static_cast<void>(unix_datagram_pair()); }));
+    CHECK(leaks_nothing([&] { static_cast<void>(unix_listener::bind(path, {.cleanup = true})); }));
+    CHECK(leaks_nothing([&] { static_cast<void>(unix_datagram_socket::bind(path, {.cleanup = true})); }));
+    CHECK(leaks_nothing([&] { static_cast<void>(udp_socket::bind(any)); }));
+    CHECK(leaks_nothing([&] { static_cast<void>(tcp_listener::bind(any)); }));
+    co_return;
+}
+
+EDDY_TEST("a socket from outside stays the caller's if there is no memory to adopt it") {
+    const unix_streams pair = unix_stream_pair();
+    const unix_datagram_sockets datagrams = unix_datagram_pair();
+    const unix_listener local = unix_listener::bind("@eddy-adopt-test-" + std::to_string(::getpid()));
+    const ip_endpoint any("127.0.0.1", 0);
+    const tcp_listener tcp = tcp_listener::bind(any);
+    const udp_socket udp = udp_socket::bind(any);
+    connection c = co_await connected();
+    CHECK(leaves_it_to_us(pair.a.native_handle(), [](int fd) { unix_stream s(fd); }));
+    CHECK(leaves_it_to_us(local.native_handle(), [](int fd) { unix_listener l(fd); }));
+    CHECK(leaves_it_to_us(c.client.native_handle(), [](int fd) { tcp_stream s(fd); }));
+    CHECK(leaves_it_to_us(tcp.native_handle(), [](int fd) { tcp_listener l(fd); }));
+    CHECK(leaves_it_to_us(udp.native_handle(), [](int fd) { static_cast<void>(udp_socket::adopt(fd)); }));
+    CHECK(leaves_it_to_us(datagrams.a.native_handle(), [](int fd) { static_cast<void>(unix_datagram_socket::adopt(fd)); }));
 }

@@ -147,6 +147,28 @@ TEST_CASE("RN-10 the io_context may go right after the loop") {
     io.reset();
 }
 
+TEST_CASE("R16 a loop that leaves a stuck task behind leaves nothing in the io_context that it shared") {
+    detail::virtual_clock clock; // the grace period takes no real time
+    asio::io_context io;
+    {
+        loop_options options;
+        options.clock = &clock;
+        event_loop inside{io, options};
+        inside.set_exception_handler([](const error_context&) {});
+        inside.spawn([](detail::virtual_clock& c) -> task<> {
+            event never;
+            for (;;) { // swallows everything; time passes meanwhile
+                static_cast<void>(co_await as_result(never.wait()));
+                c.now += 10ms;
+            }
+        }(clock));
+        inside.poll();
+        CHECK_THROWS_AS(inside.close(0ms), shutdown_timeout);
+    }
+    io.poll();
+    CHECK(io.stopped()); // out of work
+}
+
 TEST_CASE("a task of a shared loop awaits Asio's operations") {
     asio::io_context io;
     event_loop inside{io};

@@ -22,32 +22,38 @@ public:
     }
     void drop() { call_.reset(); }
     [[nodiscard]] bool waits() const noexcept { return call_ != nullptr; }
+    /// As a composed operation whose next step begins.
+    void listen() { call_->listen(*this); }
     bool deaf = false;
+    bool between_steps = false; // does not listen to cancellations from the start
     asio::cancellation_type_t asked = asio::cancellation_type_t::none;
 
 private:
     struct call {
         virtual ~call() = default;
         virtual void complete(std::error_code e, int value) = 0;
+        virtual void listen(pending& p) = 0;
     };
     template <class Handler>
     struct held final : call {
         explicit held(Handler h) : handler(std::move(h)) {}
         void complete(std::error_code e, int value) override { std::move(handler)(e, value); }
+        void listen(pending& p) override {
+            auto slot = asio::get_associated_cancellation_slot(handler);
+            if (!slot.is_connected()) return;
+            slot.assign([owner = &p](asio::cancellation_type_t type) {
+                owner->asked = type;
+                if (!owner->deaf) owner->complete(asio::error::operation_aborted, 0);
+            });
+        }
         Handler handler;
     };
     struct start {
         explicit start(pending& p) noexcept : owner(&p) {}
         template <class Handler>
         void operator()(Handler handler) const {
-            auto slot = asio::get_associated_cancellation_slot(handler);
-            if (slot.is_connected()) {
-                slot.assign([p = owner](asio::cancellation_type_t type) {
-                    p->asked = type;
-                    if (!p->deaf) p->complete(asio::error::operation_aborted, 0);
-                });
-            }
             owner->call_ = std::make_unique<held<Handler>>(std::move(handler));
+            if (!owner->between_steps) owner->listen();
         }
         pending* owner;
     };

@@ -43,6 +43,20 @@ private:
     int* alive_;
 };
 
+/// Ends when it is cancelled, with this, as if three bytes had been moved.
+template <class Error>
+auto until_cancelled(Error error) {
+    return asio::async_initiate<const use_eddy_t, void(std::tuple<Error, std::size_t>)>(
+        [](auto handler, const Error& e) {
+            auto slot = asio::get_associated_cancellation_slot(handler);
+            slot.assign([e, h = std::make_shared<decltype(handler)>(std::move(handler))](asio::cancellation_type_t) {
+                auto called = std::move(*h);
+                std::move(called)(std::tuple<Error, std::size_t>(e, 3));
+            });
+        },
+        use_eddy, std::move(error));
+}
+
 std::string error_of(const std::exception_ptr& e) {
     try {
         std::rethrow_exception(e);
@@ -215,6 +229,75 @@ EDDY_TEST("R4 a cancelled transfer tells how much it moved") {
     CHECK(h.cancelled());
     CHECK(partial > 0);
     CHECK(partial < much.size());
+}
+
+EDDY_TEST("row 198 a cancellation between two steps of an operation reaches the next one, once that is under way") {
+    pending p;
+    p.between_steps = true;
+    auto h = spawn([&]() -> task<int> { co_return co_await p.async_wait(use_eddy); });
+    co_await testing::settle();
+    h.cancel();
+    co_await testing::settle();
+    CHECK(p.waits());
+    p.listen();
+    CHECK(p.waits()); // not from within the call that starts it
+    co_await h.join();
+    CHECK(h.cancelled());
+    CHECK(p.asked == asio::cancellation_type_t::all);
+}
+
+EDDY_TEST("row 198 a step that was too late to be cancelled: the one after it is told again") {
+    pending p;
+    p.deaf = true;
+    auto h = spawn([&]() -> task<int> { co_return co_await p.async_wait(use_eddy); });
+    co_await testing::settle();
+    h.cancel();
+    co_await testing::settle();
+    CHECK(p.waits());
+    p.deaf = false;
+    p.listen();
+    co_await h.join();
+    CHECK(h.cancelled());
+}
+
+EDDY_TEST("R2 a step that began after the cancellation and completes first delivers its value") {
+    pending p;
+    p.between_steps = true;
+    int value = 0;
+    auto h = spawn([&]() -> task<> { value = co_await p.async_wait(use_eddy); });
+    co_await testing::settle();
+    h.cancel();
+    p.listen();
+    p.complete({}, 5);
+    co_await h.join();
+    CHECK(value == 5);
+    CHECK(p.asked == asio::cancellation_type_t::none);
+    CHECK(this_loop().stats().pending_operations == 0);
+}
+
+EDDY_TEST("R4 an operation that gives a tuple, as with as_tuple, ends cancelled, too, and tells how much it moved") {
+    std::size_t partial = 0;
+    auto code = spawn([&]() -> task<> {
+        auto op = until_cancelled(std::error_code(asio::error::operation_aborted));
+        try {
+            static_cast<void>(co_await op);
+        } catch (const operation_cancelled& c) {
+            partial = c.partial();
+            throw;
+        }
+    });
+    auto exception = spawn([]() -> task<> {
+        auto op = until_cancelled(std::make_exception_ptr(std::system_error(std::error_code(asio::error::operation_aborted))));
+        static_cast<void>(co_await op);
+    });
+    co_await testing::settle();
+    code.cancel();
+    exception.cancel();
+    co_await code.join();
+    co_await exception.join();
+    CHECK(code.cancelled());
+    CHECK(partial == 3);
+    CHECK(exception.cancelled());
 }
 
 EDDY_TEST("bytes through a pipe, composed and basic") {

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "lib/words.hpp"
+
 using namespace eddy;
 using namespace std::chrono_literals;
 
@@ -109,6 +111,57 @@ TEST_CASE("shutdown from another thread ends a join; cancelled is no error") {
     g.shutdown(); // again
 }
 
+TEST_CASE("spawn on a loop of the group takes another one; spawn_on the own one is refused") {
+    loop_group g{2};
+    std::vector<thread_future<std::thread::id>> spawned;
+    const std::string refused = g.at(0).call([&]() -> task<std::string> {
+        for (int i = 0; i < 4; ++i) spawned.push_back(g.spawn(&where));
+        co_return words::of_call([&] { return g.spawn_on(0, &where); });
+    });
+    CHECK(refused.find("loop_thread: this is the loop's own thread") == 0);
+    const auto other = g.at(1).call(where());
+    for (auto& f : spawned) CHECK(f.get() == other);
+    loop_group one{1};
+    CHECK(one.at(0).call([&]() -> task<bool> { co_return words::throws<std::logic_error>([&] { return one.spawn(&where); }); }));
+}
+
+TEST_CASE("a task of spawn_each that was cancelled alone does not end the others") {
+    loop_group g{2};
+    event go; // of loop 1
+    std::atomic<int> started{0};
+    std::atomic<bool> finished{false};
+    g.spawn_each([&](std::size_t i) -> task<> {
+        ++started;
+        if (i == 0) co_await sleep_for(1h);
+        co_await go.wait();
+        finished = true;
+    });
+    while (started < 2) std::this_thread::yield();
+    std::thread joins([&] { g.join(); });
+    g.at(0).close();
+    g.at(1).call([&]() -> task<> {
+        go.set();
+        co_return;
+    });
+    joins.join();
+    CHECK(finished);
+}
+
+TEST_CASE("join goes through what spawn_each started in its order") {
+    loop_group g{1};
+    std::atomic<bool> first_ended{false};
+    g.spawn_each([&](std::size_t) -> task<> {
+        co_await sleep_for(1ms);
+        first_ended = true;
+    });
+    g.spawn_each([](std::size_t) -> task<> {
+        throw std::runtime_error("second");
+        co_return;
+    });
+    CHECK_THROWS_AS(g.join(), exception_group);
+    CHECK(first_ended);
+}
+
 TEST_CASE("a group's own threads may not wait for it") {
     loop_group g{2};
     auto h = g.spawn_on(0, [&]() -> task<bool> {
@@ -136,6 +189,40 @@ TEST_CASE("R16 a group whose tasks are stuck shuts down all the same, within one
     while (started < 2) std::this_thread::yield();
     g.shutdown(1ms); // the shields are broken then
     g.join();
+}
+
+TEST_CASE("R16 join and call_each end when a shutdown has given up on what they wait for") {
+    detail::virtual_clock clock; // the grace period takes no real time
+    run_options options;
+    options.clock = &clock;
+    std::atomic<bool> started{false};
+    loop_group g{1, options};
+    g.at(0).call([]() -> task<> {
+        this_loop().set_exception_handler([](const error_context&) {});
+        co_return;
+    });
+    const auto immortal = [&]() -> task<> {
+        event never;
+        started = true;
+        for (;;) { // swallows everything; time passes meanwhile
+            static_cast<void>(co_await as_result(never.wait()));
+            clock.now += 10ms;
+        }
+    };
+    g.spawn_each(immortal);
+    while (!started) std::this_thread::yield();
+    started = false;
+    std::string joined;
+    std::string called;
+    std::thread joins([&] { joined = words::of_call([&] { return g.join(), 0; }); });
+    std::thread calls([&] { called = words::of_call([&] { return g.call_each(immortal), 0; }); });
+    while (!started) std::this_thread::yield();
+    CHECK_THROWS_AS(g.shutdown(1ms), shutdown_timeout);
+    joins.join();
+    calls.join();
+    CHECK(joined.find("the loop was shut down while the task was stuck") != std::string::npos);
+    CHECK(called.find("the loop was shut down while the task was stuck") != std::string::npos);
+    g.join(); // nothing is left
 }
 
 TEST_CASE("one loop a core by default") {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -69,6 +70,23 @@ TEST_CASE("loop_thread: calling it from its own loop is refused instead of hangi
         co_return words::of_call([&] { return t.call(f(1)); });
     });
     CHECK(error.find("loop_thread: this is the loop's own thread") == 0);
+}
+
+TEST_CASE("loop_thread: a loop that fails is closed, and close says why it failed") {
+    detail::virtual_clock clock;
+    std::promise<void> failing;
+    clock.patience = 0ns;
+    clock.on_deadlock = [&] {
+        failing.set_value();
+        throw std::runtime_error("X");
+    };
+    run_options options;
+    options.clock = &clock;
+    loop_thread t(options);
+    failing.get_future().wait();
+    CHECK(words::of_call([&] { return t.close(), 0; }) == "X");
+    CHECK(words::throws<std::logic_error>([&] { return t.call(f(1)); })); // and does not wait for ever
+    t.close();
 }
 
 TEST_CASE("loop_thread: two of them talk to each other") {

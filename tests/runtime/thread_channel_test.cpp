@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "lib/words.hpp"
+#if __has_include(<catch2/matchers/catch_matchers.hpp>)
+#include <catch2/matchers/catch_matchers.hpp> // CHECK_THROWS_WITH of Catch2 3
+#endif
 
 using namespace eddy;
 using namespace std::chrono_literals;

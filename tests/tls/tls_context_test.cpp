@@ -304,3 +304,25 @@ EDDY_TEST("a context for the wrong side, or a name that is none, is refused by t
     CHECK_THROWS_AS(tls_connect(std::string("localhost\0.evil", 15), 1, client_context()), std::invalid_argument);
     co_return;
 }
+
+EDDY_TEST("names that OpenSSL would read otherwise are refused") {
+    const std::vector<std::string> names{".localhost", "", std::string(300, 'x'), std::string("a\0b", 3)};
+    for (const std::string& name : names) {
+        testing::memory_streams ends = testing::memory_stream_pair();
+        std::string ending;
+        try {
+            co_await tls_upgrade(std::move(ends.a), client_context(), name);
+        } catch (const std::invalid_argument& e) {
+            ending = e.what();
+        }
+        CHECK(ending.find("name of the host") != std::string::npos);
+    }
+}
+
+EDDY_TEST("a context that has names of its own is none for another name") {
+    tls_context a = server_context();
+    tls_context b = server_context();
+    a.for_name("b.example", b);
+    CHECK_THROWS_AS(b.for_name("a.example", a), std::invalid_argument);
+    co_return;
+}

@@ -301,3 +301,30 @@ EDDY_TEST("server::shutdown ends a TLS handler that hangs") {
     co_await ending;
     CHECK(srv.connections() == 0);
 }
+
+EDDY_TEST("ST-35 a server that answers and closes while its tickets are on their way: the client sees a clean end") {
+    testing::memory_streams ends = testing::memory_stream_pair({.capacity = 4096});
+    auto serving = spawn([](testing::memory_stream s) -> task<> {
+        memory_tls t = co_await tls_accept(std::move(s), server_context());
+        co_await t.write(std::string(100'000, 'x')); // in the step in which the tickets were made
+        co_await t.close();
+    }, std::move(ends.b));
+    memory_tls t = co_await tls_upgrade(std::move(ends.a), client_context(), "localhost");
+    const std::string all = co_await read_all(t);
+    CHECK(all.size() == 100'000);
+    co_await serving;
+}
+
+EDDY_TEST("ST-25 shutdown_write that was cancelled half-way is not done when it is asked for again") {
+    testing::memory_streams ends = testing::memory_stream_pair({.capacity = 8});
+    auto connecting = tls_upgrade(std::move(ends.a), client_context(), "localhost");
+    auto accepting = tls_accept(std::move(ends.b), server_context());
+    auto both = co_await gather(std::move(connecting), std::move(accepting));
+    memory_tls& client = std::get<0>(both);
+    auto shutting = spawn([&]() -> task<> { co_await client.shutdown_write(); }); // more than the stream takes
+    co_await testing::settle();
+    CHECK_FALSE(shutting.done());
+    co_await shutting.cancel_and_join();
+    const std::string again = co_await ending_of(client.shutdown_write());
+    CHECK(again.starts_with("broken: "));
+}

@@ -17,6 +17,7 @@
 #include <memory>
 #include <source_location>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -50,6 +51,7 @@ public:
     /// Awaitable: until a write may go on; until all that is here now has been sent; until nobody uses the stream.
     [[nodiscard]] buffer_wait until(condition c) noexcept;
     void append(std::span<const std::byte> bytes);
+    void take_back(std::size_t n) noexcept; // the last n
     /// True if somebody has to start the task that sends.
     [[nodiscard]] bool needs_sender() noexcept { return !waiting_.empty() && !error_ && !std::exchange(has_sender_, true); }
     void sender_not_started() noexcept { has_sender_ = false; }
@@ -125,6 +127,8 @@ public:
     /// the error with which the stream refused an earlier write, in every call from then on.
     task<> write(std::span<const std::byte> bytes);
     task<> write(std::string_view text) { return write(bytes_of(text)); }
+    task<> write(const char* text) { return write(std::string_view(text)); }
+    task<> write(std::string&& text) { return write_own(std::move(text)); } // its own: a task may be awaited later
     /// Awaitable: until the stream has taken everything that is in the buffer now. Checkpoint; cancelled, sending goes on. Throws
     /// as `write`.
     task<> flush();
@@ -136,6 +140,7 @@ public:
     [[nodiscard]] Stream& stream() noexcept { return stream_; }
 
 private:
+    task<> write_own(std::string text) { co_await write(bytes_of(text)); }
     Stream& stream_;
     std::shared_ptr<detail::write_buffer> buffer_;
 };
@@ -206,9 +211,15 @@ template <async_write_stream Stream>
 task<> buffered_writer<Stream>::write(std::span<const std::byte> bytes) {
     const std::shared_ptr<detail::write_buffer> buffer = buffer_; // we may go while a task waits
     Stream* const stream = &stream_;
+    detail::ensure_sender(buffer, stream); // the last time it may not have started
     co_await buffer->until(detail::write_buffer::condition::room);
     buffer->append(bytes);
-    detail::ensure_sender(buffer, stream);
+    try {
+        detail::ensure_sender(buffer, stream);
+    } catch (...) {
+        buffer->take_back(bytes.size());
+        throw;
+    }
 }
 
 template <async_write_stream Stream>

@@ -55,7 +55,7 @@ struct command_parts {
 /// variable name, "=" in a variable's name) is `std::invalid_argument`.
 class command {
 public:
-    /// A program, looked for in PATH unless there is a slash in it, and its arguments.
+    /// A program, looked for in its PATH (ours, unless `env` sets another) unless there is a slash in it, and its arguments.
     template <std::convertible_to<std::string>... A>
     explicit command(std::string program, A&&... arguments) : command(std::move(program), std::vector<std::string>()) {
         (arg(std::string(std::forward<A>(arguments))), ...);

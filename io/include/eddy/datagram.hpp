@@ -31,7 +31,7 @@ public:
     /// The same: on a connected socket everything is from the peer.
     detail::receive_operation<Endpoint> receive(std::span<std::byte> buffer) { return receive_from(buffer); }
     /// Awaitable: until the kernel has taken the datagram; it waits while the kernel has no room. Cancelled, it was not sent.
-    detail::send_operation<Endpoint> send(std::span<const std::byte> bytes) { return {core(), bytes, Endpoint()}; }
+    detail::send_operation<Endpoint> send(std::span<const std::byte> bytes) { return {core(), bytes}; }
     detail::send_operation<Endpoint> send(std::string_view text) { return send(bytes_of(text)); }
 
     /// Awaitable: fills as many of `datagrams`, from the first on, as have come, with one system call; at least one, for which it

@@ -62,11 +62,16 @@ public:
     /// The same: a file is an `async_read_stream`, so that `buffered_reader r{f}` gives its lines.
     task<std::size_t> read_some(std::span<std::byte> out);
     task<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out);
-    /// All of it, at the position (at the end in append mode); returns how much that was.
+    /// All of it, at the position (at the end in append mode); returns how much that was. Bytes and text stay the caller's until it
+    /// returns; a string that goes, a temporary, is kept by the task.
     task<std::size_t> write(std::span<const std::byte> bytes);
     task<std::size_t> write(std::string_view text);
+    task<std::size_t> write(const char* text);
+    task<std::size_t> write(std::string&& text);
     task<std::size_t> write_at(std::uint64_t offset, std::span<const std::byte> bytes);
     task<std::size_t> write_at(std::uint64_t offset, std::string_view text);
+    task<std::size_t> write_at(std::uint64_t offset, const char* text);
+    task<std::size_t> write_at(std::uint64_t offset, std::string&& text);
     /// Until the data is on the device: fsync.
     task<> sync();
     task<std::uint64_t> size();
@@ -98,6 +103,8 @@ public:
     [[nodiscard]] std::shared_ptr<detail::file_handle> handle() const;
 
 private:
+    task<std::size_t> write_text(std::string text);
+    task<std::size_t> write_text_at(std::uint64_t offset, std::string text);
     std::uint64_t seek_to(std::int64_t offset, int whence);
     std::shared_ptr<detail::file_handle> handle_; // shared with calls that run
 };

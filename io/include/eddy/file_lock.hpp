@@ -25,7 +25,9 @@ public:
     file_lock& operator=(file_lock&& o) noexcept;
     ~file_lock();
 
-    /// Gives it back now. Twice does no harm. Does not wait: where the file is being closed by another task, that does it.
+    /// Gives it back now. Twice does no harm. Does not wait for other tasks: where the file is being closed,
+    /// that does it. A system call on this thread, which on a network file system may have to ask the server: `co_await` the file's
+    /// `close` instead where that matters.
     void unlock() noexcept;
     /// False once it was given back or the file was closed.
     [[nodiscard]] bool owns_lock() const noexcept;

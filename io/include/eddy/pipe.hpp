@@ -25,7 +25,7 @@ class readable_pipe {
 public:
     readable_pipe() noexcept = default;
     /// Adopts a descriptor that epoll can watch (pipe, FIFO, terminal, …) and makes it non-blocking and close-on-exec. `name` is
-    /// what errors call it. Throws `std::system_error` if the descriptor is none, and leaves it to the caller then.
+    /// what errors call it. It stays the caller's if that throws: `std::system_error` if the descriptor is none.
     explicit readable_pipe(int native_handle, std::string_view name = "pipe");
 
     /// Awaitable: the number of bytes read, at least one; 0 once every writer is closed, and for an empty buffer. Checkpoint;

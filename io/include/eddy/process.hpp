@@ -7,7 +7,7 @@
 //
 // `run_process` is for a program that belongs to one call: it is fed, read and waited for, and does not survive a cancellation.
 // `process` is for one that is talked to, or goes on beside us. Programs are started by posix_spawn on the blocking pool and
-// watched through a pidfd (Linux 5.3): there is no handler for SIGCHLD and no thread that waits, and no signal can reach a
+// watched through a pidfd (Linux 5.4): there is no handler for SIGCHLD and no thread that waits, and no signal can reach a
 // process that has merely got the same number. A child gets the environment, the signal mask of the thread that spawns and the
 // default action for SIGPIPE; descriptors above 2 are closed in it. The virtual clock of tests stands still while `communicate` and
 // `run_process` wait, as it does for workers. After subprocess of Python's asyncio, and run_process of trio.
@@ -175,7 +175,7 @@ public:
     /// To its whole group: for a command with `new_process_group`, `new_session` or `terminal`, else `std::logic_error`.
     void signal_group(int number);
     /// Awaitable: its end. Closes our pipes to it, asks it to end (SIGTERM, to its group if it has its own), and kills it after `grace`.
-    /// Checkpoint; cancelled, it is not killed.
+    /// Checkpoint; cancelled, it may have been asked to end, and is not killed.
     template <class Rep, class Period>
     task<exit_status> stop(std::chrono::duration<Rep, Period> grace) {
         return stop_within(detail::to_nanoseconds(grace));
@@ -191,7 +191,8 @@ public:
     [[nodiscard]] readable_pipe& stdout_stream();
     [[nodiscard]] readable_pipe& stderr_stream();
     [[nodiscard]] terminal_stream& terminal();
-    /// Lets it run on after this object's end. Its end is still collected, while the loop runs.
+    /// Lets it run on after this object's end. Its end is still collected, while the loop runs. Our ends of its pipes and of its
+    /// terminal are closed: a program that goes on wants its streams to lead elsewhere.
     void detach() noexcept;
 
 private:

@@ -7,7 +7,7 @@
 //     co_await srv.shutdown(5s);       // stop accepting, wait, then cancel the handlers
 //
 // A handler that throws is reported to the loop's exception handler once, its connection is closed and the server goes on;
-// one that is cancelled is not reported. When descriptors run out (EMFILE and the like), accepting pauses and goes on.
+// one that is cancelled is not reported. When descriptors or memory run out, accepting pauses and goes on.
 #pragma once
 
 #include <chrono>
@@ -25,7 +25,9 @@
 #include <eddy/detail/duration.hpp>
 #include <eddy/event.hpp>
 #include <eddy/outcome.hpp>
+#include <eddy/sleep.hpp>
 #include <eddy/tcp.hpp>
+#include <eddy/this_task.hpp>
 
 namespace eddy {
 
@@ -74,9 +76,8 @@ public:
 
 protected:
     [[nodiscard]] bool has_room() const noexcept { return options.max_connections == 0 || connections.alive() < options.max_connections; }
-    /// Awaitable: until there is room, or time to try again after accept failed. Rethrows what means that there is no listener.
-    task<> until_room();
-    task<> after_failure(std::exception_ptr error);
+    /// Is it a shortage, of memory also, that a pause may see the end of?
+    [[nodiscard]] static bool may_pass(const std::exception_ptr& error);
 };
 
 template <class Listener, class F>
@@ -101,6 +102,17 @@ private:
         task<> running = handler_(std::move(connection)); // fails like one that throws later if there is no task yet
         co_await std::move(running);
     }
+    /// Without memory for its task the connection is dropped. What went wrong, or null.
+    [[nodiscard]] std::exception_ptr launched(stream connection) noexcept {
+        try {
+            core_ref socket;
+            if constexpr (requires { socket = connection.core_reference(); }) socket = connection.core_reference();
+            connections.launch(handle(std::move(connection)), std::move(socket));
+            return nullptr;
+        } catch (...) {
+            return std::current_exception();
+        }
+    }
     Listener listener_;
     F handler_;
 };
@@ -108,15 +120,16 @@ private:
 template <class Listener, class F>
 task<> typed_server_state<Listener, F>::accept_loop() {
     for (;;) {
-        if (!has_room()) co_await until_room();
-        outcome<stream> got = co_await as_result(listener_.accept());
-        if (!got) {
-            co_await after_failure(got.exception());
-            continue;
+        while (!has_room()) {
+            connections.one_ended.clear();
+            co_await connections.one_ended.wait();
         }
-        core_ref socket;
-        if constexpr (requires { socket = got->core_reference(); }) socket = got->core_reference();
-        connections.launch(handle(std::move(*got)), std::move(socket));
+        outcome<stream> got = co_await as_result(listener_.accept());
+        const std::exception_ptr failure = got ? launched(std::move(*got)) : got.exception();
+        if (got && !failure) continue;
+        co_await this_task::checkpoint(); // told to stop, it may have got anything
+        if (!may_pass(failure)) std::rethrow_exception(failure);
+        co_await sleep_for(options.pause);
     }
 }
 
@@ -183,7 +196,7 @@ public:
     [[nodiscard]] std::size_t connections() const noexcept { return state_->connections.alive(); }
 
 private:
-    task<> end_within(std::chrono::nanoseconds grace);
+    task<> end_within(std::chrono::nanoseconds grace) const;
     std::shared_ptr<detail::server_state> state_;
     task_handle<> running_;
 };

@@ -56,7 +56,7 @@ struct keep_alive_options {
 class tcp_stream : public stream_socket {
 public:
     tcp_stream() noexcept : stream_socket("tcp_stream") {}
-    /// Adopts a connected socket and makes it non-blocking and close-on-exec.
+    /// Adopts a connected socket and makes it non-blocking and close-on-exec. It stays the caller's if that throws.
     explicit tcp_stream(int native_handle);
     tcp_stream(tcp_stream&&) noexcept = default;
     tcp_stream& operator=(tcp_stream&&) noexcept = default;
@@ -117,7 +117,7 @@ public:
 
     /// A socket that listens; port 0 lets the kernel pick. Throws `std::system_error` that names the endpoint.
     [[nodiscard]] static tcp_listener bind(const ip_endpoint& endpoint, const listen_options& options = {});
-    /// Adopts a listening socket and makes it non-blocking and close-on-exec.
+    /// Adopts a listening socket and makes it non-blocking and close-on-exec. It stays the caller's if that throws.
     explicit tcp_listener(int native_handle);
 
     /// Also after it was closed.
@@ -128,6 +128,7 @@ public:
 
 private:
     explicit tcp_listener(detail::core_owner c); // of a socket that listens
+    tcp_listener(int fd, const ip_endpoint& local);
     tcp_listener(detail::core_owner c, const ip_endpoint& local) noexcept : listening_socket("tcp_listener", std::move(c)), local_(local) {}
     ip_endpoint local_;
 };

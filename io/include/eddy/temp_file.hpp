@@ -54,15 +54,17 @@ public:
     [[nodiscard]] const std::string& path() const noexcept;
 
     /// Closes and removes it. It is removed also if the close fails, which is then thrown, and if it is cancelled (R13). That it is
-    /// gone already is no error. Twice does no harm.
+    /// gone already is no error. Twice does no harm. If the removal fails, the object still has it, and its destructor tries again.
     task<> remove();
     /// Syncs and closes it and gives it this name, replacing what has it: the file stays. It has to be on the same file system (EXDEV
-    /// otherwise): give its directory to `create`. Permissions stay 0600. If it fails, it is still a temporary file.
+    /// otherwise): give its directory to `create`. Permissions stay 0600. If it fails or is cancelled, it is closed, but still a
+    /// temporary file, and `keep` may be called again. Once it is kept, nothing is thrown any more.
     task<> keep(std::string path);
 
 private:
     static task<temp_file> create_like(detail::temp_pattern like);
     temp_file(eddy::file f, std::shared_ptr<detail::temp_name> n) noexcept;
+    [[nodiscard]] std::shared_ptr<detail::file_handle> hand_over();
     eddy::file file_;
     std::shared_ptr<detail::temp_name> name_; // shared with calls that run
 };

@@ -49,7 +49,8 @@ public:
     [[nodiscard]] static udp_socket adopt(int native_handle);
 
     /// Awaitable: until the kernel has taken the datagram, for `to`; waits while the kernel has no room. Checkpoint; cancelled, it was
-    /// not sent. Throws `std::system_error` that names `to`: `message_size` if it is too long for UDP.
+    /// not sent. Throws `std::system_error` that names `to`: `message_size` if it is too long for UDP; `std::invalid_argument` for port
+    /// 0. Also on a connected socket it goes to `to`.
     detail::send_operation<ip_endpoint> send_to(std::span<const std::byte> bytes, const ip_endpoint& to) { return {core(), bytes, to}; }
     detail::send_operation<ip_endpoint> send_to(std::string_view text, const ip_endpoint& to) { return send_to(bytes_of(text), to); }
     /// Without waiting: false if the kernel has no room or other sends wait.

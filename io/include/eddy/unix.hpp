@@ -39,7 +39,7 @@ struct peer_credentials {
 class unix_stream : public stream_socket {
 public:
     unix_stream() noexcept : stream_socket("unix_stream") {}
-    /// Adopts a connected socket and makes it non-blocking and close-on-exec.
+    /// Adopts a connected socket and makes it non-blocking and close-on-exec. It stays the caller's if that throws.
     explicit unix_stream(int native_handle);
     unix_stream(unix_stream&&) noexcept = default;
     unix_stream& operator=(unix_stream&&) noexcept = default;
@@ -105,7 +105,7 @@ public:
     /// leaves one behind), `std::invalid_argument` for a path that cannot be one. With `replace_stale`, two processes that start at
     /// the same time may still take the path from each other: where that can happen, let them lock a file first.
     [[nodiscard]] static unix_listener bind(std::string_view path, const unix_listen_options& options = {});
-    /// Adopts a listening socket (of systemd, say) and makes it non-blocking and close-on-exec.
+    /// Adopts a listening socket (of systemd, say) and makes it non-blocking and close-on-exec. It stays the caller's if that throws.
     explicit unix_listener(int native_handle);
 
     /// Also after it was closed.
@@ -115,6 +115,7 @@ public:
     [[nodiscard]] unix_listener lend() noexcept { return unix_listener(lend_core(), local_); }
 
 private:
+    unix_listener(int fd, const unix_endpoint& local);
     unix_listener(detail::core_owner c, const unix_endpoint& local) noexcept
         : listening_socket("unix_listener", std::move(c)), local_(local) {}
     unix_endpoint local_;

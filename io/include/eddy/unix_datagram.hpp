@@ -10,6 +10,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -48,9 +49,12 @@ public:
     /// Awaitable: until the kernel has taken the datagram, for `to`. While the receiver's queue is full it tries again every few
     /// milliseconds, for the kernel tells only a connected socket when there is room: use `connect` for many datagrams to one peer.
     /// Tasks that wait do not keep each other up: what they send may pass each other. Checkpoint; cancelled, it was not sent.
-    /// Throws `std::system_error` that names `to`.
+    /// Throws `std::system_error` that names `to`, `std::invalid_argument` for an empty one. Also on a connected socket it goes to `to`.
     task<> send_to(std::span<const std::byte> bytes, unix_endpoint to);
     task<> send_to(std::string_view text, unix_endpoint to) { return send_to(bytes_of(text), to); }
+    task<> send_to(const char* text, unix_endpoint to) { return send_to(std::string_view(text), to); }
+    /// A string that goes, a temporary, is kept by the task.
+    task<> send_to(std::string&& text, unix_endpoint to);
     /// Without waiting: false if the kernel has no room.
     [[nodiscard]] bool try_send_to(std::span<const std::byte> bytes, const unix_endpoint& to);
     [[nodiscard]] bool try_send_to(std::string_view text, const unix_endpoint& to) { return try_send_to(bytes_of(text), to); }

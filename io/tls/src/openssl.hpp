@@ -28,8 +28,9 @@ using ssl_session_ptr = std::unique_ptr<SSL_SESSION, freed_by<&SSL_SESSION_free>
 using x509_ptr = std::unique_ptr<X509, freed_by<&X509_free>>;
 using ip_ptr = std::unique_ptr<ASN1_OCTET_STRING, freed_by<&ASN1_OCTET_STRING_free>>;
 
-/// The first error in the queue is the cause. Leaves the queue empty, for whoever uses OpenSSL next on this thread.
-[[nodiscard]] unsigned long take_error() noexcept;
+/// The first error in the queue is the cause; if `library` is given, the first of that. Leaves the queue empty, for whoever uses
+/// OpenSSL next on this thread.
+[[nodiscard]] unsigned long take_error(int library = 0) noexcept;
 [[nodiscard]] std::string reason_of(unsigned long error);
 
 /// Throws what the queue says about a setting: "TLS certificate /etc/x.pem: …"; `bad_alloc` if it was that.

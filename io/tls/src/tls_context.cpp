@@ -48,7 +48,7 @@ std::vector<x509_ptr> certificates_in(std::string_view pem, const std::string& s
     ERR_clear_error();
     const bio_ptr in = reader_of(pem);
     std::vector<x509_ptr> all;
-    while (X509* one = PEM_read_bio_X509(in.get(), nullptr, &no_pass_phrase, nullptr)) all.emplace_back(one);
+    while (x509_ptr one{PEM_read_bio_X509(in.get(), nullptr, &no_pass_phrase, nullptr)}) all.push_back(std::move(one));
     const unsigned long end = ERR_peek_last_error();
     const bool whole = ERR_GET_LIB(end) == ERR_LIB_PEM && ERR_GET_REASON(end) == PEM_R_NO_START_LINE;
     if (!whole) throw_configuration("TLS: a certificate in " + source + " cannot be read");
@@ -137,14 +137,11 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size, co
 int keep_session(SSL* ssl, SSL_SESSION* session) {
     const auto* const peer = static_cast<const std::string*>(SSL_get_app_data(ssl));
     if (!peer) return 0;
-    ssl_session_ptr kept(session);
     try {
-        core_of(SSL_get_SSL_CTX(ssl)).keep_session(*peer, std::move(kept));
-        return 1;
+        core_of(SSL_get_SSL_CTX(ssl)).keep_session(*peer, ssl_session_ptr(session));
     } catch (...) { // no memory: it is as if none had come
-        static_cast<void>(kept.release());
-        return 0;
     }
+    return 1; // the reference is ours, and may be gone already
 }
 
 } // namespace
@@ -314,6 +311,7 @@ tls_context& tls_context::minimum_version(tls_version v) {
 tls_context& tls_context::for_name(std::string_view host, const tls_context& other) {
     if (!core_->is_server() || !other.core_->is_server()) throw std::invalid_argument("TLS: for_name is for servers");
     if (other.core_ == core_) throw std::invalid_argument("TLS: for_name needs another context");
+    if (!other.core_->names.empty()) throw std::invalid_argument("TLS: a context that has names of its own cannot be the one for another name");
     core_->names[detail::small_letters(detail::plain_host(host))] = other.core_;
     return *this;
 }

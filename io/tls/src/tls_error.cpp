@@ -37,10 +37,15 @@ std::error_code make_error_code(tls_errc e) noexcept {
 
 namespace detail {
 
-unsigned long take_error() noexcept {
-    const unsigned long first = ERR_get_error();
-    ERR_clear_error();
-    return first;
+unsigned long take_error(int library) noexcept {
+    unsigned long first = 0;
+    unsigned long chosen = 0;
+    while (const unsigned long e = ERR_get_error()) {
+        if (first == 0) first = e;
+        const bool wanted = ERR_GET_LIB(e) == library || ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+        if (chosen == 0 && wanted) chosen = e;
+    }
+    return chosen != 0 ? chosen : first;
 }
 
 std::string reason_of(unsigned long error) {
@@ -59,8 +64,10 @@ void throw_configuration(const std::string& what) {
 std::string plain_host(std::string_view host) {
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
     if (host.ends_with('.')) host.remove_suffix(1);
-    if (host.empty() || host.find('\0') != std::string_view::npos)
-        throw std::invalid_argument("TLS: a client needs the name of the host, without null characters, to check its certificate");
+    if (host.find(':') != std::string_view::npos) host = host.substr(0, host.find('%')); // the zone of an address is ours, not in certificates
+    // A name that begins with a dot would be taken for all that end with it.
+    if (host.empty() || host.size() > 255 || host.starts_with('.') || host.find('\0') != std::string_view::npos)
+        throw std::invalid_argument("TLS: a client needs the name of the host to check its certificate, and '" + std::string(host.substr(0, 255)) + "' is none");
     return std::string(host);
 }
 

@@ -18,6 +18,8 @@ namespace {
 
 /// The largest record of TLS 1.2, with its header (RFC 5246 6.2.3): a read brings it in one piece.
 constexpr std::size_t input_size = 16384 + 2048 + 5;
+/// More than any write makes at a time.
+constexpr std::size_t most_output = 128 * 1024;
 
 int size_for_openssl(std::size_t n) {
     return static_cast<int>(std::min(n, static_cast<std::size_t>(std::numeric_limits<int>::max())));
@@ -88,7 +90,7 @@ void tls_session::state::fail(const char* doing) {
 
 // "TLS handshake with localhost:443: certificate verify failed: self-signed certificate"
 void tls_session::state::throw_error(const char* doing) const {
-    const unsigned long error = take_error();
+    const unsigned long error = take_error(ERR_LIB_SSL); // the others may be of authorities that were looked for
     const int reason = ERR_GET_REASON(error);
     if (reason == ERR_R_MALLOC_FAILURE) throw std::bad_alloc();
     const std::string text = std::string("TLS ") + doing + " " + peer + ": ";
@@ -96,7 +98,7 @@ void tls_session::state::throw_error(const char* doing) const {
         if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
             throw tls_error(tls_errc::certificate, text + "certificate verify failed: " + X509_verify_cert_error_string(SSL_get_verify_result(ssl.get())));
         if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) throw tls_error(tls_errc::certificate, text + "the client has shown no certificate");
-        if (reason > SSL_AD_REASON_OFFSET)
+        if (reason > SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + 255)
             throw tls_error(tls_errc::refused, text + "the peer refused: " + SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
     }
     throw tls_error(tls_errc::protocol, text + reason_of(error));
@@ -165,6 +167,17 @@ tls_session::step tls_session::close_notify() noexcept {
     return told || ERR_GET_REASON(take_error()) != SSL_R_SHUTDOWN_WHILE_IN_INIT ? step::done : step::wants_input;
 }
 
+void tls_session::require_sound() const {
+    if (state_->failure) std::rethrow_exception(state_->failure);
+}
+
+void tls_session::limit_output() {
+    if (BIO_ctrl_pending(state_->out) <= most_output) return;
+    state_->failure = std::make_exception_ptr(
+        tls_error(tls_errc::protocol, "TLS read from " + state_->peer + ": the peer asks for answers and does not take them"));
+    std::rethrow_exception(state_->failure);
+}
+
 bool tls_session::has_output() const noexcept {
     return BIO_ctrl_pending(state_->out) > 0;
 }
@@ -188,6 +201,7 @@ void tls_session::received(std::string_view bytes) {
         const int n = BIO_write(state_->in, bytes.data(), size_for_openssl(bytes.size()));
         if (n <= 0) {
             ERR_clear_error();
+            state_->failure = std::make_exception_ptr(std::bad_alloc()); // what is missing from now on is not the peer's fault
             throw std::bad_alloc();
         }
         bytes.remove_prefix(static_cast<std::size_t>(n));

@@ -9,15 +9,24 @@
 //     loop.run_until_complete(main_task());          // runs that code's handlers, too
 //
 // `use_eddy` is a completion token. The call gives an operation that starts when it is awaited: what it refers to (the I/O
-// object, the buffers) must live until then and until it ends. `void(std::error_code, T…)` gives the T, or throws
-// `std::system_error`; `void(std::exception_ptr, T…)` gives the T, or throws that; several Ts come as a `std::tuple` (name it
-// before taking it apart, trap T12). The handler runs on the loop's thread, or brings the result there from where it was called.
+// object, the buffers) must live until then and until it ends; an I/O object must be gone before its loop is.
+// `void(std::error_code, T…)` gives the T, or throws `std::system_error`; `void(std::exception_ptr, T…)` gives the T, or throws
+// that; several Ts come as a `std::tuple` (name it before taking it apart, trap T12). The handler runs on the loop's thread, or
+// brings the result there from where it was called.
 //
 // Cancellation: the handler's cancellation slot is asked for everything it supports (total, partial or terminal), and the
 // completion is waited for. If it then is `asio::error::operation_aborted`, the await ends cancelled, with the bytes moved
-// as `partial()`; whatever else it is, value or error, is delivered (R2). What no slot can stop is waited for. A terminal
-// cancellation (asio::ssl) leaves an object that can only be closed. `operation_aborted` that we did not ask for, because
-// somebody closed the object, say, is an error like others. `asio::redirect_error(use_eddy, ec)` and `as_tuple` work as well.
+// as `partial()`; whatever else it is, value or error, is delivered (R2). What no slot can stop is waited for. Every step
+// of a composed operation that begins after the cancellation is told, too, so one between two steps is not lost; shield an
+// `asio::awaitable` that cleans up after `reset_cancellation_state`. A cancelled `async_read_until` has what it read in its
+// buffer, with a `partial()` of 0. A terminal cancellation (asio::ssl) leaves an object that can only be closed.
+// `operation_aborted` that we did not ask for, because somebody closed the object, say, is an error like others. `as_tuple` and
+// `asio::redirect_error(use_eddy, ec)` work as well, but the latter hides the code from us: what was cancelled is delivered as
+// a value, with `operation_aborted` in ec.
+//
+// The slot is called on the loop's thread, and Asio's slots are not for several threads: an operation that runs its steps on
+// another executor (`bind_executor`, `co_spawn` on a pool) must be shielded (`with_shield`), or dispatch its cancellation to that
+// executor itself.
 //
 // A basic operation allocates nothing: its memory is in the awaiting frame. A handler that is destroyed without having been
 // called: `broken_promise`. In a scope that is cancelled already nothing is started.
@@ -132,15 +141,17 @@ struct asio_signature<R(P...) && noexcept> : asio_signature<R(P...)> {};
 }
 
 /// What needs no types: completion, on whatever thread, and the way back to the loop's.
-class asio_operation_base : private remote_node {
+class asio_operation_base : private remote_node, private asio_signal::owner {
 public:
     [[nodiscard]] asio_operation_memory& memory() noexcept { return memory_; }
     [[nodiscard]] asio_signal& signal() noexcept { return signal_; }
     [[nodiscard]] asio::io_context& context() const noexcept { return *context_; }
 
 protected:
-    asio_operation_base() noexcept : remote_node(&run_returned) {}
-    ~asio_operation_base() = default;
+    asio_operation_base() noexcept : remote_node(&run_returned), signal_(*this), repeat_(*this) {}
+    asio_operation_base(const asio_operation_base&) = delete;
+    asio_operation_base& operator=(const asio_operation_base&) = delete;
+    ~asio_operation_base() { repeat_.unlink(); }
     /// Loop thread.
     void begin(task_context& t) {
         context_ = &this_loop().io_context();
@@ -164,11 +175,28 @@ protected:
         else
             static_cast<void>(mailbox_of(*loop_)->post(*this));
     }
+    /// Loop thread: asks the operation to end.
+    void ask() noexcept {
+        try {
+            signal_.emit(asio::cancellation_type_t::all);
+        } catch (...) { // it goes on, and we wait for it
+            loop_->report({.message = "the cancellation of an Asio operation threw", .exception = std::current_exception()});
+        }
+    }
     virtual void resume() noexcept = 0;
 
 private:
+    struct repeat final : ready_node {
+        explicit repeat(asio_operation_base& o) noexcept : ready_node(&run_it), op(o) {}
+        static void run_it(ready_node& n) { static_cast<repeat&>(n).op.ask(); }
+        asio_operation_base& op;
+    };
+    void listens_late() noexcept override {
+        if (loop_->on_own_thread()) loop_->make_ready(repeat_);
+    }
     static void run_returned(remote_node& n) { static_cast<asio_operation_base&>(n).came_back(); }
     void came_back() noexcept {
+        repeat_.unlink();
         engine_of(*loop_)->foreign_operation_ended();
         if (starting_)
             arrived_ = true;
@@ -177,6 +205,7 @@ private:
     }
     asio_operation_memory memory_;
     asio_signal signal_;
+    repeat repeat_; // the cancellation, to a step that began after it
     asio::io_context* context_ = nullptr;
     scheduler* loop_ = nullptr;
     bool starting_ = false;
@@ -241,14 +270,12 @@ public:
         return begun();
     }
     bool abort() noexcept override {
-        try {
-            signal().emit(asio::cancellation_type_t::all);
-        } catch (...) { // it goes on, and we wait for it
-            this->task().loop().report({.message = "the cancellation of an Asio operation threw", .exception = std::current_exception()});
-        }
+        this->ask();
         return false;
     }
     value take() {
+        if (dropped_)
+            throw broken_promise("an Asio operation was dropped: its handler was destroyed without having been called");
         if (failure_) std::rethrow_exception(failure_);
         if (error_) throw std::system_error(error_, "Asio");
         return value_.take();
@@ -276,10 +303,7 @@ private:
     void keep(std::error_code&& error, P&&... values) {
         error_ = error;
         aborted_ = asio_aborted(error);
-        if constexpr (sizeof...(P) > 0) {
-            if constexpr (std::is_same_v<std::tuple_element_t<0, std::tuple<P...>>, std::size_t>)
-                partial_ = std::get<0>(std::tie(values...));
-        }
+        note_moved(values...);
         if (!error) value_.emplace(std::forward<P>(values)...);
     }
     template <class... P>
@@ -291,10 +315,21 @@ private:
     template <class... P>
     void keep(std::tuple<std::error_code, P...>&& parts) { // as_tuple
         aborted_ = asio_aborted(std::get<0>(parts));
+        std::apply([this](const std::error_code&, const P&... values) { note_moved(values...); }, parts);
         value_.emplace(std::move(parts));
     }
+    template <class... P>
+    void keep(std::tuple<std::exception_ptr, P...>&& parts) {
+        aborted_ = asio_aborted(std::get<0>(parts));
+        value_.emplace(std::move(parts));
+    }
+    void note_moved() noexcept {}
+    template <class P, class... Rest>
+    void note_moved(const P& first, const Rest&... /*rest*/) noexcept {
+        if constexpr (std::is_same_v<P, std::size_t>) partial_ = first;
+    }
     void dropped() noexcept {
-        failure_ = std::make_exception_ptr(broken_promise("an Asio operation was dropped: its handler was destroyed without having been called"));
+        dropped_ = true;
         came();
     }
     void resume() noexcept override {
@@ -310,6 +345,7 @@ private:
     std::error_code error_;
     std::size_t partial_ = 0;
     bool aborted_ = false;
+    bool dropped_ = false;
 };
 
 /// On GCC 12, for what must have a name when it is awaited (trap T1): Asio's functions return `auto`, which drops the const

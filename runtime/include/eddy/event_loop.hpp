@@ -182,7 +182,8 @@ public:
     /// For a foreign loop (GLib, Qt, one's own): a descriptor that becomes readable when `poll()` has something to do. Before it
     /// sleeps the foreign loop asks `next_deadline()`, and when one of the two has come, on the loop's thread, it calls `poll()`.
     /// The loop keeps the descriptor; the first call makes it. From then on the loop cannot wait for Asio's own operations
-    /// (`use_eddy`). -1 inside an `asio::io_context` of others, without the descriptor's means, and for a closed loop.
+    /// (`use_eddy`). -1 inside an `asio::io_context` of others, once `io_context()` was used, without the descriptor's means, and for
+    /// a closed loop.
     [[nodiscard]] int native_handle() const noexcept;
     /// When `poll()` is due at the latest: now if something is ready, the nearest timer, or nothing.
     [[nodiscard]] std::optional<loop_clock::time_point> next_deadline() const noexcept;

@@ -10,8 +10,9 @@
 // The kernel spreads the connections over the sockets (SO_REUSEPORT), and a connection stays on its loop: its tasks need no
 // locks. Loops share nothing; what one has for another goes through `spawn_on`, a `thread_future` or a channel's thread ends.
 //
-// Functions may be called from any thread but those of the group, which would wait for themselves: `std::logic_error` there.
-// Signals are left to the program.
+// Functions may be called from any thread. Those that wait (`call_each`, `spawn_each`, `join`, `shutdown`) throw `std::logic_error`
+// on the threads of the group, which would wait for themselves; so does `spawn_on` for the own loop, where `eddy::spawn` is to be
+// used. Signals are left to the program.
 #pragma once
 
 #include <atomic>
@@ -28,11 +29,13 @@
 #include <vector>
 
 #include <eddy/detail/duration.hpp>
+#include <eddy/errors.hpp>
 #include <eddy/loop_thread.hpp>
 
 namespace eddy {
 
 namespace detail {
+class loop_round_base;
 template <class T>
 class loop_round;
 /// What `f(index)`, or else `f()`, returns for `call_each`.
@@ -66,12 +69,13 @@ public:
     /// Throws `std::out_of_range`.
     [[nodiscard]] loop_thread& at(std::size_t loop) { return *loops_.at(loop); }
 
-    /// A task, or `f(args...)` that returns one, on the loop whose turn it is. Its value or error is in the future.
+    /// A task, or `f(args...)` that returns one, on the loop whose turn it is. Its value or error is in the future. Called on a loop
+    /// of the group it takes one of the others; if there are none, `std::logic_error`.
     template <class... A>
     auto spawn(A&&... task_or_function) {
-        return spawn_on(next_.fetch_add(1, std::memory_order_relaxed) % size(), std::forward<A>(task_or_function)...);
+        return spawn_on(next(), std::forward<A>(task_or_function)...);
     }
-    /// The same on a certain loop.
+    /// The same on a certain loop, which must not be the caller's own.
     template <class... A>
     auto spawn_on(std::size_t loop, A&&... task_or_function) {
         return at(loop).spawn(std::forward<A>(task_or_function)...);
@@ -85,8 +89,10 @@ public:
     /// goes.
     template <class F>
     void spawn_each(F f);
-    /// Waits for what `spawn_each` started. If one fails, the others that were started with it are cancelled and waited for,
-    /// and then an `exception_group` has the errors. Tasks that were cancelled, by `shutdown`, say, are no errors.
+    /// Waits for what `spawn_each` started, one call after the other in their order: an error of a later one comes when the
+    /// earlier ones have ended. If a task fails, the others that were started with it are cancelled and waited for, and then an
+    /// `exception_group` has the errors. Tasks that were cancelled, by `shutdown`, say, are no errors; those that `shutdown` found
+    /// stuck are, with `shutdown_timeout`.
     void join();
 
     /// Cancels and joins all tasks on all loops within one grace period and ends the threads. Idempotent; any thread, so that it
@@ -98,12 +104,17 @@ public:
     }
 
 private:
+    [[nodiscard]] std::size_t next() noexcept;
     void require_other_thread() const;
     void end(std::optional<std::chrono::nanoseconds> grace);
+    template <class T, class F>
+    std::shared_ptr<detail::loop_round<T>> start(const F& f);
+    void watch(const std::shared_ptr<detail::loop_round_base>& round);
     std::vector<std::unique_ptr<loop_thread>> loops_;
     std::atomic<std::size_t> next_{0};
     std::mutex mutex_;
     std::vector<std::shared_ptr<detail::loop_round<void>>> rounds_; // of spawn_each, not joined yet
+    std::vector<std::weak_ptr<detail::loop_round_base>> watched_;   // all that somebody may wait for
 };
 
 // --- implementation
@@ -119,6 +130,8 @@ public:
     virtual ~loop_round_base() = default;
     /// Waits for all. When one has failed the others are cancelled.
     void finish();
+    /// All loops are closed: what has not ended is stuck and never will.
+    void over() noexcept;
 
     /// A task's part in it: tells the round when it has ended, or was dropped.
     class member {
@@ -146,6 +159,7 @@ private:
     std::condition_variable changed_;
     std::size_t running_ = 0;
     bool failed_ = false;
+    bool over_ = false;
 };
 
 /// The errors of a round.
@@ -198,7 +212,12 @@ task<T> run_member(std::optional<F> f, std::size_t index, loop_round_base::membe
             return (*f)();
     };
     if constexpr (std::is_void_v<T>) {
-        static_cast<void>(co_await call());
+        try {
+            static_cast<void>(co_await call());
+        } catch (const operation_cancelled&) { // of this one only
+            m.succeeded();
+            throw;
+        }
         m.succeeded();
     } else {
         T value = co_await call();
@@ -209,8 +228,7 @@ task<T> run_member(std::optional<F> f, std::size_t index, loop_round_base::membe
 
 /// Starts it on every loop. If that fails on one, the others are cancelled and waited for.
 template <class T, class F>
-std::shared_ptr<loop_round<T>> start_round(const std::vector<std::unique_ptr<loop_thread>>& loops, const F& f) {
-    auto round = std::make_shared<loop_round<T>>();
+void start_round(const std::shared_ptr<loop_round<T>>& round, const std::vector<std::unique_ptr<loop_thread>>& loops, const F& f) {
     round->futures.reserve(loops.size());
     try {
         for (std::size_t i = 0; i < loops.size(); ++i) {
@@ -221,21 +239,27 @@ std::shared_ptr<loop_round<T>> start_round(const std::vector<std::unique_ptr<loo
         round->finish();
         throw;
     }
-    return round;
 }
 
 } // namespace detail
 
+template <class T, class F>
+std::shared_ptr<detail::loop_round<T>> loop_group::start(const F& f) {
+    require_other_thread();
+    auto round = std::make_shared<detail::loop_round<T>>();
+    watch(round);
+    detail::start_round<T>(round, loops_, f);
+    return round;
+}
+
 template <class F>
 auto loop_group::call_each(F f) -> detail::each_values_t<detail::each_value_t<F>> {
-    require_other_thread();
-    return detail::start_round<detail::each_value_t<F>>(loops_, f)->take();
+    return start<detail::each_value_t<F>>(f)->take();
 }
 
 template <class F>
 void loop_group::spawn_each(F f) {
-    require_other_thread();
-    auto round = detail::start_round<void>(loops_, f);
+    auto round = start<void>(f);
     const std::lock_guard lock(mutex_);
     rounds_.push_back(std::move(round));
 }

@@ -51,8 +51,8 @@ public:
         return loop().spawn_threadsafe(std::forward<F>(f), std::forward<A>(args)...);
     }
     [[nodiscard]] event_loop& loop() noexcept;
-    /// Cancels and joins all tasks within the grace period and ends the thread. Idempotent. Throws `shutdown_timeout`, and
-    /// `std::logic_error` on the loop's own thread.
+    /// Cancels and joins all tasks within the grace period and ends the thread. Idempotent. Throws `shutdown_timeout`, what
+    /// had ended the loop before, if it failed, and `std::logic_error` on the loop's own thread.
     void close();
     /// The same with another grace period than that of the options.
     template <class Rep, class Period>

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -124,18 +125,22 @@ private:
 template <class Endpoint>
 class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] send_operation final : public outgoing_operation {
 public:
-    /// `to` empty: the peer.
+    /// To the peer.
+    send_operation(stream_core& core, std::span<const std::byte> bytes) noexcept
+        : outgoing_operation(core, io_opcode::send_message), bytes_(bytes), to_peer_(true) {}
     send_operation(stream_core& core, std::span<const std::byte> bytes, const Endpoint& to) noexcept
         : outgoing_operation(core, io_opcode::send_message), bytes_(bytes), to_(to) {}
     send_operation(send_operation&&) noexcept = default;
     [[nodiscard]] bool try_now() const {
         if (!core_->is_open()) throw_closed("send on");
+        if (!to_peer_ && !is_destination(to_))
+            throw std::invalid_argument("send_to: '" + to_.to_string() + "' is no destination; send() is for the peer of a connected socket");
         return false;
     }
     bool begin() override { return try_now() || start(); }
     void take() const {
         if (closed_) throw_closed("send on");
-        if (error != 0) throw io_error(error, "send to", is_destination(to_) ? to_.to_string() : core_->name());
+        if (error != 0) throw io_error(error, "send to", to_peer_ ? core_->name() : to_.to_string());
     }
     /// Without waiting. True if it went out, or failed.
     [[nodiscard]] bool attempt() noexcept {
@@ -150,7 +155,7 @@ private:
         message_ = msghdr{};
         message_.msg_iov = &part_;
         message_.msg_iovlen = 1;
-        address(message_, to_);
+        if (!to_peer_) address(message_, to_);
         buffer = &message_;
     }
     bool drive() override {
@@ -160,6 +165,7 @@ private:
     bool advance() noexcept override { return true; }
     std::span<const std::byte> bytes_;
     Endpoint to_;
+    bool to_peer_ = false;
     iovec part_{};
     msghdr message_{};
 };

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include <eddy/detail/engine.hpp>
@@ -298,6 +299,16 @@ private:
 
 /// Owns `fd` from now on, also if it throws.
 [[nodiscard]] core_owner make_core(int fd, bool is_socket, std::string name);
+/// The same where making the name may fail: `fd` has its owner before that.
+template <class F>
+    requires std::is_invocable_r_v<std::string, F&>
+[[nodiscard]] core_owner make_core(int fd, bool is_socket, F make_name) {
+    core_owner core = make_core(fd, is_socket, std::string());
+    core->set_name(make_name());
+    return core;
+}
+/// For a descriptor from outside: it stays the caller's if this throws.
+[[nodiscard]] core_owner adopt_core(int fd, bool is_socket, std::string name);
 /// "connect to /tmp/x: Connection refused", of an errno.
 [[nodiscard]] std::system_error io_error(int error, const char* doing, std::string_view name);
 /// Makes a descriptor that came from outside what a core needs: non-blocking and close-on-exec. Throws `std::system_error`.

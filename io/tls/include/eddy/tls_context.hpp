@@ -57,7 +57,7 @@ public:
     /// Default: 1.2.
     tls_context& minimum_version(tls_version v);
     /// Server: clients that ask for `host` (SNI, RFC 6066) get the certificate, the ALPN protocols and the demand for client
-    /// certificates of `other`, a server context; all others, those of this one. Case does not matter. No wildcards.
+    /// certificates of `other`, a server context without names of its own; all others, those of this one. Case does not matter. No wildcards.
     tls_context& for_name(std::string_view host, const tls_context& other);
     /// Client: keep sessions, by host and port, so that a later connection needs no certificate (default). A server gives
     /// tickets; its keys live as long as the context.

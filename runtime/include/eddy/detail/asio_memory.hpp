@@ -50,14 +50,24 @@ public:
     asio_operation_memory* memory;
 };
 
-/// What a cancellation calls, kept in the operation. asio::cancellation_signal would do, but for an allocation each time.
+/// What a cancellation calls, kept in the operation. asio::cancellation_signal would do, but for an allocation each time, and
+/// for a cancellation between two steps of a composed operation, when nobody listens: it is remembered for the next step.
 class asio_signal {
 public:
-    asio_signal() noexcept = default;
+    class owner {
+    public:
+        /// A step listens that began after the cancellation. It is not under way yet: `emit` soon, but not from here.
+        virtual void listens_late() noexcept = 0;
+
+    protected:
+        ~owner() = default;
+    };
+    explicit asio_signal(owner& o) noexcept : owner_(&o) {}
     asio_signal(const asio_signal&) = delete;
     asio_signal& operator=(const asio_signal&) = delete;
     ~asio_signal() { clear(); }
     void emit(asio::cancellation_type_t type) {
+        asked_ = true;
         if (handler_) handler_->call(type);
     }
     [[nodiscard]] bool has_handler() const noexcept { return handler_ != nullptr; }
@@ -74,6 +84,7 @@ public:
         try {
             auto* const h = ::new (place) holder<H>(std::forward<A>(args)...);
             handler_ = h;
+            if (asked_) owner_->listens_late();
             return h->handler;
         } catch (...) {
             memory_.give(place);
@@ -98,6 +109,8 @@ private:
     };
     asio_memory<96> memory_;
     base* handler_ = nullptr;
+    owner* owner_;
+    bool asked_ = false;
 };
 
 /// As asio::cancellation_slot.

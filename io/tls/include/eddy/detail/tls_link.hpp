@@ -45,6 +45,7 @@ public:
     bool closing = false;
     bool reading = false;
     bool flushing = false;       // a task of its own sends what a read made
+    int writers = 0;             // that write, or wait for their turn
     bool write_shut = false;
     bool torn = false;           // a cancelled write left half a message, or half a record
     std::exception_ptr lost;     // why the stream below took no more
@@ -62,6 +63,17 @@ public:
 
 private:
     bool& mark_;
+};
+
+class tls_count {
+public:
+    explicit tls_count(int& n) noexcept : count_(n) { ++count_; }
+    tls_count(const tls_count&) = delete;
+    tls_count& operator=(const tls_count&) = delete;
+    ~tls_count() { --count_; }
+
+private:
+    int& count_;
 };
 
 template <class Stream>
@@ -123,7 +135,8 @@ template <class Stream>
 task<bool> tls_link<Stream>::fetch(std::uint64_t seen) {
     const mutex_guard turn = co_await receiving.lock();
     require_open("read from");
-    if (input_ended || fetched != seen) co_return !input_ended;
+    if (fetched != seen) co_return true; // somebody else brought something, perhaps the last there was
+    if (input_ended) co_return false;
     const std::size_t n = co_await below->read_some(session.input_room());
     ++fetched;
     if (n == 0)
@@ -180,6 +193,7 @@ task<std::size_t> tls_link<Stream>::read(pointer l, std::span<std::byte> out) {
             throw;
         }
         flush_soon(l);
+        l->session.limit_output();
         if (now == tls_session::step::done) co_return n;
         if (now == tls_session::step::ended) co_return 0;
         const bool more = co_await l->fetch(seen);
@@ -227,6 +241,7 @@ task<> tls_link<Stream>::encrypt(std::span<const std::byte> part) {
 template <class Stream>
 task<> tls_link<Stream>::write(pointer l, std::span<const std::byte> bytes) {
     const task_context& self = co_await this_context();
+    const tls_count writing(l->writers);
     const mutex_guard turn = co_await l->sending.lock();
     l->require_writable();
     std::size_t written = 0;
@@ -245,9 +260,11 @@ task<> tls_link<Stream>::write(pointer l, std::span<const std::byte> bytes) {
 
 template <class Stream>
 task<> tls_link<Stream>::shutdown_write(pointer l) {
+    const tls_count writing(l->writers);
     const mutex_guard turn = co_await l->sending.lock();
-    if (l->write_shut) co_return; // twice does no harm
+    if (l->write_shut && l->is_open() && !l->torn && !l->lost) co_return; // twice does no harm
     l->require_writable();
+    l->session.require_sound();
     for (;;) {
         const std::uint64_t seen = l->fetched;
         if (l->session.close_notify() == tls_session::step::done) break;
@@ -261,10 +278,10 @@ task<> tls_link<Stream>::shutdown_write(pointer l) {
 /// A close_notify, if nobody is in the middle of a record. The peer's is not waited for (RFC 8446 6.1 allows it).
 template <class Stream>
 task<> tls_link<Stream>::say_goodbye() {
-    if (sending.locked() || torn || lost) co_return;
-    if (!write_shut && session.close_notify() != tls_session::step::done) co_return;
+    if (writers > 0 || torn || lost) co_return;
     const auto farewell = [this](cancel_scope&) -> task<> {
-        const mutex_guard turn = co_await sending.lock();
+        const mutex_guard turn = co_await sending.lock(); // what a read made may be on its way
+        if (torn || lost || (!write_shut && session.close_notify() != tls_session::step::done)) co_return;
         while (open && session.has_output()) {
             const std::span<const std::byte> records = session.take_output();
             co_await below->write(records);
@@ -285,7 +302,12 @@ task<> tls_link<Stream>::close(pointer l) {
     const task_context& self = co_await this_context();
     const bool was_cancelled = self.cancel_pending();
     const bool first = l->open && !std::exchange(l->closing, true);
-    if (first && !was_cancelled) co_await l->say_goodbye();
+    if (first && !was_cancelled) {
+        try {
+            co_await l->say_goodbye();
+        } catch (...) { // no memory for it
+        }
+    }
     if (std::exchange(l->open, false)) {
         l->discard();
         if constexpr (requires { l->below->close(); }) {

@@ -46,7 +46,11 @@ public:
     /// Ours; nothing may be written after it. Waits for input in the middle of a message of the handshake's kind (a ticket).
     [[nodiscard]] step close_notify() noexcept;
 
+    /// Throws what an earlier call has failed with.
+    void require_sound() const;
     [[nodiscard]] bool has_output() const noexcept;
+    /// Throws `tls_error` if the peer goes on asking for answers (new keys, say) without taking any: they would fill the memory.
+    void limit_output();
     /// Takes what is to be sent; good until the next call of this function.
     [[nodiscard]] std::span<const std::byte> take_output();
     /// Where to put what came, and how much it was.
