@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The chat server: everybody hears everybody; names, limits and slow clients; it says good-bye.
+# shellcheck disable=SC2154 # come sets its first argument
 # shellcheck source=tests/lib/program.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/program.sh"
 program chat_server
