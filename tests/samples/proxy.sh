@@ -75,9 +75,9 @@ while data := s.recv(65536):
     got += len(data)
 sys.exit(got != 300000)
 PY
-    connections=4
-else
     connections=3
+else
+    connections=2
 fi
 end_proxy
 expect_in out "^connections $connections, at most [23] at once\$"
