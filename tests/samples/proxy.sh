@@ -178,7 +178,7 @@ say "\\x05\\x01\\x00\\x01$v4" "$c"
 hex 10 "$c" >/dev/null
 kill -TERM "$pid"
 for ((i = 0; i < 100; ++i)); do
-    (exec {d}<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
     sleep 0.02
 done
 [ "$i" -lt 100 ] || fail "it still takes connections"
