@@ -8,16 +8,17 @@
 //         --attempts N       for each piece (5); in between pauses, from --pause MS (500) on, each twice as long
 //         --timeout S        for each piece (60)
 //
-// Each file is fetched in pieces, by Range requests, into NAME.part, and gets its name when it is complete, on the disk and, if
-// its checksum was given, found right: whoever looks sees all of it or nothing. What is broken off, by an error or by Ctrl-C, is
-// taken up again by the next call, if the server confirms that the file is still the same one (If-Range; the server's mark of
-// it is kept in NAME.part.info).
+// Each file is fetched in pieces, by Range requests, into NAME.part, and gets its name when it is complete, on the disk
+// and, if its checksum was given, found right: whoever looks sees all of it or nothing. What is broken off, by an error
+// or by Ctrl-C, is taken up again by the next call, if the server confirms that the file is still the same one
+// (If-Range; the server's mark of it is kept in NAME.part.info).
 //
-// The HTTP client gives whole bodies. Pieces are what bounds the memory that takes: --parallel times --piece. A server that knows
-// no ranges, or no mark to tell versions of a file by, sends it whole; then --max-whole is the bound, and there is no resuming.
+// The HTTP client gives whole bodies. Pieces are what bounds the memory that takes: --parallel times --piece. A server
+// that knows no ranges, or no mark to tell versions of a file by, sends it whole; then --max-whole is the bound, and
+// there is no resuming.
 //
-// On a terminal there is a bar for each file, else a line when something happens. In the end there is a line for each file,
-// its checksum first, as sha256sum has it. Exit status: 0 if all files are there, 1 if not, 130 after Ctrl-C.
+// On a terminal there is a bar for each file, else a line when something happens. In the end there is a line for each
+// file, its checksum first, as sha256sum has it. Exit status: 0 if all files are there, 1 if not, 130 after Ctrl-C.
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,7 +97,7 @@ std::optional<T> to_number(std::string_view text) {
     return value;
 }
 
-// -------------------------------------------------------------------------------------------------------------- SHA-256
+// --- SHA-256
 
 // FIPS 180-4.
 class sha256 {
@@ -128,12 +129,14 @@ public:
 private:
     void digest_block() {
         static constexpr std::array<std::uint32_t, 64> k{
-            0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-            0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-            0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-            0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-            0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-            0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+            0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+            0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+            0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+            0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+            0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+            0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+            0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+            0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
         std::array<std::uint32_t, 64> w{};
         for (std::size_t i = 0; i < 16; ++i)
             for (std::size_t b = 0; b < 4; ++b) w[i] = w[i] << 8U | block_[4 * i + b];
@@ -144,8 +147,10 @@ private:
         }
         auto [a, b, c, d, e, f, g, h] = state_;
         for (std::size_t i = 0; i < 64; ++i) {
-            const std::uint32_t t1 = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + k[i] + w[i];
-            const std::uint32_t t2 = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+            const std::uint32_t t1 =
+                h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + k[i] + w[i];
+            const std::uint32_t t2 =
+                (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
             h = std::exchange(g, std::exchange(f, std::exchange(e, d + t1)));
             d = std::exchange(c, std::exchange(b, std::exchange(a, t1 + t2)));
         }
@@ -154,13 +159,15 @@ private:
         fill_ = 0;
     }
 
-    std::array<std::uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    std::array<std::uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                        0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     std::array<unsigned char, 64> block_{};
     std::size_t fill_ = 0;
     std::uint64_t size_ = 0;
 };
 
-// Of an open file, from its start. On a worker thread: it may block and compute as long as it likes, but looks at the token.
+// Of an open file, from its start. On a worker thread: it may block and compute as long as it likes, but looks at the
+// token.
 std::string checksum(std::stop_token stop, int fd) {
     sha256 digest;
     std::vector<unsigned char> buffer(std::size_t{256} << 10U);
@@ -175,7 +182,7 @@ std::string checksum(std::stop_token stop, int fd) {
     }
 }
 
-// -------------------------------------------------------------------------------------------------------------- display
+// --- display
 
 // Lines, and on a terminal bars below them, which are drawn anew ten times a second.
 class display {
@@ -219,12 +226,14 @@ private:
         const std::string name = fmt::format("{:<24.24}", j.name);
         if (j.state == job::phase::checking) return name + " checking";
         const double seconds = std::chrono::duration<double>(eddy::loop_clock::now() - j.started).count();
-        const double rate = seconds > 0 ? static_cast<double>(j.have - std::min(j.resumed_at, j.have)) / seconds / 1e6 : 0;
+        const double rate =
+            seconds > 0 ? static_cast<double>(j.have - std::min(j.resumed_at, j.have)) / seconds / 1e6 : 0;
         if (!j.total) return fmt::format("{} {:>10} bytes {:8.2f} MB/s", name, j.have, rate);
         const double share = *j.total > 0 ? static_cast<double>(j.have) / static_cast<double>(*j.total) : 1;
         constexpr std::size_t width = 24;
         const auto full = static_cast<std::size_t>(share * width);
-        return fmt::format("{} [{}{}] {:3.0f} % {:8.2f} MB/s", name, std::string(full, '#'), std::string(width - full, '.'), share * 100, rate);
+        return fmt::format("{} [{}{}] {:3.0f} % {:8.2f} MB/s", name, std::string(full, '#'),
+                           std::string(width - full, '.'), share * 100, rate);
     }
 
     const std::vector<job>& jobs_;
@@ -232,12 +241,13 @@ private:
     std::size_t drawn_ = 0;
 };
 
-// ------------------------------------------------------------------------------------------------------------ part files
+// --- part files
 
 // NAME.part, locked, and NAME.part.info, which says what it is a part of.
 class part_file {
 public:
-    part_file(eddy::file f, eddy::file_lock l, std::string p) noexcept : file_(std::move(f)), lock_(std::move(l)), path_(std::move(p)) {}
+    part_file(eddy::file f, eddy::file_lock l, std::string p) noexcept
+        : file_(std::move(f)), lock_(std::move(l)), path_(std::move(p)) {}
 
     // Throws if another process is at it.
     static eddy::task<part_file> open(std::string target) {
@@ -273,8 +283,8 @@ public:
         }
         co_return found;
     }
-    // The mark is removed before the bytes that it stands for, and written before those that follow: whenever we are killed, bytes
-    // are never taken for those of another version.
+    // The mark is removed before the bytes that it stands for, and written before those that follow: whenever we are
+    // killed, bytes are never taken for those of another version.
     eddy::task<> begin(const std::string& url, const std::string& mark) {
         co_await clear();
         std::string info = url + "\n" + mark + "\n";
@@ -312,23 +322,31 @@ private:
     std::string path_;
 };
 
-// ------------------------------------------------------------------------------------------------------------- transfers
+// --- transfers
 
-// An answer that says no. It may be another one the next time if `may_pass`.
+// An answer that says no.
 class refused : public std::runtime_error {
 public:
     explicit refused(const http::response& r)
         : std::runtime_error(fmt::format("{} answered {} {}", r.url, r.status, http::reason_phrase(r.status))),
-          may_pass(r.status == 408 || r.status == 429 || r.status == 500 || (r.status >= 502 && r.status <= 504)) {}
-    bool may_pass;
+          status_(r.status) {}
+    [[nodiscard]] int status() const noexcept { return status_; }
+
+private:
+    int status_;
 };
 
-// What another attempt may cure. A function without captures, as the policy of a retry wants it.
+// The server has its moods, too.
+bool may_pass(int status) {
+    return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
+}
+
+// What another attempt may cure.
 bool may_pass(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
     } catch (const refused& e) {
-        return e.may_pass;
+        return may_pass(e.status());
     } catch (const http::error& e) {
         using enum http::error_kind;
         return e.kind() == connect || e.kind() == timeout || e.kind() == disconnected || e.kind() == truncated;
@@ -381,8 +399,8 @@ private:
         http::client_options result;
         result.timeout = o.timeout;
         result.max_body = o.max_whole;
-        result.max_connections = 0;  // there are as many requests as places
-        result.compression = false;  // ranges count the bytes of the file, and so do we
+        result.max_connections = 0; // there are as many requests as places
+        result.compression = false; // ranges count the bytes of the file, and so do we
         result.user_agent = "eddy-download/1.0";
         return result;
     }
@@ -444,7 +462,8 @@ private:
                     continue;
                 }
             } else if (r && r->status == 416 && in_pieces) {
-                if (j.have > 0 && r->header("Content-Range") == fmt::format("bytes */{}", j.have)) co_return; // it was complete
+                if (j.have > 0 && r->header("Content-Range") == fmt::format("bytes */{}", j.have))
+                    co_return;     // it was complete
                 if (j.have == 0) { // there is nothing in it to ask a part of
                     in_pieces = false;
                     continue;
@@ -469,29 +488,36 @@ private:
         throw std::runtime_error(j.url + " changes while it is being fetched");
     }
 
-    // The next piece, or all of it; several times if need be. Nothing if what comes is too large to be a piece: the file has
-    // changed, and the server sends the new one.
+    // The next piece, or all of it; several times if need be. Nothing if what comes is too large to be a piece: the
+    // file has changed, and the server sends the new one.
     eddy::task<std::optional<http::response>> ask(job& j, bool in_pieces, const std::string& mark) {
         http::header_list headers;
         if (in_pieces) headers.add("Range", fmt::format("bytes={}-{}", j.have, j.have + options_.piece - 1));
         if (in_pieces && j.have > 0) headers.add("If-Range", mark);
+        const eddy::retry_policy policy{.attempts = options_.attempts,
+                                        .first_delay = options_.pause,
+                                        .max_delay = 30s,
+                                        .jitter = 0.2,
+                                        .retry_if = [](const std::exception_ptr& e) { return may_pass(e); }};
         auto attempt = [&](int number) -> eddy::task<http::response> {
             try {
                 http::response r = co_await client_.get(j.url, {.headers = headers});
-                const refused no(r);
-                if (no.may_pass) throw no;
+                if (may_pass(r.status)) throw refused(r);
                 co_return r;
             } catch (const std::exception& e) {
                 if (number < options_.attempts && may_pass(std::current_exception()))
-                    display_.line(j, fmt::format("{}; attempt {} of {} follows", e.what(), number + 1, options_.attempts));
+                    display_.line(j,
+                                  fmt::format("{}; attempt {} of {} follows", e.what(), number + 1, options_.attempts));
                 throw;
             }
         };
         try {
-            co_return co_await eddy::retry({.attempts = options_.attempts, .first_delay = options_.pause, .max_delay = 30s, .jitter = 0.2, .retry_if = &may_pass}, attempt);
+            co_return co_await eddy::retry(policy, attempt);
         } catch (const http::error& e) {
             if (e.kind() != http::error_kind::too_large) throw;
-            if (j.have == 0) throw std::runtime_error(fmt::format("{} sends it whole, and that is more than --max-whole {} bytes", j.url, options_.max_whole));
+            if (j.have == 0)
+                throw std::runtime_error(fmt::format("{} sends it whole, and that is more than --max-whole {} bytes",
+                                                     j.url, options_.max_whole));
         }
         co_return std::nullopt;
     }
@@ -530,16 +556,18 @@ eddy::task<int> download_all(options& o) {
         co_return;
     };
     co_await eddy::with_cleanup(work, tell);
-    const bool all = std::all_of(o.jobs.begin(), o.jobs.end(), [](const job& j) { return j.state == job::phase::done; });
+    const bool all =
+        std::all_of(o.jobs.begin(), o.jobs.end(), [](const job& j) { return j.state == job::phase::done; });
     co_return all ? 0 : 1;
 }
 
-// --------------------------------------------------------------------------------------------------------------- options
+// --- options
 
 template <class T>
 T parse_number(std::string_view name, std::string_view text, T least, T most) {
     const std::optional<T> value = to_number<T>(text);
-    if (!value || *value < least || *value > most) throw std::invalid_argument(fmt::format("{}: '{}' is no number from {} to {}", name, text, least, most));
+    if (!value || *value < least || *value > most)
+        throw std::invalid_argument(fmt::format("{}: '{}' is no number from {} to {}", name, text, least, most));
     return *value;
 }
 
@@ -594,7 +622,8 @@ options parse_options(std::span<char*> arguments) {
         const std::string_view name = arguments.front();
         arguments = arguments.subspan(1);
         if (name.starts_with("--")) {
-            if (arguments.empty()) throw std::invalid_argument(fmt::format("'{}' needs a value, or is no option", name));
+            if (arguments.empty())
+                throw std::invalid_argument(fmt::format("'{}' needs a value, or is no option", name));
             set_option(o, name, arguments.front());
             arguments = arguments.subspan(1);
         } else {
@@ -608,10 +637,14 @@ options parse_options(std::span<char*> arguments) {
     for (job& j : o.jobs) {
         j.path = o.directory + "/" + j.name;
         for (const job& other : o.jobs)
-            if (&other != &j && other.name == j.name) throw std::invalid_argument(fmt::format("'{}' and '{}' would be one file", other.url, j.url));
+            if (&other != &j && other.name == j.name)
+                throw std::invalid_argument(fmt::format("'{}' and '{}' would be one file", other.url, j.url));
     }
     return o;
 }
+
+constexpr const char* usage = "usage: download [--directory D] [--parallel N] [--piece BYTES] [--max-whole BYTES]\n"
+                              "                [--attempts N] [--pause MS] [--timeout S] URL [--sha256 HEX]…\n";
 
 } // namespace
 
@@ -620,8 +653,7 @@ int main(int argc, char** argv) {
         options o = parse_options(std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
         return eddy::run_main(download_all(o));
     } catch (const std::invalid_argument& e) {
-        fmt::print(stderr, "download: {}\nusage: download [--directory D] [--parallel N] [--piece BYTES] [--max-whole BYTES] [--attempts N] [--pause MS] [--timeout S]\n"
-                           "                URL [--sha256 HEX] [URL [--sha256 HEX]]…\n", e.what());
+        fmt::print(stderr, "download: {}\n{}", e.what(), usage);
         return 2;
     }
 }

@@ -1,4 +1,5 @@
-// http_service: an HTTP service with what operations ask of one: metrics, a health check, an access log, an orderly end.
+// http_service: an HTTP service with what operations ask of one: metrics, a health check, an access log, an orderly
+// end.
 //
 //     http_service --port N [--address A] [--drain S] [--grace S]
 //
@@ -10,12 +11,12 @@
 //     GET /metrics          for Prometheus
 //     GET /healthz          200; 503 from the moment on that it is about to end
 //
-// Prints "PORT n" and then "READY" when it listens, on 127.0.0.1 unless told otherwise; N = 0 lets the kernel pick a port.
-// The access log goes to standard error.
+// Prints "PORT n" and then "READY" when it listens, on 127.0.0.1 unless told otherwise; N = 0 lets the kernel pick a
+// port. The access log goes to standard error.
 //
-// SIGTERM or Ctrl-C: /healthz says 503 and all the rest goes on for --drain seconds (default 1), in which load balancers
-// look elsewhere. Then no more connections are taken, and requests that run may end within --grace seconds (default 10).
-// A second signal ends it at once.
+// SIGTERM or Ctrl-C: /healthz says 503 and all the rest goes on for --drain seconds (default 1), in which load
+// balancers look elsewhere. Then no more connections are taken, and requests that run may end within --grace seconds
+// (default 10). A second signal ends it at once.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -72,33 +73,38 @@ std::optional<T> to_number(std::string_view text) {
     return value;
 }
 
-// ----------------------------------------------------------------------------------------------------------------- JSON
+// --- JSON
 
-// As a JSON string, quotes and all. What is not UTF-8 is replaced: JSON has no other way to say it.
+// How many bytes the character that `text` begins with has in UTF-8; 0 if it is none. Forms that are too long,
+// surrogates and what is beyond Unicode are told by the second byte.
+std::size_t utf8_size(std::string_view text) {
+    const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+    const unsigned first = byte(0);
+    const unsigned second = byte(1);
+    if (first < 0x80) return 1;
+    const std::size_t size = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    for (std::size_t i = 1; i < size; ++i)
+        if ((byte(i) & 0xc0U) != 0x80) return 0;
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)) return 0;
+    if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return 0;
+    return size;
+}
+
+// As a JSON string, quotes and all. What is not UTF-8 is replaced: JSON has no way to say it.
 std::string quoted(std::string_view text) {
     std::string out = "\"";
-    for (std::size_t i = 0; i < text.size();) {
-        const auto c = static_cast<unsigned char>(text[i]);
-        const std::size_t size = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-        const std::string_view tail = size > 1 ? text.substr(i + 1, size - 1) : std::string_view();
-        const bool continued = tail.size() + 1 == size && std::all_of(tail.begin(), tail.end(), [](char t) { return (static_cast<unsigned char>(t) & 0xc0U) == 0x80U; });
-        // Too long forms, surrogates and what is beyond Unicode are told by the second byte.
-        const auto second = static_cast<unsigned char>(tail.empty() ? 0x80 : tail[0]);
-        const bool out_of_range = (c == 0xe0 && second < 0xa0) || (c == 0xed && second > 0x9f) || (c == 0xf0 && second < 0x90) || (c == 0xf4 && second > 0x8f);
-        if (size == 1 && (c == '"' || c == '\\'))
-            (out += '\\') += text[i];
+    while (!text.empty()) {
+        const std::size_t size = utf8_size(text);
+        const auto c = static_cast<unsigned char>(text.front());
+        if (size == 0)
+            out += "\\ufffd";
         else if (c < 0x20 || c == 0x7f)
             out += fmt::format("\\u{:04x}", unsigned{c});
-        else if (size == 1)
-            out += text[i];
-        else if (size > 1 && continued && !out_of_range)
-            out += text.substr(i, size);
-        else {
-            out += "\\ufffd";
-            ++i;
-            continue;
-        }
-        i += size;
+        else if (c == '"' || c == '\\')
+            (out += '\\') += text.front();
+        else
+            out += text.substr(0, size);
+        text.remove_prefix(std::max<std::size_t>(size, 1));
     }
     return out += '"';
 }
@@ -111,10 +117,10 @@ http::response json_error(int status, std::string_view what) {
     return json(status, "{\"error\":" + quoted(what) + "}");
 }
 
-// ----------------------------------------------------------------------------------------------------------- access log
+// --- access log
 
-// Standard error may be a pipe that nobody reads. So lines are written by a task of their own, on the blocking pool, and
-// when it cannot keep up they are dropped and counted: a service does not stop because of its log.
+// Standard error may be a pipe that nobody reads. So lines are written by a task of their own, on the blocking pool,
+// and when it cannot keep up they are dropped and counted: a service does not stop because of its log.
 class access_log {
 public:
     void add(std::string line) {
@@ -139,7 +145,9 @@ public:
     [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
 
 private:
-    static bool write(const std::string& text) { return std::fwrite(text.data(), 1, text.size(), stderr) == text.size(); }
+    static bool write(const std::string& text) {
+        return std::fwrite(text.data(), 1, text.size(), stderr) == text.size();
+    }
     eddy::queue<std::string> lines_{4096};
     std::uint64_t dropped_ = 0;
 };
@@ -150,12 +158,14 @@ std::string log_line(const http::request& q, int status, std::size_t size, std::
     std::tm utc{};
     gmtime_r(&seconds, &utc);
     const auto milliseconds = static_cast<int>((now.time_since_epoch() % 1s).count());
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} {} {} {} {:.6f}\n", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                       utc.tm_hour, utc.tm_min, utc.tm_sec, milliseconds, q.remote.to_string(), quoted(q.method + " " + q.target), status, size,
-                       std::chrono::duration<double>(took).count()); // quoted: no client can write lines of its own into the log
+    return fmt::format(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} {} {} {} {:.6f}\n", utc.tm_year + 1900, utc.tm_mon + 1,
+        utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, milliseconds, q.remote.to_string(),
+        quoted(q.method + " " + q.target), status, size,
+        std::chrono::duration<double>(took).count()); // quoted: no client can write lines of its own into the log
 }
 
-// -------------------------------------------------------------------------------------------------------------- metrics
+// --- metrics
 
 // The text format of Prometheus, version 0.0.4.
 class metrics_page {
@@ -166,7 +176,8 @@ public:
     // `labels` as {a="b"}, or nothing.
     template <class T>
     void sample(std::string_view name, std::string_view labels, T value) {
-        text_ += fmt::format("{}{}{}{} {}\n", name, labels.empty() ? "" : "{", labels, labels.empty() ? "" : "}", value);
+        text_ +=
+            fmt::format("{}{}{}{} {}\n", name, labels.empty() ? "" : "{", labels, labels.empty() ? "" : "}", value);
     }
     template <class T>
     void single(std::string_view name, std::string_view type, std::string_view help, T value) {
@@ -175,7 +186,8 @@ public:
     }
     // A histogram with a bucket for each power of two from 2^first to 2^last, in units of `unit` seconds. A value is a
     // whole number, and in a bucket if it is at most 2^n - 1: that is the bound to be told.
-    void histogram(std::string_view name, std::string_view labels, const eddy::histogram& h, std::size_t first, std::size_t last, double unit) {
+    void histogram(std::string_view name, std::string_view labels, const eddy::histogram& h, std::size_t first,
+                   std::size_t last, double unit) {
         const std::string separator = labels.empty() ? "" : ",";
         const std::string bucket = std::string(name) + "_bucket";
         std::uint64_t below = 0;
@@ -189,7 +201,9 @@ public:
         sample(std::string(name) + "_sum", labels, static_cast<double>(h.sum()) * unit);
         sample(std::string(name) + "_count", labels, h.count());
     }
-    [[nodiscard]] http::response take() && { return http::response(200, std::move(text_), "text/plain; version=0.0.4; charset=utf-8"); }
+    [[nodiscard]] http::response take() && {
+        return http::response(200, std::move(text_), "text/plain; version=0.0.4; charset=utf-8");
+    }
 
 private:
     std::string text_;
@@ -208,7 +222,7 @@ void write_loop_metrics(metrics_page& page, const eddy::loop_stats& s) {
     page.histogram("eddy_loop_tick_seconds", "", s.tick_time, 12, 30, 1e-9); // 4 µs to 1 s
 }
 
-// -------------------------------------------------------------------------------------------------------------- service
+// --- service
 
 // What runs on a worker thread: ordinary code, which looks at the token now and then, for the client may be gone or the
 // service about to end.
@@ -228,8 +242,8 @@ struct byte_range {
     std::uint64_t last = 0;
 };
 
-// "bytes=0-99", "bytes=100-", "bytes=-5" of `size` bytes (RFC 9110, 14.2). Nothing: to be ignored, as is more than one range,
-// which a server may do. A range that begins behind the end has first > last.
+// "bytes=0-99", "bytes=100-", "bytes=-5" of `size` bytes (RFC 9110, 14.2). Nothing: to be ignored, as is more than one
+// range, which a server may do. A range that begins behind the end has first > last.
 std::optional<byte_range> parse_range(std::string_view text, std::uint64_t size) {
     if (!text.starts_with("bytes=")) return std::nullopt;
     text.remove_prefix(6);
@@ -308,8 +322,8 @@ private:
         return m;
     }
 
-    // Every request comes here. Each is a task of its own, or rather its connection's; all run on one thread, so what they share
-    // needs no lock.
+    // Every request comes here. Each is a task of its own, or rather its connection's; all run on one thread, so what
+    // they share needs no lock.
     answer handle(http::request q) {
         const auto since = eddy::loop_clock::now();
         const in_flight counted(requests_in_flight_);
@@ -325,7 +339,8 @@ private:
         // By route, not by path: the number of series must not depend on what clients ask for.
         route_numbers& numbers = numbers_[m.to ? m.to->pattern : "none"];
         ++numbers.by_status[r.status];
-        numbers.microseconds.add(static_cast<std::uint64_t>(std::chrono::floor<std::chrono::microseconds>(took).count()));
+        numbers.microseconds.add(
+            static_cast<std::uint64_t>(std::chrono::floor<std::chrono::microseconds>(took).count()));
         log_.add(log_line(q, r.status, r.body.size(), took));
         co_return r;
     }
@@ -341,11 +356,14 @@ private:
 
     answer index(const http::request&, const std::string&) {
         std::string list;
-        for (const route& r : routes) list += (list.empty() ? "" : ",") + quoted(fmt::format("{} {}", r.method, r.pattern));
+        for (const route& r : routes)
+            list += (list.empty() ? "" : ",") + quoted(fmt::format("{} {}", r.method, r.pattern));
         co_return json(200, "{\"routes\":[" + list + "]}");
     }
 
-    answer hello(const http::request&, const std::string& name) { co_return json(200, "{\"hello\":" + quoted(name) + "}"); }
+    answer hello(const http::request&, const std::string& name) {
+        co_return json(200, "{\"hello\":" + quoted(name) + "}");
+    }
 
     answer get_note(const http::request&, const std::string& key) {
         const auto found = notes_.find(key);
@@ -359,7 +377,8 @@ private:
         co_return http::response(created ? 201 : 204);
     }
 
-    // As many at a time as there are cores, and not many more may wait: who comes later is told at once, and the rest goes on.
+    // As many at a time as there are cores, and not many more may wait: who comes later is told at once, and the rest
+    // goes on.
     answer primes(const http::request&, const std::string& text) {
         const std::optional<std::uint32_t> below = to_number<std::uint32_t>(text);
         if (!below || *below > 10'000'000) co_return json_error(400, "a number up to 10000000 is wanted");
@@ -381,7 +400,8 @@ private:
         } else {
             const byte_range part = range.value_or(byte_range{0, *size - 1}); // of no bytes: 0 up to before 0
             std::string content(part.last - part.first + 1, '\0');
-            for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(((part.first + i) * 2654435761U) >> 13U);
+            for (std::size_t i = 0; i < content.size(); ++i)
+                content[i] = static_cast<char>(((part.first + i) * 2654435761U) >> 13U);
             r = http::response(range ? 206 : 200, std::move(content), "application/octet-stream");
             r.set("ETag", tag);
             if (range) r.set("Content-Range", fmt::format("bytes {}-{}/{}", part.first, part.last, *size));
@@ -400,12 +420,16 @@ private:
         for (const auto& [pattern, numbers] : numbers_)
             for (const auto& [status, count] : numbers.by_status)
                 page.sample("http_requests_total", fmt::format("route=\"{}\",status=\"{}\"", pattern, status), count);
-        page.family("http_request_duration_seconds", "histogram", "From the whole request to the whole answer, by route.");
+        page.family("http_request_duration_seconds", "histogram",
+                    "From the whole request to the whole answer, by route.");
         for (const auto& [pattern, numbers] : numbers_)
-            page.histogram("http_request_duration_seconds", fmt::format("route=\"{}\"", pattern), numbers.microseconds, 7, 24, 1e-6); // 127 µs to 16 s
-        page.single("http_requests_in_flight", "gauge", "Requests that are being answered, this one included.", requests_in_flight_);
+            page.histogram("http_request_duration_seconds", fmt::format("route=\"{}\"", pattern), numbers.microseconds,
+                           7, 24, 1e-6); // 127 µs to 16 s
+        page.single("http_requests_in_flight", "gauge", "Requests that are being answered, this one included.",
+                    requests_in_flight_);
         page.single("http_connections", "gauge", "Connections that are open.", server_.connections());
-        page.single("access_log_dropped_lines_total", "counter", "Lines that could not be written in time.", log_.dropped());
+        page.single("access_log_dropped_lines_total", "counter", "Lines that could not be written in time.",
+                    log_.dropped());
         write_loop_metrics(page, eddy::this_loop().stats());
         co_return std::move(page).take();
     }
@@ -427,7 +451,8 @@ private:
     eddy::capacity_limiter computing_{static_cast<std::ptrdiff_t>(std::max(1U, std::thread::hardware_concurrency()))};
     std::size_t requests_in_flight_ = 0;
     bool ending_ = false;
-    http::server server_{[this](http::request q) { return handle(std::move(q)); }}; // last: what its handlers use outlives it
+    http::server server_{
+        [this](http::request q) { return handle(std::move(q)); }}; // last: what its handlers use outlives it
 };
 
 constexpr std::array<service::route, 8> service::routes{{{"GET", "/", &service::index},
@@ -464,7 +489,8 @@ eddy::task<> run_service(const options& o) {
             co_await s.listen(where);
             fmt::print("PORT {}\nREADY\n", s.port());
             std::fflush(stdout);
-            co_await eddy::sleep_for(std::chrono::nanoseconds::max()); // the server is a task of its own; a signal cancels this one
+            co_await eddy::sleep_for(
+                std::chrono::nanoseconds::max()); // the server is a task of its own; a signal cancels this one
         };
         auto finish = [&]() -> eddy::task<> {
             const closes_log at_end(log);
@@ -476,12 +502,13 @@ eddy::task<> run_service(const options& o) {
     });
 }
 
-// --------------------------------------------------------------------------------------------------------------- options
+// --- options
 
 template <class T>
 T parse_number(std::string_view name, std::string_view text, T most) {
     const std::optional<T> value = to_number<T>(text);
-    if (!value || *value > most) throw std::invalid_argument(fmt::format("{}: '{}' is no number from 0 to {}", name, text, most));
+    if (!value || *value > most)
+        throw std::invalid_argument(fmt::format("{}: '{}' is no number from 0 to {}", name, text, most));
     return *value;
 }
 
@@ -519,7 +546,8 @@ int main(int argc, char** argv) {
         const options o = parse_options(std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
         return eddy::run_main(run_service(o), {.grace = o.drain + o.grace + 5s}); // longer than what we take ourselves
     } catch (const std::invalid_argument& e) {
-        fmt::print(stderr, "http_service: {}\nusage: http_service --port N [--address A] [--drain S] [--grace S]\n", e.what());
+        fmt::print(stderr, "http_service: {}\nusage: http_service --port N [--address A] [--drain S] [--grace S]\n",
+                   e.what());
         return 2;
     }
 }

@@ -1,25 +1,27 @@
 // proxy: passes connections on, to one place or to wherever a SOCKS5 client asks for.
 //
 //     proxy --port N --forward HOST:PORT                 everything that comes in goes to HOST:PORT
-//     proxy --port N --socks5 [--user NAME]              RFC 1928; with --user also RFC 1929, the password being in the
-//                                                        environment variable PROXY_PASSWORD (command lines can be read
-//                                                        by every user of the machine)
+//     proxy --port N --socks5 [--user NAME]              RFC 1928; with --user clients have to log in by RFC 1929
 //     and: [--address A] [--max-connections N] [--idle-timeout S] [--connect-timeout S] [--grace S]
+//     (a timeout or a number of 0: no limit)
 //
-// Prints "PORT n" and then "READY" when it listens, on 127.0.0.1 unless told otherwise; N = 0 lets the kernel pick a port.
-// Ctrl-C or SIGTERM: no more connections are taken, those that are there may end within the grace period, and then it tells
-// what it has done. A second one ends it at once.
+// Prints "PORT n" and then "READY" when it listens, on 127.0.0.1 unless told otherwise; N = 0 lets the kernel pick a
+// port. Ctrl-C or SIGTERM: no more connections are taken, those that are there may end within the grace period, and
+// then it tells what it has done. A second one ends it at once.
+//
+// The password is in the environment variable PROXY_PASSWORD: command lines can be read by every user of the machine.
 //
 // Try it with: curl --socks5-hostname 127.0.0.1:PORT http://example.org/
 //
-// What it needs for a connection is known beforehand: one task with two more inside it, and a buffer of 16 KiB each way. A
-// side that does not read holds the other side up, instead of filling memory here.
+// What it needs for a connection is known beforehand: one task with two more inside it, and a buffer of 16 KiB each
+// way. A side that does not read holds the other side up, instead of filling memory here.
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cinttypes>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -84,7 +86,7 @@ struct counters {
     std::uint64_t bytes_down = 0;
 };
 
-// ---------------------------------------------------------------------------------------------------------------- relay
+// --- relay
 
 // The deadline of a connection on which nothing moves: every transfer, either way, moves it on.
 class idle_limit {
@@ -101,8 +103,8 @@ private:
 };
 
 // One direction, until its end, which is passed on as what it is: the end of one direction. (TCP calls it half-close: a
-// client may have said all it has to say and still wait for the answer.) The next read waits until the write is through,
-// so a slow receiver slows the sender down.
+// client may have said all it has to say and still wait for the answer.) The next read waits until the write is
+// through, so a slow receiver slows the sender down.
 template <eddy::async_read_stream From>
 eddy::task<> pump(From& from, eddy::tcp_stream& to, idle_limit& idle, std::uint64_t& bytes) {
     std::array<std::byte, buffer_size> buffer;
@@ -117,19 +119,21 @@ eddy::task<> pump(From& from, eddy::tcp_stream& to, idle_limit& idle, std::uint6
     co_await to.shutdown_write();
 }
 
-// Both directions at once, until both have ended. The first error ends both: `gather` cancels the other pump and waits for it,
-// so that nothing refers to the streams any more when it throws. `client` may be the stream itself or a reader that has read
-// ahead of it. Throws `timeout_error` if nothing moved for too long.
+// Both directions at once, until both have ended. The first error ends both: `gather` cancels the other pump and waits
+// for it, so that nothing refers to the streams any more when it throws. `client` may be the stream itself or a reader
+// that has read ahead of it. Throws `timeout_error` if nothing moved for too long.
 template <eddy::async_read_stream Client>
-eddy::task<> relay(Client& client, eddy::tcp_stream& client_stream, eddy::tcp_stream& server, std::chrono::nanoseconds idle_timeout, counters& numbers) {
+eddy::task<> relay(Client& client, eddy::tcp_stream& client_stream, eddy::tcp_stream& server,
+                   std::chrono::nanoseconds idle_timeout, counters& numbers) {
     const std::chrono::nanoseconds at_first = idle_timeout == 0ns ? std::chrono::nanoseconds::max() : idle_timeout;
     co_await eddy::with_timeout(at_first, [&](eddy::cancel_scope& scope) -> eddy::task<> {
         idle_limit idle(scope, idle_timeout);
-        co_await eddy::gather(pump(client, server, idle, numbers.bytes_up), pump(server, client_stream, idle, numbers.bytes_down));
+        co_await eddy::gather(pump(client, server, idle, numbers.bytes_up),
+                              pump(server, client_stream, idle, numbers.bytes_down));
     });
 }
 
-// --------------------------------------------------------------------------------------------------------------- SOCKS5
+// --- SOCKS5
 
 namespace socks {
 
@@ -174,7 +178,8 @@ eddy::task<std::string> read_counted(reader& in) {
 // Takes as long whichever letter is the first wrong one.
 bool same_secret(std::string_view a, std::string_view b) {
     unsigned difference = a.size() == b.size() ? 0 : 1;
-    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) difference |= unsigned{byte_at(a, i)} ^ byte_at(b, i);
+    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
+        difference |= unsigned{byte_at(a, i)} ^ byte_at(b, i);
     return difference == 0;
 }
 
@@ -198,12 +203,14 @@ eddy::task<> check_password(reader& in, eddy::tcp_stream& out, const options& o)
 
 eddy::task<> agree_on_method(reader& in, eddy::tcp_stream& out, const options& o) {
     const std::uint8_t v = co_await read_byte(in);
-    if (v != version) throw refusal("this is not SOCKS5: its first byte is " + std::to_string(v)); // SOCKS4, HTTP, …: nothing it would understand
+    // SOCKS4, HTTP, …: there is nothing to answer that it would understand.
+    if (v != version) throw refusal("this is not SOCKS5: its first byte is " + std::to_string(v));
     const std::string offered = co_await read_counted(in);
     const method wanted = o.user ? method::password : method::none;
     if (offered.find(static_cast<char>(wanted)) == std::string::npos) {
         co_await send_method(out, method::no_acceptable);
-        throw refusal(o.user ? "the client does not offer a password" : "the client does not offer to do without authentication");
+        throw refusal(o.user ? "the client does not offer a password"
+                             : "the client does not offer to do without authentication");
     }
     co_await send_method(out, wanted);
     if (o.user) co_await check_password(in, out, o);
@@ -231,7 +238,8 @@ std::string literal(int family, const std::string& raw) {
     return text.data();
 }
 
-// The request: whom to connect to. The address is read also for a command we do not have: the answer comes after the request.
+// The request: whom to connect to. The address is read also for a command we do not have: the answer comes after the
+// request.
 eddy::task<target> read_request(reader& in, eddy::tcp_stream& out) {
     const std::string head = co_await in.read_exactly(4); // VER CMD RSV ATYP
     if (byte_at(head, 0) != version) throw refusal("the request is of version " + std::to_string(byte_at(head, 0)));
@@ -287,13 +295,14 @@ reply code_for(const std::exception_ptr& why) {
 
 } // namespace socks
 
-// ---------------------------------------------------------------------------------------------------------------- proxy
+// --- proxy
 
 class proxy {
 public:
     explicit proxy(const options& o) : options_(o) {}
 
-    // One connection, from its first byte to its end. What goes wrong is its own business: it is told, and the others go on.
+    // One connection, from its first byte to its end. What goes wrong is its own business: it is told, and the others
+    // go on.
     eddy::task<> handle(eddy::tcp_stream client) {
         const leaves_when_gone counted(numbers_);
         std::string who = "a client that is gone already";
@@ -329,11 +338,14 @@ private:
         counters& counters_;
     };
 
-    static void complain(const std::string& who, const char* what) { std::fprintf(stderr, "proxy: %s: %s\n", who.c_str(), what); }
+    static void complain(const std::string& who, const char* what) {
+        std::fprintf(stderr, "proxy: %s: %s\n", who.c_str(), what);
+    }
 
     // The target's connection, or the error, which a SOCKS client is told.
     eddy::task<eddy::outcome<eddy::tcp_stream>> connect(const target& to, const std::string& who) {
-        eddy::outcome<eddy::tcp_stream> got = co_await eddy::as_result(eddy::tcp_connect(to.host, to.port, {.timeout = options_.connect_timeout}));
+        eddy::outcome<eddy::tcp_stream> got =
+            co_await eddy::as_result(eddy::tcp_connect(to.host, to.port, {.timeout = options_.connect_timeout}));
         if (const std::exception_ptr why = got.exception()) {
             ++numbers_.unreachable;
             try {
@@ -353,12 +365,23 @@ private:
             client.abort(); // there are no words for it but a reset
     }
 
-    eddy::task<> negotiate_and_relay(eddy::tcp_stream& client, const std::string& who) {
-        socks::reader in(client, {.chunk = 512});
-        const target to = co_await eddy::with_timeout(negotiation_timeout, [&](eddy::cancel_scope&) -> eddy::task<target> {
+    eddy::task<target> negotiate(socks::reader& in, eddy::tcp_stream& client) {
+        auto talk = [&](eddy::cancel_scope&) -> eddy::task<target> {
             co_await socks::agree_on_method(in, client, options_);
             co_return co_await socks::read_request(in, client);
-        });
+        };
+        try {
+            co_return co_await eddy::with_timeout(negotiation_timeout, talk);
+        } catch (const eddy::timeout_error&) {
+            throw socks::refusal("it takes too long to say where to");
+        } catch (const eddy::incomplete_read&) {
+            throw socks::refusal("it left before it said where to");
+        }
+    }
+
+    eddy::task<> negotiate_and_relay(eddy::tcp_stream& client, const std::string& who) {
+        socks::reader in(client, {.chunk = 512});
+        const target to = co_await negotiate(in, client);
         eddy::outcome<eddy::tcp_stream> server = co_await connect(to, who);
         if (!server) {
             if (!server.cancelled()) co_await socks::send_reply(client, socks::code_for(server.exception()));
@@ -391,8 +414,9 @@ private:
 
 void print_summary(const counters& c) {
     std::printf("connections %zu, at most %zu at once\n", c.connections, c.most_at_once);
-    std::printf("completed %zu, broken %zu, idle %zu, unreachable %zu, refused %zu\n", c.completed, c.broken, c.idle, c.unreachable, c.refused);
-    std::printf("bytes up %llu, down %llu\n", static_cast<unsigned long long>(c.bytes_up), static_cast<unsigned long long>(c.bytes_down));
+    std::printf("completed %zu, broken %zu, idle %zu, unreachable %zu, refused %zu\n", c.completed, c.broken, c.idle,
+                c.unreachable, c.refused);
+    std::printf("bytes up %" PRIu64 ", down %" PRIu64 "\n", c.bytes_up, c.bytes_down);
     std::fflush(stdout);
 }
 
@@ -404,10 +428,11 @@ eddy::task<> serve_proxy(const options& o) {
     std::fflush(stdout);
 
     // Above the limit nobody is refused: they wait in the kernel's queue until somebody has left.
-    eddy::server server(std::move(listener), [&p](eddy::tcp_stream client) { return p.handle(std::move(client)); }, {.max_connections = o.max_connections});
+    eddy::server server(std::move(listener), [&p](eddy::tcp_stream client) { return p.handle(std::move(client)); },
+                        {.max_connections = o.max_connections});
     server.start();
-    // Ctrl-C cancels this task, and that alone: the server is a task of its own. So the wait ends, and the cleanup lets the
-    // connections end, too; those that do not are cancelled. Everything has ended when it is over.
+    // Ctrl-C cancels this task, and that alone: the server is a task of its own. So the wait ends, and the cleanup lets
+    // the connections end, too; those that do not are cancelled. Everything has ended when it is over.
     auto finish = [&]() -> eddy::task<> {
         co_await server.shutdown(o.grace);
         print_summary(p.numbers());
@@ -415,14 +440,15 @@ eddy::task<> serve_proxy(const options& o) {
     co_await eddy::with_cleanup([&] { return server.join(); }, finish, o.grace + 2s);
 }
 
-// --------------------------------------------------------------------------------------------------------------- options
+// --- options
 
 template <class T>
 T parse_number(std::string_view name, std::string_view text, T most) {
     T value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size() || value > most)
-        throw std::invalid_argument(std::string(name) + ": '" + std::string(text) + "' is no number from 0 to " + std::to_string(most));
+        throw std::invalid_argument(std::string(name) + ": '" + std::string(text) + "' is no number from 0 to " +
+                                    std::to_string(most));
     return value;
 }
 
@@ -433,7 +459,8 @@ std::chrono::seconds parse_seconds(std::string_view name, std::string_view text)
 // HOST:PORT, [V6]:PORT.
 target parse_target(std::string_view text) {
     const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos || colon == 0) throw std::invalid_argument("--forward: '" + std::string(text) + "' is not HOST:PORT");
+    if (colon == std::string_view::npos || colon == 0)
+        throw std::invalid_argument("--forward: '" + std::string(text) + "' is not HOST:PORT");
     std::string_view host = text.substr(0, colon);
     if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
     return {std::string(host), parse_number<std::uint16_t>("--forward", text.substr(colon + 1), 65535)};
@@ -471,7 +498,8 @@ options parse_options(std::span<char*> arguments) {
             arguments = arguments.subspan(1);
             continue;
         }
-        if (arguments.size() < 2) throw std::invalid_argument("'" + std::string(name) + "' needs a value, or is no option");
+        if (arguments.size() < 2)
+            throw std::invalid_argument("'" + std::string(name) + "' needs a value, or is no option");
         set_option(o, name, arguments[1]);
         port_given = port_given || name == "--port";
         arguments = arguments.subspan(2);
@@ -481,15 +509,17 @@ options parse_options(std::span<char*> arguments) {
     if (o.user) {
         if (!socks5) throw std::invalid_argument("--user is for --socks5");
         const char* password = std::getenv("PROXY_PASSWORD");
-        if (!password) throw std::invalid_argument("--user: the password is expected in the environment variable PROXY_PASSWORD");
+        if (!password)
+            throw std::invalid_argument("--user: the password is expected in the environment variable PROXY_PASSWORD");
         o.password = password;
     }
     static_cast<void>(eddy::ip_endpoint(o.address, o.port)); // throws, naming the text, if it is no address
     return o;
 }
 
-constexpr const char* usage = "usage: proxy --port N (--forward HOST:PORT | --socks5 [--user NAME]) [--address A] [--max-connections N]\n"
-                              "             [--idle-timeout S] [--connect-timeout S] [--grace S]      a time of 0: no limit\n";
+constexpr const char* usage =
+    "usage: proxy --port N (--forward HOST:PORT | --socks5 [--user NAME]) [--address A] [--max-connections N]\n"
+    "             [--idle-timeout S] [--connect-timeout S] [--grace S]\n";
 
 } // namespace
 

@@ -50,7 +50,7 @@ expect_hex() {
 }
 
 # --- a port passed on
-start_proxy --forward "127.0.0.1:$echo_port"
+start_proxy --forward "127.0.0.1:$echo_port" --idle-timeout 0
 connect
 first=$c
 connect
@@ -154,6 +154,11 @@ say 'GET / HTTP/1.0\r\n\r\n' "$c"
 expect_hex '' 1 'HTTP'
 hang_up
 wait_for_line err 'this is not SOCKS5: its first byte is 71$'
+connect # one that leaves
+say '\x05\x01\x00\x05\x01' "$c"
+expect_hex '05 00' 2 'the method'
+hang_up
+wait_for_line err ': it left before it said where to$'
 
 # IPv6: to an address, and to another proxy that listens there.
 if [ -e /proc/net/if_inet6 ] && grep -q '^0\{31\}1 ' /proc/net/if_inet6; then
@@ -186,7 +191,7 @@ expect_echo "$c" "still here"
 hang_up
 finish
 expect_status 143
-expect_in out '^completed [0-9]+, broken 0, idle 0, unreachable 2, refused 6$'
+expect_in out '^completed [0-9]+, broken 0, idle 0, unreachable 2, refused 7$'
 
 # A connection that does not end holds it up no longer than the grace period.
 start_proxy --forward "127.0.0.1:$echo_port" --grace 1
