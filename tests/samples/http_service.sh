@@ -6,6 +6,7 @@ program http_service
 command -v curl >/dev/null || skip "there is no curl"
 
 start_service() {
+    rm -f out err # what the one before said
     start --port 0 "$@"
     wait_for_line out '^READY$'
     port=$(sed -nE '1s/^PORT ([0-9]+)$/\1/p' out)
@@ -159,6 +160,7 @@ expect_within 4000 "$since"
 wait "$slow" && fail "an answer came although it was broken off: $(cat slow)"
 
 # A log that nobody reads is no reason to stop.
+rm -f out
 "$program" --port 0 --drain 0 >out 2> >(exec sleep 0.01) </dev/null &
 pid=$!
 started+=("$pid")

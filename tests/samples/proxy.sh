@@ -13,6 +13,7 @@ echo_port=$(sed -nE '1s/^PORT ([0-9]+)$/\1/p' out.echo)
 
 # start_proxy ARGUMENT...: $pid, $port
 start_proxy() {
+    rm -f out err # what the one before said
     start --port 0 "$@"
     wait_for_line out '^READY$'
     port=$(sed -nE '1s/^PORT ([0-9]+)$/\1/p' out)
