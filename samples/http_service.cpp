@@ -1,0 +1,553 @@
+// http_service: an HTTP service with what operations ask of one: metrics, a health check, an access log, an orderly
+// end.
+//
+//     http_service --port N [--address A] [--drain S] [--grace S]
+//
+//     GET /                 what there is, as JSON
+//     GET /hello/{name}     a greeting
+//     GET /notes/{key}      a note that was PUT there; PUT /notes/{key} keeps the body
+//     GET /primes/{n}       how many primes there are below n: computed on the pool, so that nobody waits for it
+//     GET /bytes/{n}        n bytes, whole or the part that a Range header asks for
+//     GET /metrics          for Prometheus
+//     GET /healthz          200; 503 from the moment on that it is about to end
+//
+// Prints "PORT n" and then "READY" when it listens, on 127.0.0.1 unless told otherwise; N = 0 lets the kernel pick a
+// port. The access log goes to standard error.
+//
+// SIGTERM or Ctrl-C: /healthz says 503 and all the rest goes on for --drain seconds (default 1), in which load
+// balancers look elsewhere. Then no more connections are taken, and requests that run may end within --grace seconds
+// (default 10). A second signal ends it at once.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <ctime>
+#include <exception>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <eddy/capacity_limiter.hpp>
+#include <eddy/event_loop.hpp>
+#include <eddy/histogram.hpp>
+#include <eddy/http/message.hpp>
+#include <eddy/http/server.hpp>
+#include <eddy/offload.hpp>
+#include <eddy/queue.hpp>
+#include <eddy/run.hpp>
+#include <eddy/sleep.hpp>
+#include <eddy/task_group.hpp>
+#include <eddy/with_cleanup.hpp>
+
+namespace {
+
+namespace http = eddy::http;
+using namespace std::chrono_literals;
+
+struct options {
+    std::string address = "127.0.0.1";
+    std::uint16_t port = 0;
+    std::chrono::seconds drain = 1s;
+    std::chrono::seconds grace = 10s;
+};
+
+template <class T>
+std::optional<T> to_number(std::string_view text) {
+    T value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+// --- JSON
+
+// How many bytes the character that `text` begins with has in UTF-8; 0 if it is none. Forms that are too long,
+// surrogates and what is beyond Unicode are told by the second byte.
+std::size_t utf8_size(std::string_view text) {
+    const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+    const unsigned first = byte(0);
+    const unsigned second = byte(1);
+    if (first < 0x80) return 1;
+    const std::size_t size = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    for (std::size_t i = 1; i < size; ++i)
+        if ((byte(i) & 0xc0U) != 0x80) return 0;
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)) return 0;
+    if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return 0;
+    return size;
+}
+
+// As a JSON string, quotes and all. What is not UTF-8 is replaced: JSON has no way to say it.
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    while (!text.empty()) {
+        const std::size_t size = utf8_size(text);
+        const auto c = static_cast<unsigned char>(text.front());
+        if (size == 0)
+            out += "\\ufffd";
+        else if (c < 0x20 || c == 0x7f)
+            out += fmt::format("\\u{:04x}", unsigned{c});
+        else if (c == '"' || c == '\\')
+            (out += '\\') += text.front();
+        else
+            out += text.substr(0, size);
+        text.remove_prefix(std::max<std::size_t>(size, 1));
+    }
+    return out += '"';
+}
+
+http::response json(int status, std::string text) {
+    return http::response(status, std::move(text) + "\n", "application/json");
+}
+
+http::response json_error(int status, std::string_view what) {
+    return json(status, "{\"error\":" + quoted(what) + "}");
+}
+
+// --- access log
+
+// Standard error may be a pipe that nobody reads. So lines are written by a task of their own, on the blocking pool,
+// and when it cannot keep up they are dropped and counted: a service does not stop because of its log.
+class access_log {
+public:
+    void add(std::string line) {
+        if (lines_.closed() || !lines_.try_push(std::move(line))) ++dropped_;
+    }
+    // Writes until the log is closed and all that was added has been written.
+    eddy::task<> run() {
+        for (;;) {
+            std::string batch;
+            try {
+                batch = co_await lines_.pop();
+            } catch (const eddy::queue_closed&) {
+                co_return;
+            }
+            std::size_t count = 1;
+            for (; !lines_.empty() && batch.size() < 64 * 1024; ++count) batch += *lines_.try_pop();
+            const bool written = co_await eddy::offload(eddy::this_loop().blocking_pool(), &write, std::move(batch));
+            if (!written) dropped_ += count;
+        }
+    }
+    void close() noexcept { lines_.close(); }
+    [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
+
+private:
+    static bool write(const std::string& text) {
+        return std::fwrite(text.data(), 1, text.size(), stderr) == text.size();
+    }
+    eddy::queue<std::string> lines_{4096};
+    std::uint64_t dropped_ = 0;
+};
+
+std::string log_line(const http::request& q, int status, std::size_t size, std::chrono::nanoseconds took) {
+    const auto now = std::chrono::floor<std::chrono::milliseconds>(eddy::this_loop().wall_now());
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+    std::tm utc{};
+    gmtime_r(&seconds, &utc);
+    const auto milliseconds = static_cast<int>((now.time_since_epoch() % 1s).count());
+    return fmt::format(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} {} {} {} {:.6f}\n", utc.tm_year + 1900, utc.tm_mon + 1,
+        utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, milliseconds, q.remote.to_string(),
+        quoted(q.method + " " + q.target), status, size,
+        std::chrono::duration<double>(took).count()); // quoted: no client can write lines of its own into the log
+}
+
+// --- metrics
+
+// The text format of Prometheus, version 0.0.4.
+class metrics_page {
+public:
+    void family(std::string_view name, std::string_view type, std::string_view help) {
+        text_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+    }
+    // `labels` as {a="b"}, or nothing.
+    template <class T>
+    void sample(std::string_view name, std::string_view labels, T value) {
+        text_ +=
+            fmt::format("{}{}{}{} {}\n", name, labels.empty() ? "" : "{", labels, labels.empty() ? "" : "}", value);
+    }
+    template <class T>
+    void single(std::string_view name, std::string_view type, std::string_view help, T value) {
+        family(name, type, help);
+        sample(name, "", value);
+    }
+    // A histogram with a bucket for each power of two from 2^first to 2^last, in units of `unit` seconds. A value is a
+    // whole number, and in a bucket if it is at most 2^n - 1: that is the bound to be told.
+    void histogram(std::string_view name, std::string_view labels, const eddy::histogram& h, std::size_t first,
+                   std::size_t last, double unit) {
+        const std::string separator = labels.empty() ? "" : ",";
+        const std::string bucket = std::string(name) + "_bucket";
+        std::uint64_t below = 0;
+        for (std::size_t n = 0; n <= last; ++n) {
+            below += h.buckets()[n];
+            if (n < first) continue;
+            const double bound = static_cast<double>((std::uint64_t{1} << n) - 1) * unit;
+            sample(bucket, fmt::format("{}{}le=\"{:.9g}\"", labels, separator, bound), below);
+        }
+        sample(bucket, fmt::format("{}{}le=\"+Inf\"", labels, separator), h.count());
+        sample(std::string(name) + "_sum", labels, static_cast<double>(h.sum()) * unit);
+        sample(std::string(name) + "_count", labels, h.count());
+    }
+    [[nodiscard]] http::response take() && {
+        return http::response(200, std::move(text_), "text/plain; version=0.0.4; charset=utf-8");
+    }
+
+private:
+    std::string text_;
+};
+
+void write_loop_metrics(metrics_page& page, const eddy::loop_stats& s) {
+    page.single("eddy_loop_ticks_total", "counter", "Rounds of the event loop.", s.ticks);
+    page.single("eddy_loop_steps_total", "counter", "Callbacks and task steps that ran.", s.steps);
+    page.single("eddy_loop_polls_total", "counter", "Times the kernel was asked for events.", s.polls);
+    page.single("eddy_loop_posts_total", "counter", "Messages from other threads.", s.posts);
+    page.single("eddy_loop_tasks", "gauge", "Tasks that are alive.", s.tasks);
+    page.single("eddy_loop_timers", "gauge", "Timers that are set.", s.timers);
+    page.single("eddy_loop_pending_operations", "gauge", "Operations that wait for the kernel.", s.pending_operations);
+    page.single("eddy_loop_pool_jobs", "gauge", "Calls given to worker pools and not finished.", s.pool_jobs);
+    page.family("eddy_loop_tick_seconds", "histogram", "How long a round kept all others waiting.");
+    page.histogram("eddy_loop_tick_seconds", "", s.tick_time, 12, 30, 1e-9); // 4 µs to 1 s
+}
+
+// --- service
+
+// What runs on a worker thread: ordinary code, which looks at the token now and then, for the client may be gone or the
+// service about to end.
+std::uint64_t count_primes(std::stop_token stop, std::uint32_t below) {
+    std::uint64_t count = 0;
+    for (std::uint32_t n = 2; n < below; ++n) {
+        if (n % 1024 == 0 && stop.stop_requested()) throw eddy::operation_cancelled();
+        bool prime = true;
+        for (std::uint32_t d = 2; std::uint64_t{d} * d <= n && prime; ++d) prime = n % d != 0;
+        count += prime ? 1 : 0;
+    }
+    return count;
+}
+
+struct byte_range {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+};
+
+// "bytes=0-99", "bytes=100-", "bytes=-5" of `size` bytes (RFC 9110, 14.2). Nothing: to be ignored, as is more than one
+// range, which a server may do. A range that begins behind the end has first > last.
+std::optional<byte_range> parse_range(std::string_view text, std::uint64_t size) {
+    if (!text.starts_with("bytes=")) return std::nullopt;
+    text.remove_prefix(6);
+    const std::size_t dash = text.find('-');
+    if (dash == std::string_view::npos) return std::nullopt;
+    const auto first = to_number<std::uint64_t>(text.substr(0, dash));
+    const auto last = to_number<std::uint64_t>(text.substr(dash + 1));
+    if (dash == 0) {
+        if (!last) return std::nullopt;
+        if (*last == 0 || size == 0) return byte_range{1, 0};
+        return byte_range{size - std::min(*last, size), size - 1};
+    }
+    if (!first || (!last && dash + 1 != text.size()) || (last && *last < *first)) return std::nullopt;
+    if (*first >= size) return byte_range{1, 0};
+    return byte_range{*first, last ? std::min(*last, size - 1) : size - 1};
+}
+
+class service {
+public:
+    explicit service(access_log& log) : log_(log) {}
+
+    eddy::task<> listen(eddy::ip_endpoint where) { return server_.listen(where); }
+    [[nodiscard]] std::uint16_t port() const noexcept { return server_.port(); }
+    void begin_to_end() noexcept { ending_ = true; }
+    eddy::task<> shutdown(std::chrono::nanoseconds grace) { return server_.shutdown(grace); }
+
+private:
+    using answer = eddy::task<http::response>;
+
+    struct route {
+        std::string_view method;
+        std::string_view pattern; // what ends with "}" takes one more segment of the path
+        answer (service::*handler)(const http::request& q, const std::string& parameter);
+    };
+    static const std::array<route, 8> routes;
+
+    struct route_numbers {
+        std::map<int, std::uint64_t> by_status;
+        eddy::histogram microseconds;
+    };
+
+    // A plus is a space in a query, but not in a path.
+    static std::string decode_segment(std::string_view text) {
+        std::string escaped;
+        for (const char c : text) escaped += c == '+' ? "%2B" : std::string(1, c);
+        return http::decode_query(escaped);
+    }
+
+    // Where the request goes; if nowhere, which methods would have done.
+    struct match {
+        const route* to = nullptr;
+        std::string parameter; // decoded
+        std::string allowed;
+    };
+    static match find(const http::request& q) {
+        match m;
+        for (const route& r : routes) {
+            const std::size_t brace = r.pattern.find('{');
+            std::string_view path = q.path();
+            std::string parameter;
+            if (brace == std::string_view::npos) {
+                if (path != r.pattern) continue;
+            } else {
+                if (!path.starts_with(r.pattern.substr(0, brace))) continue;
+                path.remove_prefix(brace);
+                if (path.empty() || path.find('/') != std::string_view::npos) continue;
+                parameter = decode_segment(path);
+            }
+            if (q.method == r.method || (q.method == "HEAD" && r.method == "GET")) {
+                m.to = &r;
+                m.parameter = std::move(parameter);
+                return m;
+            }
+            m.allowed += (m.allowed.empty() ? "" : ", ") + std::string(r.method) + (r.method == "GET" ? ", HEAD" : "");
+        }
+        return m;
+    }
+
+    // Every request comes here. Each is a task of its own, or rather its connection's; all run on one thread, so what
+    // they share needs no lock.
+    answer handle(http::request q) {
+        const auto since = eddy::loop_clock::now();
+        const in_flight counted(requests_in_flight_);
+        const match m = find(q);
+        http::response r;
+        try {
+            r = co_await dispatch(m, q);
+        } catch (const std::exception& e) { // cancellation is none: a request that is broken off has no answer
+            log_.add(fmt::format("http_service: {}: {}\n", quoted(q.method + " " + q.target), e.what()));
+            r = json_error(500, "something went wrong here");
+        }
+        const std::chrono::nanoseconds took = eddy::loop_clock::now() - since;
+        // By route, not by path: the number of series must not depend on what clients ask for.
+        route_numbers& numbers = numbers_[m.to ? m.to->pattern : "none"];
+        ++numbers.by_status[r.status];
+        numbers.microseconds.add(
+            static_cast<std::uint64_t>(std::chrono::floor<std::chrono::microseconds>(took).count()));
+        log_.add(log_line(q, r.status, r.body.size(), took));
+        co_return r;
+    }
+
+    answer dispatch(const match& m, const http::request& q) {
+        if (m.to) return std::invoke(m.to->handler, this, q, m.parameter);
+        return refuse(m.allowed);
+    }
+    answer refuse(const std::string& allowed) {
+        if (allowed.empty()) co_return json_error(404, "there is no such thing here; see /");
+        co_return json_error(405, "not with this method").set("Allow", allowed);
+    }
+
+    answer index(const http::request&, const std::string&) {
+        std::string list;
+        for (const route& r : routes)
+            list += (list.empty() ? "" : ",") + quoted(fmt::format("{} {}", r.method, r.pattern));
+        co_return json(200, "{\"routes\":[" + list + "]}");
+    }
+
+    answer hello(const http::request&, const std::string& name) {
+        co_return json(200, "{\"hello\":" + quoted(name) + "}");
+    }
+
+    answer get_note(const http::request&, const std::string& key) {
+        const auto found = notes_.find(key);
+        if (found == notes_.end()) co_return json_error(404, "no such note");
+        co_return json(200, "{\"note\":" + quoted(found->second) + "}");
+    }
+    answer put_note(const http::request& q, const std::string& key) {
+        if (q.body.size() > 64 * 1024) co_return json_error(413, "a note has at most 64 KiB");
+        if (notes_.size() >= 1000 && !notes_.contains(key)) co_return json_error(507, "there are 1000 notes already");
+        const bool created = notes_.insert_or_assign(key, q.body).second;
+        co_return http::response(created ? 201 : 204);
+    }
+
+    // As many at a time as there are cores, and not many more may wait: who comes later is told at once, and the rest
+    // goes on.
+    answer primes(const http::request&, const std::string& text) {
+        const std::optional<std::uint32_t> below = to_number<std::uint32_t>(text);
+        if (!below || *below > 10'000'000) co_return json_error(400, "a number up to 10000000 is wanted");
+        if (computing_.waiting() >= 100) co_return json_error(503, "busy").set("Retry-After", "1");
+        const std::uint64_t count = co_await eddy::offload(computing_, count_primes, *below);
+        co_return json(200, fmt::format("{{\"below\":{},\"primes\":{}}}", *below, count));
+    }
+
+    answer bytes(const http::request& q, const std::string& text) {
+        const std::optional<std::uint64_t> size = to_number<std::uint64_t>(text);
+        if (!size || *size > (std::uint64_t{64} << 20U)) co_return json_error(400, "a number up to 67108864 is wanted");
+        const std::string tag = fmt::format("\"bytes-{}\"", *size);
+        const bool if_range = q.header("If-Range").empty() || q.header("If-Range") == tag;
+        const std::optional<byte_range> range = if_range ? parse_range(q.header("Range"), *size) : std::nullopt;
+        http::response r;
+        if (range && range->first > range->last) {
+            r = json_error(416, "there is nothing behind the end");
+            r.set("Content-Range", fmt::format("bytes */{}", *size));
+        } else {
+            const byte_range part = range.value_or(byte_range{0, *size - 1}); // of no bytes: 0 up to before 0
+            std::string content(part.last - part.first + 1, '\0');
+            for (std::size_t i = 0; i < content.size(); ++i)
+                content[i] = static_cast<char>(((part.first + i) * 2654435761U) >> 13U);
+            r = http::response(range ? 206 : 200, std::move(content), "application/octet-stream");
+            r.set("ETag", tag);
+            if (range) r.set("Content-Range", fmt::format("bytes {}-{}/{}", part.first, part.last, *size));
+        }
+        co_return r.set("Accept-Ranges", "bytes");
+    }
+
+    answer healthz(const http::request&, const std::string&) {
+        if (ending_) co_return json(503, R"({"status":"ending"})");
+        co_return json(200, R"({"status":"ok"})");
+    }
+
+    answer metrics(const http::request&, const std::string&) {
+        metrics_page page;
+        page.family("http_requests_total", "counter", "Answers, by route and status.");
+        for (const auto& [pattern, numbers] : numbers_)
+            for (const auto& [status, count] : numbers.by_status)
+                page.sample("http_requests_total", fmt::format("route=\"{}\",status=\"{}\"", pattern, status), count);
+        page.family("http_request_duration_seconds", "histogram",
+                    "From the whole request to the whole answer, by route.");
+        for (const auto& [pattern, numbers] : numbers_)
+            page.histogram("http_request_duration_seconds", fmt::format("route=\"{}\"", pattern), numbers.microseconds,
+                           7, 24, 1e-6); // 127 µs to 16 s
+        page.single("http_requests_in_flight", "gauge", "Requests that are being answered, this one included.",
+                    requests_in_flight_);
+        page.single("http_connections", "gauge", "Connections that are open.", server_.connections());
+        page.single("access_log_dropped_lines_total", "counter", "Lines that could not be written in time.",
+                    log_.dropped());
+        write_loop_metrics(page, eddy::this_loop().stats());
+        co_return std::move(page).take();
+    }
+
+    class in_flight {
+    public:
+        explicit in_flight(std::size_t& n) : n_(n) { ++n_; }
+        in_flight(const in_flight&) = delete;
+        in_flight& operator=(const in_flight&) = delete;
+        ~in_flight() { --n_; }
+
+    private:
+        std::size_t& n_;
+    };
+
+    access_log& log_;
+    std::map<std::string_view, route_numbers> numbers_;
+    std::map<std::string, std::string> notes_;
+    eddy::capacity_limiter computing_{static_cast<std::ptrdiff_t>(std::max(1U, std::thread::hardware_concurrency()))};
+    std::size_t requests_in_flight_ = 0;
+    bool ending_ = false;
+    http::server server_{
+        [this](http::request q) { return handle(std::move(q)); }}; // last: what its handlers use outlives it
+};
+
+constexpr std::array<service::route, 8> service::routes{{{"GET", "/", &service::index},
+                                                         {"GET", "/hello/{name}", &service::hello},
+                                                         {"GET", "/notes/{key}", &service::get_note},
+                                                         {"PUT", "/notes/{key}", &service::put_note},
+                                                         {"GET", "/primes/{n}", &service::primes},
+                                                         {"GET", "/bytes/{n}", &service::bytes},
+                                                         {"GET", "/metrics", &service::metrics},
+                                                         {"GET", "/healthz", &service::healthz}}};
+
+// Else its writer would wait for ever.
+class closes_log {
+public:
+    explicit closes_log(access_log& log) : log_(log) {}
+    closes_log(const closes_log&) = delete;
+    closes_log& operator=(const closes_log&) = delete;
+    ~closes_log() { log_.close(); }
+
+private:
+    access_log& log_;
+};
+
+eddy::task<> run_service(const options& o) {
+    access_log log;
+    service s(log);
+    co_await eddy::with_task_group([&](eddy::task_group& g) -> eddy::task<> {
+        // In a shield, for it ends by itself: when the log is closed. A signal must not cost the last lines.
+        auto write_log = [&]() -> eddy::task<> { co_await eddy::with_shield([&] { return log.run(); }); };
+        g.spawn(write_log);
+
+        auto serve = [&]() -> eddy::task<> {
+            const eddy::ip_endpoint where(o.address, o.port);
+            co_await s.listen(where);
+            fmt::print("PORT {}\nREADY\n", s.port());
+            std::fflush(stdout);
+            co_await eddy::sleep_for(
+                std::chrono::nanoseconds::max()); // the server is a task of its own; a signal cancels this one
+        };
+        auto finish = [&]() -> eddy::task<> {
+            const closes_log at_end(log);
+            s.begin_to_end();
+            if (s.port() != 0) co_await eddy::sleep_for(o.drain); // 0: it could not even listen
+            co_await s.shutdown(o.grace);
+        };
+        co_await eddy::with_cleanup(serve, finish, o.drain + o.grace + 2s);
+    });
+}
+
+// --- options
+
+template <class T>
+T parse_number(std::string_view name, std::string_view text, T most) {
+    const std::optional<T> value = to_number<T>(text);
+    if (!value || *value > most)
+        throw std::invalid_argument(fmt::format("{}: '{}' is no number from 0 to {}", name, text, most));
+    return *value;
+}
+
+options parse_options(std::span<char*> arguments) {
+    options o;
+    bool port_given = false;
+    while (!arguments.empty()) {
+        const std::string_view name = arguments.front();
+        if (arguments.size() < 2) throw std::invalid_argument(fmt::format("'{}' needs a value, or is no option", name));
+        const std::string_view value = arguments[1];
+        arguments = arguments.subspan(2);
+        if (name == "--port") {
+            o.port = parse_number<std::uint16_t>(name, value, 65535);
+            port_given = true;
+        } else if (name == "--address") {
+            o.address = value;
+        } else if (name == "--drain") {
+            o.drain = std::chrono::seconds(parse_number<std::uint32_t>(name, value, 3600));
+        } else if (name == "--grace") {
+            o.grace = std::chrono::seconds(parse_number<std::uint32_t>(name, value, 3600));
+        } else {
+            throw std::invalid_argument(fmt::format("there is no option '{}'", name));
+        }
+    }
+    if (!port_given) throw std::invalid_argument("--port is missing");
+    static_cast<void>(eddy::ip_endpoint(o.address, o.port)); // throws, naming the text, if it is no address
+    return o;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN); // the reader of our log may go
+    try {
+        const options o = parse_options(std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
+        return eddy::run_main(run_service(o), {.grace = o.drain + o.grace + 5s}); // longer than what we take ourselves
+    } catch (const std::invalid_argument& e) {
+        fmt::print(stderr, "http_service: {}\nusage: http_service --port N [--address A] [--drain S] [--grace S]\n",
+                   e.what());
+        return 2;
+    }
+}

@@ -1,0 +1,188 @@
+#!/usr/bin/env bash
+# The HTTP service: its routes, its metrics, and that its end is in good order.
+# shellcheck source=tests/lib/program.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/program.sh"
+program http_service
+command -v curl >/dev/null || skip "there is no curl"
+
+start_service() {
+    rm -f out err # what the one before said
+    start --port 0 "$@"
+    wait_for_line out '^READY$'
+    port=$(sed -nE '1s/^PORT ([0-9]+)$/\1/p' out)
+    [ -n "$port" ] || fail "the first line is not 'PORT n'"
+    base=http://127.0.0.1:$port
+}
+
+# ask STATUS PATH CURL-OPTION...: the body is in `body`, the headers in `head`
+ask() {
+    local got
+    got=$(curl -sS --max-time 20 -o body -D head -w '%{http_code}' "${@:3}" "$base$2") || fail "curl $2: $?"
+    [ "$got" = "$1" ] || fail "$2 gave $got, expected $1: $(head -c 300 body)"
+}
+# expect_body TEXT
+expect_body() { [ "$(cat body)" = "$1" ] || fail "the body is '$(cat body)', expected '$1'"; }
+# metric NAME-WITH-LABELS: its value
+metric() { curl -sS --max-time 20 "$base/metrics" | sed -n "s/^$(printf '%s' "$1" | sed 's/[][{}*.^$/]/\\&/g') //p"; }
+
+start_service --drain 0 --grace 1
+
+ask 200 /
+expect_body '{"routes":["GET /","GET /hello/{name}","GET /notes/{key}","PUT /notes/{key}","GET /primes/{n}","GET /bytes/{n}","GET /metrics","GET /healthz"]}'
+expect_in head '^Content-Type: application/json'
+ask 200 /hello/amy
+expect_body '{"hello":"amy"}'
+ask 200 '/hello/a%22b%5C%0A%C3%A9+%FF%ED%A0%80'
+expect_body '{"hello":"a\"b\\\u000aé+\ufffd\ufffd\ufffd\ufffd"}'
+if command -v python3 >/dev/null; then python3 -m json.tool body >/dev/null || fail "that is no JSON"; fi
+ask 200 /healthz
+ask 404 /nowhere
+ask 404 /hello/
+ask 404 /hello/a/b
+ask 405 /hello/amy -X DELETE
+expect_in head '^Allow: GET, HEAD'
+ask 405 /notes/x -X DELETE
+expect_in head '^Allow: GET, HEAD, PUT'
+ask 200 /hello/amy --head
+[ ! -s body ] || expect_not_in body amy
+
+ask 404 /notes/one
+ask 201 /notes/one -X PUT --data-binary 'first'
+ask 204 /notes/one -X PUT --data-binary 'second'
+ask 200 /notes/one
+expect_body '{"note":"second"}'
+head -c 70000 /dev/zero >large
+ask 413 /notes/large -X PUT --data-binary @large
+
+ask 200 /primes/1000
+expect_body '{"below":1000,"primes":168}'
+ask 400 /primes/many
+ask 400 /primes/99999999999
+
+# Parts make up the whole.
+ask 200 /bytes/1000
+mv body whole
+[ "$(wc -c <whole)" = 1000 ] || fail "/bytes/1000 has $(wc -c <whole) bytes"
+ask 206 /bytes/1000 -r 0-99
+expect_in head '^Content-Range: bytes 0-99/1000'
+mv body part
+ask 206 /bytes/1000 -r 100-
+cat body >>part
+cmp whole part || fail "the parts are not the whole"
+ask 206 /bytes/1000 -r -10
+expect_in head '^Content-Range: bytes 990-999/1000'
+ask 206 /bytes/1000 -r 990-5000
+[ "$(wc -c <body)" = 10 ] || fail "a range goes beyond the end"
+ask 416 /bytes/1000 -r 1000-
+expect_in head '^Content-Range: bytes \*/1000'
+ask 206 /bytes/1000 -r 0-9 -H 'If-Range: "bytes-1000"'
+ask 200 /bytes/1000 -r 0-9 -H 'If-Range: "other"'
+ask 200 /bytes/1000 -H 'Range: bytes=9-0'
+ask 200 /bytes/0
+[ ! -s body ] || fail "/bytes/0 has bytes"
+
+ask 200 /metrics
+expect_in head '^Content-Type: text/plain; version=0\.0\.4'
+expect_in body '^http_requests_total\{route="/hello/\{name\}",status="200"\} 3$'
+expect_in body '^http_requests_total\{route="none",status="404"\} 3$'
+expect_in body '^http_request_duration_seconds_count\{route="/primes/\{n\}"\} 3$'
+expect_in body '^http_request_duration_seconds_bucket\{route="/primes/\{n\}",le="\+Inf"\} 3$'
+expect_in body '^http_requests_in_flight 1$'
+expect_in body '^http_connections [1-9][0-9]*$'
+expect_in body '^eddy_loop_ticks_total [1-9][0-9]*$'
+expect_in body '^eddy_loop_tick_seconds_bucket\{le="\+Inf"\} [1-9][0-9]*$'
+# Every line is a comment or a sample, each family is typed, and buckets only grow.
+awk '/^# (HELP|TYPE) [a-z_]+ ./ { if ($2 == "TYPE") typed[$3] = 1; next }
+     !/^[a-z_]+(\{[^}]*\}?[^}]*\})? [0-9.e+-]+$/ { print "no sample: " $0; exit 1 }
+     { name = $0; sub(/[{ ].*/, "", name); family = name; sub(/_(bucket|sum|count)$/, "", family)
+       if (!(name in typed) && !(family in typed)) { print "no type: " $0; exit 1 }
+       if (name ~ /_bucket$/) { series = $0; sub(/le=.*/, "", series)
+           if (series == last && $NF + 0 < value) { print "less than before: " $0; exit 1 }
+           last = series; value = $NF + 0 } }' body >wrong || fail "$(cat wrong)"
+
+wait_for_line err '^[0-9-]{10}T[0-9:.]{12}Z 127\.0\.0\.1:[0-9]+ "GET /primes/1000" 200 28 [0-9]+\.[0-9]{6}$'
+expect_in err '"DELETE /hello/amy" 405 '
+
+# What is computed keeps nobody waiting: this is answered while that runs.
+curl -sS --max-time 60 "$base/primes/10000000" >slow 2>&1 &
+slow=$!
+started+=("$slow")
+for ((i = 0; i < 400; ++i)); do
+    [ "$(metric http_requests_in_flight)" = 2 ] && break
+    sleep 0.05
+done
+[ "$i" -lt 400 ] || fail "the slow request never began"
+ask 200 /hello/meanwhile
+kill "$slow"
+wait "$slow" 2>/dev/null
+kill -TERM "$pid"
+finish
+expect_status 143
+
+# The end: it says so, serves on, lets the request that runs end, and takes no more.
+start_service --drain 2
+curl -sS --max-time 60 "$base/primes/2000000" >slow 2>&1 &
+slow=$!
+started+=("$slow")
+for ((i = 0; i < 400; ++i)); do
+    [ "$(metric http_requests_in_flight)" = 2 ] || [ -s slow ] && break
+    sleep 0.05
+done
+kill -TERM "$pid"
+for ((i = 0; i < 100; ++i)); do
+    [ "$(curl -s -o body -w '%{http_code}' --max-time 5 "$base/healthz")" = 503 ] && break
+    sleep 0.01
+done
+[ "$(cat body)" = '{"status":"ending"}' ] || fail "/healthz does not tell that the end is near"
+ask 200 /hello/latecomer
+wait "$slow" || fail "the request that ran did not end well: $?"
+[ "$(cat slow)" = '{"below":2000000,"primes":148933}' ] || fail "the answer that was under way is '$(cat slow)'"
+finish
+expect_status 143
+expect_in err '"GET /primes/2000000" 200 '
+expect_in err '"GET /hello/latecomer" 200 '
+curl -s -o body --max-time 5 "$base/" && fail "it still answers"
+
+# What takes longer than the grace period is broken off.
+start_service --drain 0 --grace 0
+curl -sS --max-time 60 "$base/primes/10000000" >slow 2>&1 &
+slow=$!
+started+=("$slow")
+for ((i = 0; i < 400; ++i)); do
+    [ "$(metric http_requests_in_flight)" = 2 ] && break
+    sleep 0.05
+done
+since=$(now_ms)
+kill -TERM "$pid"
+finish
+expect_status 143
+expect_within 4000 "$since"
+wait "$slow" && fail "an answer came although it was broken off: $(cat slow)"
+
+# A log that nobody reads is no reason to stop.
+rm -f out
+"$program" --port 0 --drain 0 >out 2> >(exec sleep 0.01) </dev/null &
+pid=$!
+started+=("$pid")
+wait_for_line out '^READY$'
+base=http://127.0.0.1:$(sed -nE '1s/^PORT ([0-9]+)$/\1/p' out)
+for i in 1 2 3; do ask 200 "/hello/$i"; done
+kill -TERM "$pid"
+finish
+expect_status 143
+
+usage_error() {
+    run "${@:2}"
+    expect_status 2
+    expect_in err "$1"
+}
+usage_error '^http_service: --port is missing$' --drain 1
+usage_error "^http_service: --port: '99999' is no number from 0 to 65535\$" --port 99999
+usage_error "^http_service: '--grace' needs a value" --port 0 --grace
+usage_error "^http_service: there is no option '--frobnicate'\$" --frobnicate 1
+start_service
+mv out out.first; first=$pid
+run --port "$port"
+expect_status 1
+expect_in err "bind to 127\.0\.0\.1:$port: Address already in use"
+kill -TERM "$first"
