@@ -136,6 +136,8 @@ private:
     };
     eddy::task<std::optional<identity>> look_up();
     eddy::task<> open();
+    [[nodiscard]] struct stat status_of_open() const;
+    eddy::task<> let_go();
     eddy::task<> catch_up();
     eddy::task<> read_on();
     eddy::task<std::uint64_t> start_of_last(std::size_t lines);
@@ -146,7 +148,7 @@ private:
     printer& printer_;
     const std::string name_;
     eddy::event woken_;
-    eddy::file file_; // stays open when it has lost its name, until there is another of that name
+    eddy::file file_; // stays open when it is renamed, until there is another of that name
     identity opened_;
     std::uint64_t position_ = 0; // shown up to here, but for rest_
     std::string rest_;           // of a line that is not complete
@@ -197,11 +199,22 @@ eddy::task<std::optional<followed_file::identity>> followed_file::look_up() {
     co_return found;
 }
 
-eddy::task<> followed_file::open() {
-    eddy::file f = co_await eddy::file::open(name_);
+struct stat followed_file::status_of_open() const {
     struct stat s{};
-    if (::fstat(f.native_handle(), &s) != 0) throw std::system_error(errno, std::generic_category(), "fstat " + name_); // quick: it is open
-    file_ = std::move(f);
+    if (::fstat(file_.native_handle(), &s) != 0) throw std::system_error(errno, std::generic_category(), "fstat " + name_); // quick: it is open
+    return s;
+}
+
+/// It has no name any more. Open, it would keep its directory from going, and us from hearing of that.
+eddy::task<> followed_file::let_go() {
+    co_await read_on();
+    co_await show_rest();
+    co_await file_.close();
+}
+
+eddy::task<> followed_file::open() {
+    file_ = co_await eddy::file::open(name_);
+    const struct stat s = status_of_open();
     opened_ = {s.st_dev, s.st_ino};
     position_ = 0;
     problem_.clear();
@@ -255,7 +268,10 @@ eddy::task<> followed_file::follow() {
 eddy::task<> followed_file::catch_up() {
     if (file_.is_open()) co_await read_on();
     const auto now = co_await look_up();
-    if (!now) co_return;
+    if (!now) {
+        if (file_.is_open() && status_of_open().st_nlink == 0) co_await let_go();
+        co_return;
+    }
     const bool had_one = file_.is_open();
     if (had_one && *now == opened_) {
         problem_.clear();
