@@ -201,7 +201,8 @@ eddy::task<std::optional<followed_file::identity>> followed_file::look_up() {
 
 struct stat followed_file::status_of_open() const {
     struct stat s{};
-    if (::fstat(file_.native_handle(), &s) != 0) throw std::system_error(errno, std::generic_category(), "fstat " + name_); // quick: it is open
+    // Quick, because it is open.
+    if (::fstat(file_.native_handle(), &s) != 0) throw std::system_error(errno, std::generic_category(), "fstat " + name_);
     return s;
 }
 
