@@ -81,14 +81,17 @@ std::string printable(std::string_view line) {
 }
 
 bool is_name(std::string_view text) {
-    const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
+    const auto allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    };
     return !text.empty() && text.size() <= longest_name && std::ranges::all_of(text, allowed);
 }
 
 /// Delays whom speaks too fast; a second's worth of lines may come at once.
 class pacemaker {
 public:
-    explicit pacemaker(std::size_t lines_a_second) noexcept : each_(lines_a_second == 0 ? 0ns : std::chrono::nanoseconds(1s) / static_cast<std::int64_t>(lines_a_second)) {}
+    explicit pacemaker(std::size_t lines_a_second) noexcept
+        : each_(lines_a_second == 0 ? 0ns : std::chrono::nanoseconds(1s) / static_cast<std::int64_t>(lines_a_second)) {}
     eddy::task<> line() {
         next_ = std::max(next_, eddy::loop_clock::now()) + each_;
         co_await eddy::sleep_until(next_ - 1s); // a checkpoint also if that is over
@@ -174,7 +177,8 @@ eddy::task<> room::receive(eddy::tcp_stream stream) {
     }
 }
 
-visitor::visitor(room& r, eddy::tcp_stream s) : room_(r), stream_(std::move(s)), heard_(r.subscribe()), address_(stream_.remote_endpoint().to_string()) {
+visitor::visitor(room& r, eddy::tcp_stream s)
+    : room_(r), stream_(std::move(s)), heard_(r.subscribe()), address_(stream_.remote_endpoint().to_string()) {
     stream_.set_keep_alive(true); // some go without a word
 }
 
@@ -186,7 +190,8 @@ eddy::task<> visitor::visit() {
     auto first = co_await eddy::race(listen(), deliver());
     const ending& how = first.index == 0 ? *first.get<0>() : *first.get<1>();
     if (how.how != ending::kind::left)
-        std::fprintf(stderr, "chat_server: dropped %s (%s): %s\n", name_.empty() ? "somebody" : name_.c_str(), address_.c_str(), how.reason.c_str());
+        std::fprintf(stderr, "chat_server: dropped %s (%s): %s\n", name_.empty() ? "somebody" : name_.c_str(), address_.c_str(),
+                     how.reason.c_str());
     if (!name_.empty()) {
         room_.names().erase(name_);
         room_.say("* " + std::exchange(name_, {}) + " has left (" + how.reason + ")\n", this);
@@ -355,7 +360,8 @@ std::size_t parse_number(std::string_view name, std::string_view text, std::size
     std::size_t n = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
     if (error != std::errc() || end != text.data() + text.size() || n < least || n > most)
-        throw std::invalid_argument(std::string(name) + ": '" + std::string(text) + "' is no number from " + std::to_string(least) + " to " + std::to_string(most));
+        throw std::invalid_argument(std::string(name) + ": '" + std::string(text) + "' is no number from " + std::to_string(least) +
+                                    " to " + std::to_string(most));
     return n;
 }
 
@@ -392,7 +398,9 @@ int main(int argc, char** argv) {
         const options o = parse_options(std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
         return eddy::run_main(serve_chat(o));
     } catch (const std::invalid_argument& e) {
-        std::fprintf(stderr, "chat_server: %s\nusage: chat_server --port N [--clients N] [--pace LINES-A-SECOND] [--patience MILLISECONDS]\n", e.what());
+        std::fprintf(stderr,
+                     "chat_server: %s\nusage: chat_server --port N [--clients N] [--pace LINES-A-SECOND] [--patience MILLISECONDS]\n",
+                     e.what());
         return 2;
     }
 }

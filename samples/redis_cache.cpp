@@ -252,7 +252,9 @@ private:
     };
     static constexpr std::size_t overhead = 200; // of an item in the three containers, roughly
 
-    [[nodiscard]] static std::size_t cost(std::string_view key, std::string_view value) noexcept { return key.size() + value.size() + overhead; }
+    [[nodiscard]] static std::size_t cost(std::string_view key, std::string_view value) noexcept {
+        return key.size() + value.size() + overhead;
+    }
     [[nodiscard]] static bool is_over(const item& i) { return i.due && (*i.due)->first <= clock_type::now(); }
     [[nodiscard]] item_list::iterator find(std::string_view key);
     item_list::iterator add(std::string_view key, std::optional<time_point> until);
@@ -470,8 +472,12 @@ private:
     void echo(const argument_list& a, reply_writer& out) { out.bulk(a[1]); }
     void set(const argument_list& a, reply_writer& out);
     void get(const argument_list& a, reply_writer& out) { value_of(a[1], out); }
-    void del(const argument_list& a, reply_writer& out) { out.integer(count(a, [this](const std::string& key) { return data_.remove(key); })); }
-    void exists(const argument_list& a, reply_writer& out) { out.integer(count(a, [this](const std::string& key) { return data_.get(key) != nullptr; })); }
+    void del(const argument_list& a, reply_writer& out) {
+        out.integer(count(a, [this](const std::string& key) { return data_.remove(key); }));
+    }
+    void exists(const argument_list& a, reply_writer& out) {
+        out.integer(count(a, [this](const std::string& key) { return data_.get(key) != nullptr; }));
+    }
     void expire(const argument_list& a, reply_writer& out);
     void ttl(const argument_list& a, reply_writer& out) { out.integer(time_left(a[1], 1s)); }
     void pttl(const argument_list& a, reply_writer& out) { out.integer(time_left(a[1], 1ms)); }
@@ -789,7 +795,8 @@ std::size_t parse_number(std::string_view name, std::string_view text, std::size
     std::size_t n = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
     if (error != std::errc() || end != text.data() + text.size() || n < least || n > most)
-        throw std::invalid_argument(std::string(name) + ": '" + std::string(text) + "' is no number from " + std::to_string(least) + " to " + std::to_string(most));
+        throw std::invalid_argument(std::string(name) + ": '" + std::string(text) + "' is no number from " + std::to_string(least) +
+                                    " to " + std::to_string(most));
     return n;
 }
 
@@ -832,7 +839,8 @@ int main(int argc, char** argv) {
         const options o = parse_options(std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
         return eddy::run_main(serve_cache(o));
     } catch (const std::invalid_argument& e) {
-        std::fprintf(stderr, "redis_cache: %s\nusage: redis_cache --port N [--max-memory BYTES] [--max-value BYTES] [--max-clients N]\n", e.what());
+        std::fprintf(stderr, "redis_cache: %s\nusage: redis_cache --port N [--max-memory BYTES] [--max-value BYTES] [--max-clients N]\n",
+                     e.what());
         return 2;
     }
 }
