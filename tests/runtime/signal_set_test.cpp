@@ -129,7 +129,9 @@ EDDY_TEST("signal_set: the first and the last signal there are") {
 EDDY_TEST("signal_set: a wait that is put off by the budget while the set goes gets closed_resource") {
     auto sig = std::make_unique<signal_set>(std::initializer_list<int>{SIGUSR1});
     std::string ending;
+    bool began = false;
     auto waiting = spawn([&]() -> task<> {
+        began = true;
         try {
             for (;;) { // what is there is taken at once, until the budget is used up
                 ::raise(SIGUSR1);
@@ -139,7 +141,7 @@ EDDY_TEST("signal_set: a wait that is put off by the budget while the set goes g
             ending = e.what();
         }
     });
-    co_await this_task::yield();
+    while (!began) co_await this_task::yield(); // without a handler the signal would end us
     CHECK_FALSE(waiting.done());
     sig.reset();
     co_await waiting;
