@@ -302,7 +302,8 @@ EDDY_TEST("F-08 a walk of 10 000 entries leaves the loop to others, again and ag
     std::size_t most = 0;
     bool over = false;
     auto ticker = spawn([&]() -> task<> {
-        for (std::size_t before = 0; !over; before = seen) {
+        while (!over) {
+            const std::size_t before = seen;
             co_await this_task::yield();
             most = std::max(most, seen - before);
         }
