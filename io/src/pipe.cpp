@@ -1,7 +1,6 @@
 #include <eddy/pipe.hpp>
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -24,14 +23,8 @@ writable_pipe::writable_pipe(int native_handle, std::string_view name) : core_(a
 pipe_pair make_pipe() {
     std::array<int, 2> fds{};
     if (::pipe2(fds.data(), O_CLOEXEC | O_NONBLOCK) != 0) throw std::system_error(errno, std::generic_category(), "cannot make a pipe");
-    detail::core_owner reader;
-    try {
-        reader = detail::make_core(fds[0], false, "pipe");
-    } catch (...) {
-        ::close(fds[1]);
-        throw;
-    }
-    return {readable_pipe(std::move(reader)), writable_pipe(detail::make_core(fds[1], false, "pipe"))};
+    detail::core_pair ends = detail::make_core_pair(fds[0], fds[1], false, "pipe");
+    return {readable_pipe(std::move(ends.first)), writable_pipe(std::move(ends.second))};
 }
 
 } // namespace eddy

@@ -241,6 +241,19 @@ void close_operation::take() {
 
 // --- the descriptor
 
+core_pair make_core_pair(int first, int second, bool is_socket, std::string_view name) {
+    const auto make_name = [name] { return std::string(name); };
+    core_pair pair;
+    try {
+        pair.first = make_core(first, is_socket, make_name);
+    } catch (...) {
+        ::close(second);
+        throw;
+    }
+    pair.second = make_core(second, is_socket, make_name);
+    return pair;
+}
+
 core_owner adopt_core(int fd, bool is_socket, std::string name) {
     return core_owner(core_ref(*new stream_core(fd, is_socket, std::move(name)))); // only the allocation can fail
 }

@@ -1,7 +1,6 @@
 #include <eddy/unix.hpp>
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -29,16 +28,8 @@ unix_streams unix_stream_pair() {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
         throw std::system_error(errno, std::generic_category(), "unix_stream_pair");
-    const auto name = [] { return std::string("the other end of a pair"); };
-    detail::core_owner a;
-    try {
-        a = detail::make_core(ends[0], true, name);
-    } catch (...) {
-        ::close(ends[1]);
-        throw;
-    }
-    detail::core_owner b = detail::make_core(ends[1], true, name);
-    return {unix_stream(std::move(a)), unix_stream(std::move(b))};
+    detail::core_pair pair = detail::make_core_pair(ends[0], ends[1], true, "the other end of a pair");
+    return {unix_stream(std::move(pair.first)), unix_stream(std::move(pair.second))};
 }
 
 peer_credentials unix_stream::credentials() const {

@@ -1,7 +1,6 @@
 #include <eddy/unix_datagram.hpp>
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -69,16 +68,8 @@ unix_datagram_sockets unix_datagram_pair() {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
         throw std::system_error(errno, std::generic_category(), "unix_datagram_pair");
-    const auto name = [] { return std::string("the other end of a pair"); };
-    detail::core_owner a;
-    try {
-        a = detail::make_core(ends[0], true, name);
-    } catch (...) {
-        ::close(ends[1]);
-        throw;
-    }
-    detail::core_owner b = detail::make_core(ends[1], true, name);
-    return {unix_datagram_socket(std::move(a), true), unix_datagram_socket(std::move(b), true)};
+    detail::core_pair pair = detail::make_core_pair(ends[0], ends[1], true, "the other end of a pair");
+    return {unix_datagram_socket(std::move(pair.first), true), unix_datagram_socket(std::move(pair.second), true)};
 }
 
 namespace {

@@ -21,6 +21,8 @@
 #include <asio/io_context.hpp>
 #include <asio/posix/basic_stream_descriptor.hpp>
 
+#include <eddy/detail/operation_memory.hpp>
+
 namespace eddy::detail {
 namespace {
 
@@ -32,53 +34,7 @@ constexpr int most_handlers_a_poll = 48;
 
 /// Room for some of Asio's wait operations, used again for every wait of one side of a descriptor.
 template <std::size_t Slots>
-class operation_memory {
-public:
-    operation_memory() noexcept = default;
-    operation_memory(const operation_memory&) = delete;
-    operation_memory& operator=(const operation_memory&) = delete;
-
-    [[nodiscard]] void* take(std::size_t n) {
-        for (slot& s : slots_) {
-            if (s.used || n > sizeof s.room) continue;
-            s.used = true;
-            return s.room;
-        }
-        return ::operator new(n);
-    }
-    void give(void* p) noexcept {
-        for (slot& s : slots_) {
-            if (p != s.room) continue;
-            s.used = false;
-            return;
-        }
-        ::operator delete(p);
-    }
-
-private:
-    struct slot {
-        alignas(std::max_align_t) std::byte room[192];
-        bool used = false;
-    };
-    std::array<slot, Slots> slots_;
-};
-
-template <class T, std::size_t Slots>
-class memory_allocator {
-public:
-    using value_type = T;
-    template <class U>
-    struct rebind {
-        using other = memory_allocator<U, Slots>;
-    };
-    explicit memory_allocator(operation_memory<Slots>& m) noexcept : memory(&m) {}
-    template <class U>
-    memory_allocator(const memory_allocator<U, Slots>& o) noexcept : memory(o.memory) {}
-    [[nodiscard]] T* allocate(std::size_t n) { return static_cast<T*>(memory->take(n * sizeof(T))); }
-    void deallocate(T* p, std::size_t) noexcept { memory->give(p); }
-    friend bool operator==(const memory_allocator& a, const memory_allocator& b) noexcept { return a.memory == b.memory; }
-    operation_memory<Slots>* memory;
-};
+using wait_memory = operation_memory<192, Slots>;
 
 // Handlers own what they belong to: an io_context of others may run or destroy them long after the engine has gone, on
 // several threads then.
@@ -117,7 +73,7 @@ public:
         io_operation* op = nullptr;
         bool waiting = false; // a wait is queued in Asio
         bool drained = false; // the last read left nothing behind: the next one need not try before it waits
-        operation_memory<1> memory;
+        wait_memory<1> memory;
     };
     using handle_type = asio::posix::basic_stream_descriptor<executor>;
     asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(&e), handle(std::in_place, io) {}
@@ -137,7 +93,7 @@ public:
 };
 
 struct ready_handler {
-    using allocator_type = memory_allocator<void, 1>;
+    using allocator_type = memory_allocator<void, wait_memory<1>>;
     counted_ref<asio_descriptor> descriptor;
     bool outgoing;
     [[nodiscard]] allocator_type get_allocator() const noexcept {
@@ -162,12 +118,12 @@ struct own_parts final : counted {
         timer.reset();
     }
     asio_engine* engine; // null once it has gone
-    operation_memory<own_waits> memory;
+    wait_memory<own_waits> memory;
     std::optional<asio_descriptor::handle_type> wake;
     std::optional<steady_timer> timer;
 };
 struct own_handler {
-    using allocator_type = memory_allocator<void, own_waits>;
+    using allocator_type = memory_allocator<void, wait_memory<own_waits>>;
     counted_ref<own_parts> parts;
     bool is_timer;
     [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(parts->memory); }

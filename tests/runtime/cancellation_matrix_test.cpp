@@ -552,27 +552,7 @@ const std::vector<matrix::row>& rows() {
 
 } // namespace
 
-EDDY_TEST("matrix: in a scope that is cancelled already") {
-    for (const matrix::row& r : rows()) co_await matrix::already_cancelled(r);
-}
-EDDY_TEST("matrix: cancelled while it waits") {
-    for (const matrix::row& r : rows()) co_await matrix::cancelled_while_waiting(r);
-}
-EDDY_TEST("matrix: cancelled in the tick of its completion") {
-    for (const matrix::row& r : rows()) co_await matrix::cancelled_in_the_tick_of_completion(r);
-}
-EDDY_TEST("matrix: timed out") {
-    for (const matrix::row& r : rows()) co_await matrix::timed_out(r);
-}
-EDDY_TEST("matrix: shielded") {
-    for (const matrix::row& r : rows()) co_await matrix::shielded_from_it(r);
-}
-TEST_CASE("matrix: the loop shuts down") {
-    for (const matrix::row& r : rows()) matrix::left_at_shutdown(r);
-}
-EDDY_TEST("matrix: shielded, and cancelled while it waits") {
-    for (const matrix::row& r : rows()) co_await matrix::shielded_while_waiting(r);
-}
+#include "lib/cancellation_matrix_tests.hpp"
 EDDY_TEST("matrix: cancelled when it has completed and waits for its turn", "[fifo]") {
     for (const matrix::row& r : rows()) co_await matrix::cancelled_before_its_turn(r);
 }

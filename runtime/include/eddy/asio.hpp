@@ -48,9 +48,10 @@
 
 #include <asio.hpp>
 
-#include <eddy/detail/asio_memory.hpp>
+#include <eddy/detail/asio_signal.hpp>
 #include <eddy/detail/engine.hpp>
 #include <eddy/detail/mailbox.hpp>
+#include <eddy/detail/operation_memory.hpp>
 #include <eddy/detail/promise.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/event_loop.hpp>
@@ -140,6 +141,8 @@ struct asio_signature<R(P...) && noexcept> : asio_signature<R(P...)> {};
     }
 }
 
+using asio_operation_memory = operation_memory<320>;
+
 /// What needs no types: completion, on whatever thread, and the way back to the loop's.
 class asio_operation_base : private remote_node, private asio_signal::owner {
 public:
@@ -224,7 +227,7 @@ public:
     /// What Asio gets. Destroyed without having been called, it says so.
     class handler : public asio_signature<Signatures>::template call<asio_operation>... {
     public:
-        using allocator_type = asio_allocator<void>;
+        using allocator_type = memory_allocator<void, asio_operation_memory>;
         using executor_type = asio::io_context::executor_type;
         using cancellation_slot_type = asio_slot;
 

@@ -307,6 +307,12 @@ template <class F>
     core->set_name(make_name());
     return core;
 }
+/// Both ends of something; owns both numbers from now on, also if it throws.
+struct core_pair {
+    core_owner first;
+    core_owner second;
+};
+[[nodiscard]] core_pair make_core_pair(int first, int second, bool is_socket, std::string_view name);
 /// For a descriptor from outside: it stays the caller's if this throws.
 [[nodiscard]] core_owner adopt_core(int fd, bool is_socket, std::string name);
 /// "connect to /tmp/x: Connection refused", of an errno.

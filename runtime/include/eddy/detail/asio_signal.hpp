@@ -1,54 +1,15 @@
-// For <eddy/asio.hpp>: what an awaited operation of Asio's needs from it, kept in the operation.
+// For <eddy/asio.hpp>, and for nobody else: how an awaited operation of Asio's is cancelled.
 #pragma once
 
-#include <cstddef>
 #include <new>
 #include <type_traits>
 #include <utility>
 
 #include <asio/cancellation_type.hpp>
 
+#include <eddy/detail/operation_memory.hpp>
+
 namespace eddy::detail {
-
-/// Room in the operation for what Asio wants while it is in progress; a second or larger piece is from the heap.
-template <std::size_t Size>
-class asio_memory {
-public:
-    asio_memory() noexcept = default;
-    asio_memory(const asio_memory&) = delete;
-    asio_memory& operator=(const asio_memory&) = delete;
-    [[nodiscard]] void* take(std::size_t n) {
-        if (used_ || n > sizeof room_) return ::operator new(n);
-        used_ = true;
-        return room_;
-    }
-    void give(void* p) noexcept {
-        if (p != room_) return ::operator delete(p);
-        used_ = false;
-    }
-
-private:
-    alignas(std::max_align_t) std::byte room_[Size];
-    bool used_ = false;
-};
-
-using asio_operation_memory = asio_memory<320>;
-
-template <class T>
-class asio_allocator {
-public:
-    using value_type = T;
-    explicit asio_allocator(asio_operation_memory& m) noexcept : memory(&m) {}
-    template <class U>
-    asio_allocator(const asio_allocator<U>& o) noexcept : memory(o.memory) {}
-    [[nodiscard]] T* allocate(std::size_t n) {
-        static_assert(alignof(T) <= alignof(std::max_align_t));
-        return static_cast<T*>(memory->take(n * sizeof(T)));
-    }
-    void deallocate(T* p, std::size_t) noexcept { memory->give(p); }
-    friend bool operator==(const asio_allocator& a, const asio_allocator& b) noexcept { return a.memory == b.memory; }
-    asio_operation_memory* memory;
-};
 
 /// What a cancellation calls, kept in the operation. asio::cancellation_signal would do, but for an allocation each time, and
 /// for a cancellation between two steps of a composed operation, when nobody listens: it is remembered for the next step.
@@ -107,7 +68,7 @@ private:
         void call(asio::cancellation_type_t type) override { handler(type); }
         H handler;
     };
-    asio_memory<96> memory_;
+    operation_memory<96> memory_;
     base* handler_ = nullptr;
     owner* owner_;
     bool asked_ = false;
