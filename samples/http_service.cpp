@@ -91,7 +91,7 @@ std::size_t utf8_size(std::string_view text) {
 }
 
 // As a JSON string, quotes and all. What is not UTF-8 is replaced: JSON has no way to say it.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     std::string out = "\"";
     while (!text.empty()) {
         const std::size_t size = utf8_size(text);
@@ -114,7 +114,7 @@ http::response json(int status, std::string text) {
 }
 
 http::response json_error(int status, std::string_view what) {
-    return json(status, "{\"error\":" + quoted(what) + "}");
+    return json(status, "{\"error\":" + in_quotes(what) + "}");
 }
 
 // --- access log
@@ -161,7 +161,7 @@ std::string log_line(const http::request& q, int status, std::size_t size, std::
     return fmt::format(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} {} {} {} {:.6f}\n", utc.tm_year + 1900, utc.tm_mon + 1,
         utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, milliseconds, q.remote.to_string(),
-        quoted(q.method + " " + q.target), status, size,
+        in_quotes(q.method + " " + q.target), status, size,
         std::chrono::duration<double>(took).count()); // quoted: no client can write lines of its own into the log
 }
 
@@ -332,7 +332,7 @@ private:
         try {
             r = co_await dispatch(m, q);
         } catch (const std::exception& e) { // cancellation is none: a request that is broken off has no answer
-            log_.add(fmt::format("http_service: {}: {}\n", quoted(q.method + " " + q.target), e.what()));
+            log_.add(fmt::format("http_service: {}: {}\n", in_quotes(q.method + " " + q.target), e.what()));
             r = json_error(500, "something went wrong here");
         }
         const std::chrono::nanoseconds took = eddy::loop_clock::now() - since;
@@ -357,18 +357,18 @@ private:
     answer index(const http::request&, const std::string&) {
         std::string list;
         for (const route& r : routes)
-            list += (list.empty() ? "" : ",") + quoted(fmt::format("{} {}", r.method, r.pattern));
+            list += (list.empty() ? "" : ",") + in_quotes(fmt::format("{} {}", r.method, r.pattern));
         co_return json(200, "{\"routes\":[" + list + "]}");
     }
 
     answer hello(const http::request&, const std::string& name) {
-        co_return json(200, "{\"hello\":" + quoted(name) + "}");
+        co_return json(200, "{\"hello\":" + in_quotes(name) + "}");
     }
 
     answer get_note(const http::request&, const std::string& key) {
         const auto found = notes_.find(key);
         if (found == notes_.end()) co_return json_error(404, "no such note");
-        co_return json(200, "{\"note\":" + quoted(found->second) + "}");
+        co_return json(200, "{\"note\":" + in_quotes(found->second) + "}");
     }
     answer put_note(const http::request& q, const std::string& key) {
         if (q.body.size() > 64 * 1024) co_return json_error(413, "a note has at most 64 KiB");
