@@ -30,6 +30,10 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>  # g++ 12 imagines it in coroutine frames
     $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>  # false alarms in std::string (PR 105651)
     $<$<BOOL:${EDDY_WERROR}>:-Werror>)
+  if(CMAKE_UNITY_BUILD)
+    # Then g++ takes every source for a header, and a type of its own in one for a mistake.
+    target_compile_options(eddy_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
 endif()
 
 if(EDDY_SANITIZE)

@@ -13,19 +13,12 @@
 #include <vector>
 
 #include "allocations.hpp"
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
 using allocations::in_steady_state;
-
-namespace {
-
-task<int> give(int x) {
-    co_return x;
-}
-
-} // namespace
 
 EDDY_TEST("awaiting a task, a yield and a sleep allocates nothing") {
     const auto await = co_await in_steady_state([]() -> task<> { static_cast<void>(co_await give(1)); });

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -18,14 +19,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-task<int> give(std::chrono::nanoseconds d, int v) {
-    co_await sleep_for(d);
-    co_return v;
-}
-task<int> fail(std::chrono::nanoseconds d, const char* what) {
-    co_await sleep_for(d);
-    throw std::runtime_error(what);
-}
 task<int> noting(std::string& log, std::chrono::nanoseconds cleanup = 0ns) {
     try {
         co_await sleep_for(1h);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -13,14 +14,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-task<std::string> give(std::chrono::nanoseconds d, const char* what) {
-    co_await sleep_for(d);
-    co_return what;
-}
-task<int> fail(std::chrono::nanoseconds d, const char* what) {
-    co_await sleep_for(d);
-    throw std::runtime_error(what);
-}
 task<int> noting(std::string& log, const char* name, std::chrono::nanoseconds cleanup) {
     try {
         co_await sleep_for(1h);

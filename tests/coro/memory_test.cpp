@@ -10,16 +10,13 @@
 #include <vector>
 
 #include "allocations.hpp"
+#include "lib/tasks.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
 using allocations::in_steady_state;
 
 namespace {
-
-task<int> give(int x) {
-    co_return x;
-}
 
 /// One round in which a task waits for what we then give it.
 template <class Wait, class Give>

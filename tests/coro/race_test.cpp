@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -14,14 +15,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-task<int> give(std::chrono::nanoseconds d, int v) {
-    co_await sleep_for(d);
-    co_return v;
-}
-task<int> fail(std::chrono::nanoseconds d, const char* what) {
-    co_await sleep_for(d);
-    throw std::runtime_error(what);
-}
 task<int> noting(std::string& log, const char* name, std::chrono::nanoseconds cleanup = 0ns) {
     try {
         co_await sleep_for(1h);

@@ -8,16 +8,13 @@
 #include <string>
 #include <utility>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
 
 namespace {
-
-task<int> give(int x) {
-    co_return x;
-}
 
 /// Counts its live copies.
 class counted {

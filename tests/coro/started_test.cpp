@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -21,10 +22,6 @@ task<> server_main(started<int> ready, std::chrono::nanoseconds d) {
     co_await sleep_for(d);
     ready(8080);
     co_await sleep_for(1h);
-}
-task<int> give(std::chrono::nanoseconds d, int v) {
-    co_await sleep_for(d);
-    co_return v;
 }
 /// The message of the only error in the group that `body` ends with.
 template <class F>

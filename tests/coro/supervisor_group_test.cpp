@@ -5,27 +5,19 @@
 
 #include <string>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
-
-namespace {
-
-task<> fail(std::chrono::nanoseconds d, const char* what) {
-    co_await sleep_for(d);
-    throw std::runtime_error(what);
-}
-
-} // namespace
 
 EDDY_TEST("a supervisor's handler gets each failure; the siblings go on") {
     std::string log;
     supervisor_group group([&](const error_context& e) { log += std::string(e.task_name) + ":" + eddy::detail::describe(e.exception) + " "; });
     int sum = 0;
     co_await with_task_group(group, [&](supervisor_group& g) -> task<> {
-        g.spawn(fail(1ms, "one"), {.name = "a"});
-        g.spawn(fail(2ms, "two"), {.name = "b"});
+        g.spawn(fail_after(1ms, "one"), {.name = "a"});
+        g.spawn(fail_after(2ms, "two"), {.name = "b"});
         g.spawn([&]() -> task<> {
             co_await sleep_for(10ms);
             sum += 5;
@@ -41,8 +33,8 @@ EDDY_TEST("without a handler a failure goes to whoever awaits the handle, else t
     this_loop().set_exception_handler([&](const error_context& e) { reports.push_back(eddy::detail::describe(e.exception)); });
     std::string received;
     co_await with_supervisor_group([&](supervisor_group& g) -> task<> {
-        g.spawn(fail(1ms, "nobody's"));
-        auto h = g.spawn(fail(1ms, "awaited"));
+        g.spawn(fail_after(1ms, "nobody's"));
+        auto h = g.spawn(fail_after(1ms, "awaited"));
         const auto r = co_await as_result(h);
         received = words::of(r);
         co_await testing::settle();
@@ -65,7 +57,7 @@ EDDY_TEST("the handler may end the group; what the handler throws is reported") 
     self = &group;
     const auto start = loop_clock::now();
     co_await with_task_group(group, [&](supervisor_group& g) -> task<> {
-        g.spawn(fail(1ms, "x"));
+        g.spawn(fail_after(1ms, "x"));
         co_await sleep_for(1h);
     });
     this_loop().set_exception_handler({});

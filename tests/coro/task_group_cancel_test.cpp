@@ -6,20 +6,13 @@
 
 #include <string>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
 
 namespace {
-
-task<int> give(int x) {
-    co_return x;
-}
-task<> fail_after(std::chrono::nanoseconds d, const char* what) {
-    co_await sleep_for(d);
-    throw std::runtime_error(what);
-}
 
 /// A child that sleeps for ever and notes that it was cancelled, after some cleanup.
 task<> sleeper(std::string& log, const char* name, std::chrono::nanoseconds cleanup = 0ns) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -12,9 +13,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-task<int> give(int x) {
-    co_return x;
-}
 task<> fail(const char* what) {
     co_await this_task::yield();
     throw std::runtime_error(what);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -16,14 +17,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-task<int> give(std::chrono::nanoseconds d, int v) {
-    co_await sleep_for(d);
-    co_return v;
-}
-task<int> fail(std::chrono::nanoseconds d) {
-    co_await sleep_for(d);
-    throw std::runtime_error("failed");
-}
 std::vector<task_handle<int>> three() {
     std::vector<task_handle<int>> handles;
     handles.push_back(spawn(give(30ms, 3)));
@@ -77,7 +70,7 @@ EDDY_TEST("W-03 a cancelled member is no exception") {
     auto w = co_await wait(handles, wait_until::first_exception);
     CHECK(w.done.size() == 3);
     handles = three();
-    handles.push_back(spawn(fail(15ms)));
+    handles.push_back(spawn(fail(15ms, "failed")));
     auto x = co_await wait(handles, wait_until::first_exception);
     CHECK(x.done.size() == 2);
     CHECK(x.pending.size() == 2);

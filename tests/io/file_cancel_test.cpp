@@ -51,7 +51,7 @@ private:
     file open_;
 };
 
-struct call {
+struct file_call {
     std::string name;
     std::function<task<>(files&)> make;
 };
@@ -114,8 +114,8 @@ task<> connect_by_name(files&) {
     static_cast<void>(co_await tcp_connect("localhost", 1));
 }
 
-std::vector<call> calls() {
-    std::vector<call> all;
+std::vector<file_call> file_calls() {
+    std::vector<file_call> all;
     all.push_back({"file::open", &open_new});
     all.push_back({"read", &read_position});
     all.push_back({"read_at", &read_offset});
@@ -143,7 +143,7 @@ std::vector<call> calls() {
 EDDY_TEST("R1 F-03 in a cancelled scope no file call is begun") {
     files f;
     co_await f.prepare();
-    for (const call& c : calls()) {
+    for (const file_call& c : file_calls()) {
         std::string log;
         const auto body = [&](cancel_scope& s) -> task<> {
             s.cancel();
@@ -162,7 +162,7 @@ EDDY_TEST("R4 F-03 F-04 cancelled while it waits for a worker, a file call does 
     blocked_pool pool;
     co_await pool.block();
     const std::size_t jobs = this_loop().stats().pool_jobs;
-    for (const call& c : calls()) {
+    for (const file_call& c : file_calls()) {
         auto waiting = spawn(words::ending(c.make(f)));
         co_await some_turns();
         CHECK(this_loop().stats().pool_jobs == jobs + 1);
@@ -180,7 +180,7 @@ EDDY_TEST_REAL("R6 timed out while it waits for a worker, a file call is the tim
     co_await f.prepare();
     blocked_pool pool;
     co_await pool.block();
-    for (const call& c : calls()) {
+    for (const file_call& c : file_calls()) {
         const auto body = [&](cancel_scope&) { return c.make(f); };
         outcome<> end = co_await as_result(with_timeout(1ms, body));
         CHECK(c.name + ": " + words::of(end).substr(0, 9) == c.name + ": timed out");

@@ -335,7 +335,7 @@ EDDY_TEST("a walk that is given up leaves nothing open") {
 
 namespace {
 
-struct call {
+struct fs_call {
     std::string name;
     std::function<task<>(const tree&)> make;
 };
@@ -348,8 +348,8 @@ task<> dropped(A a) {
         static_cast<void>(co_await std::move(a));
 }
 
-std::vector<call> calls() {
-    std::vector<call> all;
+std::vector<fs_call> fs_calls() {
+    std::vector<fs_call> all;
     const auto add = [&](std::string name, auto make) { all.push_back({std::move(name), [make](const tree& t) { return dropped(make(t)); }}); };
     add("exists", [](const tree& t) { return fs::exists(t.root()); });
     add("status", [](const tree& t) { return fs::status(t.root()); });
@@ -391,7 +391,7 @@ task<> check_untouched(const tree& t) {
 
 EDDY_TEST("R1 in a cancelled scope no fs call is begun") {
     const tree t;
-    for (const call& c : calls()) {
+    for (const fs_call& c : fs_calls()) {
         std::string log;
         const auto body = [&](cancel_scope& s) -> task<> {
             s.cancel();
@@ -409,7 +409,7 @@ EDDY_TEST("R4 cancelled while it waits for a worker, an fs call does not happen"
     blocked_pool pool;
     co_await pool.block();
     const std::size_t jobs = this_loop().stats().pool_jobs;
-    for (const call& c : calls()) {
+    for (const fs_call& c : fs_calls()) {
         auto waiting = spawn(words::ending(c.make(t)));
         co_await some_turns();
         CHECK(this_loop().stats().pool_jobs == jobs + 1);

@@ -31,6 +31,12 @@ public:
     co_return connection(std::move(c), std::move(s));
 }
 
+/// A name for a Unix socket that no other run of the tests has.
+[[nodiscard]] inline std::string abstract_name() {
+    static int n = 0;
+    return "@eddy-test-" + std::to_string(::getpid()) + "-" + std::to_string(++n);
+}
+
 /// What one read gives.
 [[nodiscard]] inline eddy::task<std::string> read_text(eddy::tcp_stream& s, std::size_t most = 4096) {
     std::string text(most, '\0');

@@ -26,11 +26,6 @@ task<std::string> next_of(unix_datagram_socket& u, std::size_t room = 64) {
     co_return text + (got.truncated ? "…" : "") + " from " + got.from.to_string();
 }
 
-std::string abstract_name() {
-    static int n = 0;
-    return "@eddy-datagram-test-" + std::to_string(::getpid()) + "-" + std::to_string(++n);
-}
-
 } // namespace
 
 EDDY_TEST("ST-31 Unix-domain datagrams keep their boundaries, and say who sent them") {

@@ -48,11 +48,6 @@ task<std::string> answer_of(std::string path, std::string word) {
     co_return answer;
 }
 
-std::string abstract_name() {
-    static int n = 0;
-    return "@eddy-test-" + std::to_string(::getpid()) + "-" + std::to_string(++n);
-}
-
 /// A socket file that nobody listens on any more, as a crash leaves it.
 void leave_stale(const std::string& path) {
     unix_listener l = unix_listener::bind(path);

@@ -13,16 +13,13 @@
 #include <thread>
 #include <vector>
 
+#include "lib/tasks.hpp"
 #include "runtime/asio_pending.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
 
 namespace {
-
-task<int> give(int x) {
-    co_return x;
-}
 
 /// Ticks of a loop until `done`, which something foreign makes true.
 template <class Done>

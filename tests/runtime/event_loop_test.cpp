@@ -10,16 +10,13 @@
 #include <thread>
 #include <vector>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
 
 namespace {
-
-task<int> give(int x) {
-    co_return x;
-}
 
 /// A loop whose time the test moves.
 struct timed_loop {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -25,9 +26,6 @@ T run_jumping(task<T> main) {
     return run(std::move(main), options);
 }
 
-task<int> give(int x) {
-    co_return x;
-}
 
 /// Cancels the main task the way a user at the terminal does.
 task<> wait_for_signal(int number) {

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "lib/tasks.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -21,9 +22,6 @@ void with_hand_moved_clock(F body) {
     run(body(clock), options);
 }
 
-task<int> give(int x) {
-    co_return x;
-}
 task<int> slow(std::chrono::nanoseconds d, int x) {
     co_await sleep_for(d);
     co_return x;

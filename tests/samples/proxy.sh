@@ -192,7 +192,8 @@ expect_echo "$c" "still here"
 hang_up
 finish
 expect_status 143
-expect_in out '^completed [0-9]+, broken 0, idle 0, unreachable 2, refused 7$'
+# 7 above; and the loop that found it closed may have been let in before.
+expect_in out '^completed [0-9]+, broken 0, idle 0, unreachable 2, refused (7|8|9|[1-9][0-9]+)$'
 
 # A connection that does not end holds it up no longer than the grace period.
 start_proxy --forward "127.0.0.1:$echo_port" --grace 1

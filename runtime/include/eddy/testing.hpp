@@ -148,5 +148,5 @@ task<eddy::detail::owned_await_t<A>> expect_checkpoint(A a) {
     }                                                                                                                  \
     static ::eddy::task<> function()
 
-#define EDDY_TEST(...) EDDY_TEST_DEFINE(EDDY_TEST_CONCAT(eddy_test_, __LINE__), ::eddy::testing::test_time::jumps, __VA_ARGS__)
-#define EDDY_TEST_REAL(...) EDDY_TEST_DEFINE(EDDY_TEST_CONCAT(eddy_test_, __LINE__), ::eddy::testing::test_time::real, __VA_ARGS__)
+#define EDDY_TEST(...) EDDY_TEST_DEFINE(EDDY_TEST_CONCAT(eddy_test_, __COUNTER__), ::eddy::testing::test_time::jumps, __VA_ARGS__)
+#define EDDY_TEST_REAL(...) EDDY_TEST_DEFINE(EDDY_TEST_CONCAT(eddy_test_, __COUNTER__), ::eddy::testing::test_time::real, __VA_ARGS__)
