@@ -22,6 +22,12 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   message(FATAL_ERROR "eddy: g++ ${CMAKE_CXX_COMPILER_VERSION} is too old for C++20 coroutines; use g++ 12 or newer")
 endif()
 
+# g++ 14 dies of a coroutine of an included source whose frame holds a type of an unnamed namespace; g++ 12 does not.
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+  message(STATUS "eddy: one source at a time: g++ ${CMAKE_CXX_COMPILER_VERSION} cannot compile ours together (CMAKE_UNITY_BUILD)")
+  set(CMAKE_UNITY_BUILD OFF)
+endif()
+
 # Linked privately, by $<BUILD_INTERFACE:eddy_warnings>, into our libraries, tests and samples; never exported.
 add_library(eddy_warnings INTERFACE)
 if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
