@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "allocations.hpp"
+#include "lib/fragile.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -26,17 +27,6 @@ task<std::string> drain(receiver<int> rx) {
 task<> send_all(sender<int> tx, int first, int last) {
     for (int i = first; i <= last; ++i) co_await tx.send(i);
 }
-
-/// The moves of the one whose value is `armed` fail.
-struct fragile {
-    explicit fragile(int v) : value(v) {}
-    fragile(fragile&& o) : value(o.value) {
-        if (armed == value) throw std::runtime_error("broke");
-    }
-    fragile& operator=(fragile&&) = delete;
-    int value;
-    static inline int armed = 0;
-};
 
 } // namespace
 

@@ -12,28 +12,6 @@
 using namespace eddy;
 using namespace std::chrono_literals;
 
-namespace {
-
-task<int> noting(std::string& log, const char* name, std::chrono::nanoseconds cleanup) {
-    try {
-        co_await sleep_for(1h);
-    } catch (const operation_cancelled&) {
-        log += name;
-    }
-    co_await with_shield([&]() -> task<> { co_await sleep_for(cleanup); });
-    co_await this_task::checkpoint();
-    co_return 0;
-}
-task<int> stubborn(int v) {
-    try {
-        co_await sleep_for(1h);
-    } catch (const operation_cancelled&) {
-    }
-    co_return v;
-}
-
-} // namespace
-
 EDDY_TEST("G-01 results come in argument order, whatever order they arrived in") {
     auto all = co_await gather(give(3ms, "a"), give(1ms, "b"), give(2ms, "c"));
     CHECK(std::get<0>(all) + std::get<1>(all) + std::get<2>(all) == "abc");

@@ -11,25 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "lib/dice.hpp"
+
 using namespace eddy;
 using namespace std::chrono_literals;
 
 namespace {
-
-class dice {
-public:
-    dice() : generator_(seed()) {}
-    /// 0 … n-1.
-    int operator()(int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator_); }
-    std::chrono::milliseconds time(int most) { return std::chrono::milliseconds((*this)(most)); }
-
-private:
-    static unsigned seed() {
-        const char* const e = std::getenv("EDDY_SHUFFLE_SEED");
-        return e && *e ? static_cast<unsigned>(std::strtoul(e, nullptr, 10)) : 1u;
-    }
-    std::mt19937 generator_;
-};
 
 /// Cancels a random victim now and then, sometimes in the tick of an action that concerns it.
 template <class Action>

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "lib/fragile.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -17,17 +18,6 @@ namespace {
 task<> pop_and_note(queue<std::string>& q, std::string& log, const char* name) {
     log += name + co_await q.pop() + " ";
 }
-
-/// The moves of the one whose value is `armed` fail.
-struct fragile {
-    explicit fragile(int v) : value(v) {}
-    fragile(fragile&& o) : value(o.value) {
-        if (armed == value) throw std::runtime_error("broke");
-    }
-    fragile& operator=(fragile&&) = delete;
-    int value;
-    static inline int armed = 0;
-};
 
 } // namespace
 

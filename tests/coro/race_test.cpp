@@ -15,24 +15,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-task<int> noting(std::string& log, const char* name, std::chrono::nanoseconds cleanup = 0ns) {
-    try {
-        co_await sleep_for(1h);
-    } catch (const operation_cancelled&) {
-        log += name;
-    }
-    co_await with_shield([&]() -> task<> { co_await sleep_for(cleanup); });
-    co_await this_task::checkpoint();
-    co_return 0;
-}
-/// Swallows its cancellation and yields a value.
-task<int> stubborn(int v) {
-    try {
-        co_await sleep_for(1h);
-    } catch (const operation_cancelled&) {
-    }
-    co_return v;
-}
 task<int> fails_in_cleanup() {
     try {
         co_await sleep_for(1h);

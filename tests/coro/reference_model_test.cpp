@@ -19,30 +19,13 @@
 #include <utility>
 #include <vector>
 
+#include "lib/dice.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
 using namespace std::chrono_literals;
 
 namespace {
-
-class dice {
-public:
-    dice() : generator_(seed()) {}
-    /// 0 … n-1.
-    int operator()(int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator_); }
-    template <class C>
-    void shuffle(C& c) {
-        std::shuffle(c.begin(), c.end(), generator_);
-    }
-
-private:
-    static unsigned seed() {
-        const char* const e = std::getenv("EDDY_SHUFFLE_SEED");
-        return e && *e ? static_cast<unsigned>(std::strtoul(e, nullptr, 10)) : 1u;
-    }
-    std::mt19937 generator_;
-};
 
 /// How the operations of a run ended, by number: "=7" with a value, "ok", "cancelled" or the error's text.
 using endings = std::map<int, std::string>;

@@ -12,21 +12,6 @@
 using namespace eddy;
 using namespace std::chrono_literals;
 
-namespace {
-
-/// A child that sleeps for ever and notes that it was cancelled, after some cleanup.
-task<> sleeper(std::string& log, const char* name, std::chrono::nanoseconds cleanup = 0ns) {
-    try {
-        co_await sleep_for(1h);
-    } catch (const operation_cancelled&) {
-        log += name;
-    }
-    if (cleanup > 0ns) co_await with_shield(cleanup + 1s, [&](cancel_scope&) -> task<> { co_await sleep_for(cleanup); });
-    co_await this_task::checkpoint();
-}
-
-} // namespace
-
 EDDY_TEST("TG-22 a group that cancels itself ends without an error", "[fifo]") {
     std::string log;
     co_await with_task_group([&](task_group& g) -> task<> {
