@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [--core] [--preset NAME] [-- CTEST-ARGUMENT...]
 #
-#   --core          leave out the tests that need outside programs (nginx, openssl, redis-cli), and do not install those
+#   --core          leave out the tests that need outside programs (nginx, openssl, redis-cli, curl), and do not install those
 #   --preset NAME   debug (default), release, asan, tsan, coverage, clang, clang-asan or clang-19;
 #                   built in build/NAME
 #   --              the rest goes to ctest: -- -R io -V
@@ -35,7 +35,7 @@ esac
 jobs=${JOBS:-$(nproc)}
 
 wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev catch2 'pkg-config|pkgconf')
-[ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-tools)
+[ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-tools curl)
 case $preset in
     clang) wanted+=(clang-16) ;;
     clang-asan) wanted+=(clang-16 libclang-rt-16-dev) ;;

@@ -53,7 +53,7 @@ program() {
 }
 
 start() {
-    rm -f pages.jsonl
+    rm -f pages.jsonl out err # the shell empties them later than here, and what was in them would be taken for an answer
     "$program" "$@" >out 2>err </dev/null &
     pid=$!
     started+=("$pid")
