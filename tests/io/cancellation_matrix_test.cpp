@@ -31,6 +31,15 @@ protected:
         far_ = co_await l.accept();
     }
 };
+/// Takes up to so many bytes. Who sends may be over, and the connection be reset, before all was read.
+task<> drain(tcp_stream from, std::size_t left) {
+    std::string sink(1 << 20, '\0');
+    while (left > 0) {
+        const outcome<std::size_t> n = co_await as_result(from.read_some(std::as_writable_bytes(std::span(sink))));
+        if (!n || *n == 0) co_return;
+        left -= *n;
+    }
+}
 class reads final : public of_a_connection {
     std::array<std::byte, 16> buffer_{};
     task<> await_it() override { static_cast<void>(co_await near_->read_some(buffer_)); }
@@ -40,10 +49,7 @@ class writes final : public of_a_connection {
     std::string much_ = std::string(32 << 20, 'x');
     task<> await_it() override { co_await near_->write(much_); }
     void complete() override { // nobody reads any more than this: enough for a write that is waited for
-        spawn([](tcp_stream far, std::size_t left) -> task<> { // the write may be over, and we with it, before all was read
-            std::string sink(1 << 20, '\0');
-            while (left > 0) left -= co_await far.read_some(std::as_writable_bytes(std::span(sink)));
-        }, std::move(*far_), much_.size());
+        spawn(&drain, std::move(*far_), much_.size());
     }
 };
 class accepts final : public subject {
@@ -243,10 +249,7 @@ class sends_file final : public of_a_connection {
         while (this_loop().stats().pending_operations == 0) co_await this_task::yield();
     }
     void complete() override {
-        spawn([](tcp_stream far, std::size_t left) -> task<> {
-            std::string sink(1 << 20, '\0');
-            while (left > 0) left -= co_await far.read_some(std::as_writable_bytes(std::span(sink)));
-        }, std::move(*far_), std::size_t(32) << 20);
+        spawn(&drain, std::move(*far_), std::size_t(32) << 20);
     }
 };
 /// Behind a write that the peer does not read.
@@ -263,10 +266,7 @@ class waits_for_its_turn final : public of_a_connection {
     }
     task<> await_it() override { static_cast<void>(co_await send_file(*near_, file_)); }
     void complete() override {
-        spawn([](tcp_stream far, std::size_t left) -> task<> {
-            std::string sink(1 << 20, '\0');
-            while (left > 0) left -= co_await far.read_some(std::as_writable_bytes(std::span(sink)));
-        }, std::move(*far_), much_.size());
+        spawn(&drain, std::move(*far_), much_.size());
     }
 
 public:
