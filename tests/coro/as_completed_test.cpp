@@ -83,7 +83,7 @@ EDDY_TEST("A-01 three that are settled in one callback come in the order of sett
 
 EDDY_TEST("A-02 a failing member is yielded; its error appears when its result is read; one can go on") {
     std::vector<task<int>> tasks;
-    tasks.push_back(fail(1ms, "first"));
+    tasks.push_back(fail_after<int>(1ms, "first"));
     tasks.push_back(give(2ms, 2));
     auto stream = as_completed(std::move(tasks));
     auto h = co_await stream.next();
@@ -169,7 +169,7 @@ EDDY_TEST("R10 an error of a member that nobody asked for is reported once") {
     this_loop().set_exception_handler([&](const error_context& e) { reports.push_back(eddy::detail::describe(e.exception)); });
     {
         std::vector<task<int>> tasks;
-        tasks.push_back(fail(1ms, "unread"));
+        tasks.push_back(fail_after<int>(1ms, "unread"));
         tasks.push_back([]() -> task<int> {
             try {
                 co_await sleep_for(1h);

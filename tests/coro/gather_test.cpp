@@ -33,7 +33,7 @@ EDDY_TEST("G-02 gathering nothing gives nothing, without a tick") {
 EDDY_TEST("G-03 the first failure cancels and joins the others, then it is thrown") {
     const auto start = loop_clock::now();
     std::string log;
-    const auto r = co_await as_result(gather(fail(10ms, "E"), noting(log, "cancelled ", 5ms)));
+    const auto r = co_await as_result(gather(fail_after<int>(10ms, "E"), noting(log, "cancelled ", 5ms)));
     CHECK(words::of(r) == "E");
     CHECK(log == "cancelled ");
     CHECK(loop_clock::now() - start == 15ms);
@@ -49,7 +49,7 @@ EDDY_TEST("G-04 of two failures the first is thrown, the second goes to the exce
         }
         co_return 0;
     };
-    const auto r = co_await as_result(gather(fail(10ms, "first"), second()));
+    const auto r = co_await as_result(gather(fail_after<int>(10ms, "first"), second()));
     CHECK(words::of(r) == "first");
     CHECK(reports.count() == 1);
     CHECK(reports.text().find("second") != std::string::npos);
@@ -64,7 +64,7 @@ EDDY_TEST("G-05 gather_outcomes gives every outcome, a cancelled member's too") 
         co_await this_task::yield();
         co_return 1;
     };
-    auto all = co_await gather_outcomes(give(10ms, "a"), fail(5ms, "E"), lifted(), victim, give(1ms, "d"));
+    auto all = co_await gather_outcomes(give(10ms, "a"), fail_after<int>(5ms, "E"), lifted(), victim, give(1ms, "d"));
     CHECK(std::get<0>(all).value() == "a");
     CHECK(words::of(std::get<1>(all)) == "E");
     CHECK(std::get<2>(all).cancelled());
@@ -123,7 +123,7 @@ EDDY_TEST("G-11 one handle twice: one run, its value twice") {
 
 EDDY_TEST("G-12 a handle that has failed already makes gather throw at once; tasks are joined, handles left running") {
     const auto start = loop_clock::now();
-    auto failed = spawn(fail(0ms, "E"));
+    auto failed = spawn(fail_after<int>(0ms, "E"));
     co_await failed.join();
     auto observed = spawn(give(1s, "on"));
     std::string log;
@@ -174,7 +174,7 @@ EDDY_TEST("a vector of tasks or handles is gathered in its order") {
     CHECK(many[0] + many[1] + many[2] == "abc");
     std::vector<task_handle<int>> handles;
     handles.push_back(spawn(stubborn(1)));
-    handles.push_back(spawn(fail(1ms, "E")));
+    handles.push_back(spawn(fail_after<int>(1ms, "E")));
     const task_handle<int> first = handles[0];
     const std::vector<outcome<int>> outs = co_await gather_outcomes([&] {
         first.cancel();
@@ -214,7 +214,7 @@ EDDY_TEST("G-05 of a vector of handles the outcomes are those of the tasks") {
 
 EDDY_TEST("R10 members that observe one failing task give its error once") {
     const words::reports reports;
-    auto h = spawn(fail(1ms, "E"));
+    auto h = spawn(fail_after<int>(1ms, "E"));
     const auto r = co_await as_result(gather(h, h, h));
     CHECK(words::of(r) == "E");
     CHECK(reports.count() == 0);

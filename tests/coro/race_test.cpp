@@ -47,14 +47,14 @@ EDDY_TEST("RC-03 a race returns after the loser's shielded cleanup") {
 
 EDDY_TEST("RC-04 if the first to end throws, the race throws it") {
     std::string log;
-    const auto r = co_await as_result(race(noting(log, "loser "), fail(10ms, "E")));
+    const auto r = co_await as_result(race(noting(log, "loser "), fail_after<int>(10ms, "E")));
     CHECK(words::of(r) == "E");
     CHECK(log == "loser ");
 }
 
 EDDY_TEST("RC-04 a value that was on its way when another member failed wins, and the error is reported", "[fifo]") {
     const words::reports reports;
-    const auto won = co_await race(fail(10ms, "E"), give(10ms, 4));
+    const auto won = co_await race(fail_after<int>(10ms, "E"), give(10ms, 4));
     CHECK(won.index == 1);
     CHECK(won.get<1>() == 4);
     CHECK(reports.count() == 1);
@@ -65,7 +65,7 @@ EDDY_TEST("RC-04 so does one inside another race") {
     const words::reports reports;
     queue<int> q(1);
     this_loop().call_later(10ms, [&] { q.try_push(4); });
-    const auto won = co_await race(fail(10ms, "E"), race(q.pop(), sleep_for(1h)));
+    const auto won = co_await race(fail_after<int>(10ms, "E"), race(q.pop(), sleep_for(1h)));
     CHECK(q.empty());
     CHECK(won.index == 1);
     CHECK(won.get<1>()->get<0>() == 4);
@@ -78,7 +78,7 @@ EDDY_TEST("RC-04 a value that comes long after the error does not win") {
         co_await with_shield([]() -> task<> { co_await sleep_for(40ms); });
         co_return 7;
     };
-    const auto r = co_await as_result(race(fail(10ms, "E"), shielded_one()));
+    const auto r = co_await as_result(race(fail_after<int>(10ms, "E"), shielded_one()));
     CHECK(words::of(r) == "E");
     CHECK(loop_clock::now() - start == 40ms);
     CHECK(reports.count() == 0);
@@ -86,7 +86,7 @@ EDDY_TEST("RC-04 a value that comes long after the error does not win") {
 
 EDDY_TEST("R10 members of a race that observe one failing task give its error once") {
     const words::reports reports;
-    auto h = spawn(fail(1ms, "E"));
+    auto h = spawn(fail_after<int>(1ms, "E"));
     const auto r = co_await as_result(race(h, h));
     CHECK(words::of(r) == "E");
     CHECK(reports.count() == 0);
@@ -100,7 +100,7 @@ EDDY_TEST("RC-04 a member that had a timeout of its own before counts like any o
         co_await sleep_until(end);
         co_return 4;
     };
-    const auto won = co_await race(fail(10ms, "E"), patient());
+    const auto won = co_await race(fail_after<int>(10ms, "E"), patient());
     CHECK(won.index == 1);
     CHECK(won.get<1>() == 4);
 }
@@ -229,7 +229,7 @@ EDDY_TEST("races nest") {
 EDDY_TEST("RC-04 race_first_success goes on after a failure; what failed is in the result") {
     const auto start = loop_clock::now();
     std::string log;
-    auto won = co_await race_first_success(fail(1ms, "first"), give(10ms, 2), noting(log, "loser "));
+    auto won = co_await race_first_success(fail_after<int>(1ms, "first"), give(10ms, 2), noting(log, "loser "));
     CHECK(won.index == 1);
     CHECK(*won.get<1>() == 2);
     CHECK_FALSE(won.get<0>().has_value());
@@ -244,7 +244,7 @@ EDDY_TEST("RC-04 race_first_success: if all fail, all errors in a group, in the 
     auto cancelled = spawn(give(1h, 1));
     this_loop().call_later(5ms, [&] { cancelled.cancel("by somebody"); });
     try {
-        co_await race_first_success(fail(20ms, "late"), fail(1ms, "early"), cancelled);
+        co_await race_first_success(fail_after<int>(20ms, "late"), fail_after<int>(1ms, "early"), cancelled);
     } catch (const exception_group& e) {
         for (const auto& p : e.errors()) text += eddy::detail::describe(p) + "; ";
     }
@@ -257,7 +257,7 @@ EDDY_TEST("race_first_success: cancelled before there is a winner, it cancels an
     std::vector<std::string> reports;
     this_loop().set_exception_handler([&](const error_context& e) { reports.push_back(eddy::detail::describe(e.exception)); });
     std::string log;
-    auto h = spawn([&]() -> task<> { co_await race_first_success(fail(1ms, "first"), noting(log, "a ", 20ms)); });
+    auto h = spawn([&]() -> task<> { co_await race_first_success(fail_after<int>(1ms, "first"), noting(log, "a ", 20ms)); });
     co_await sleep_for(5ms);
     CHECK(reports.empty());
     co_await h.cancel_and_join();

@@ -70,7 +70,7 @@ EDDY_TEST("W-03 a cancelled member is no exception") {
     auto w = co_await wait(handles, wait_until::first_exception);
     CHECK(w.done.size() == 3);
     handles = three();
-    handles.push_back(spawn(fail(15ms, "failed")));
+    handles.push_back(spawn(fail_after<int>(15ms, "failed")));
     auto x = co_await wait(handles, wait_until::first_exception);
     CHECK(x.done.size() == 2);
     CHECK(x.pending.size() == 2);

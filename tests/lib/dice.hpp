@@ -1,5 +1,5 @@
-#pragma once
 // Chance for tests that play at random, repeatable by EDDY_SHUFFLE_SEED.
+#pragma once
 
 #include <algorithm>
 #include <chrono>

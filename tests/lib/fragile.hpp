@@ -1,5 +1,5 @@
-#pragma once
 // A value that breaks when it is moved.
+#pragma once
 
 #include <stdexcept>
 

@@ -1,5 +1,5 @@
-#pragma once
 // The small tasks that tests of tasks are made of.
+#pragma once
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/errors.hpp>
@@ -24,11 +24,9 @@ inline eddy::task<std::string> give(std::chrono::nanoseconds after, const char* 
     co_return value;
 }
 
-inline eddy::task<int> fail(std::chrono::nanoseconds after, const char* what) {
-    co_await eddy::sleep_for(after);
-    throw std::runtime_error(what);
-}
-inline eddy::task<> fail_after(std::chrono::nanoseconds after, const char* what) {
+/// Has a result of that type only by name.
+template <class T = void>
+eddy::task<T> fail_after(std::chrono::nanoseconds after, const char* what) {
     co_await eddy::sleep_for(after);
     throw std::runtime_error(what);
 }
@@ -47,14 +45,7 @@ inline eddy::task<> sleeper(std::string& log, const char* name, std::chrono::nan
 }
 /// The same, with a result that it never has.
 inline eddy::task<int> noting(std::string& log, const char* name, std::chrono::nanoseconds cleanup = {}) {
-    using namespace std::chrono_literals;
-    try {
-        co_await eddy::sleep_for(1h);
-    } catch (const eddy::operation_cancelled&) {
-        log += name;
-    }
-    co_await eddy::with_shield([&]() -> eddy::task<> { co_await eddy::sleep_for(cleanup); });
-    co_await eddy::this_task::checkpoint();
+    co_await sleeper(log, name, cleanup);
     co_return 0;
 }
 /// Swallows its cancellation and returns a value.

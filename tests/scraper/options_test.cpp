@@ -8,15 +8,15 @@ using namespace std::chrono_literals;
 namespace {
 
 template <class... Words>
-options parse(Words... words) {
+options options_of(Words... words) {
     const std::vector<const char*> arguments{words...};
     return parse_options(arguments);
 }
 
 template <class... Words>
-std::string complaint(Words... words) {
+std::string complaint_about(Words... words) {
     try {
-        static_cast<void>(parse(words...));
+        static_cast<void>(options_of(words...));
         return "accepted";
     } catch (const usage_error& e) {
         return e.what();
@@ -26,16 +26,16 @@ std::string complaint(Words... words) {
 } // namespace
 
 TEST_CASE("without a URL it is the demo, with its own delays") {
-    const options o = parse();
+    const options o = options_of();
     CHECK(o.demo);
     CHECK(o.timeout == 1500ms);
     CHECK(o.per_host == 24);
-    CHECK(parse("--demo").demo);
-    CHECK(parse("--timeout", "3").timeout == 3s);
+    CHECK(options_of("--demo").demo);
+    CHECK(options_of("--timeout", "3").timeout == 3s);
 }
 
 TEST_CASE("with a URL it is not") {
-    const options o = parse("http://a/", "http://b/");
+    const options o = options_of("http://a/", "http://b/");
     CHECK_FALSE(o.demo);
     CHECK(o.urls == std::vector<std::string>{"http://a/", "http://b/"});
     CHECK(o.timeout == 10s);
@@ -46,7 +46,7 @@ TEST_CASE("with a URL it is not") {
 }
 
 TEST_CASE("every option is read, in both forms") {
-    const options o = parse("--out", "f", "--concurrency=7", "--per-host", "3", "u", "--depth=0", "--timeout", "0.25",
+    const options o = options_of("--out", "f", "--concurrency=7", "--per-host", "3", "u", "--depth=0", "--timeout", "0.25",
                             "--retries=0", "--same-host", "--rate", "12.5");
     CHECK(*o.out == "f");
     CHECK(o.concurrency == 7);
@@ -60,27 +60,27 @@ TEST_CASE("every option is read, in both forms") {
 }
 
 TEST_CASE("behind -- everything is a URL") {
-    CHECK(parse("--", "--demo", "--out=x").urls == std::vector<std::string>{"--demo", "--out=x"});
+    CHECK(options_of("--", "--demo", "--out=x").urls == std::vector<std::string>{"--demo", "--out=x"});
 }
 
 TEST_CASE("what cannot be used is named") {
-    CHECK(complaint("--frobnicate") == "there is no option --frobnicate");
-    CHECK(complaint("-x") == "there is no option -x");
-    CHECK(complaint("--out") == "--out needs a value");
-    CHECK(complaint("--out=") == "--out needs a value that is not empty");
-    CHECK(complaint("--same-host=yes") == "--same-host takes no value");
-    CHECK(complaint("--same-host=yes", "u") == "--same-host takes no value");
-    CHECK(complaint("--concurrency", "0") == "--concurrency: '0' is no whole number from 1 to 10000");
-    CHECK(complaint("--concurrency", "4x").find("'4x'") != std::string::npos);
-    CHECK(complaint("--retries", "-1").find("'-1'") != std::string::npos);
-    CHECK(complaint("--depth", "99999999999").find("'99999999999'") != std::string::npos);
-    CHECK(complaint("--timeout", "0").find("--timeout: '0' is no number") == 0);
-    CHECK(complaint("--rate", "nan").find("'nan'") != std::string::npos);
-    CHECK(complaint("--demo", "http://a/").find("--demo") == 0);
+    CHECK(complaint_about("--frobnicate") == "there is no option --frobnicate");
+    CHECK(complaint_about("-x") == "there is no option -x");
+    CHECK(complaint_about("--out") == "--out needs a value");
+    CHECK(complaint_about("--out=") == "--out needs a value that is not empty");
+    CHECK(complaint_about("--same-host=yes") == "--same-host takes no value");
+    CHECK(complaint_about("--same-host=yes", "u") == "--same-host takes no value");
+    CHECK(complaint_about("--concurrency", "0") == "--concurrency: '0' is no whole number from 1 to 10000");
+    CHECK(complaint_about("--concurrency", "4x").find("'4x'") != std::string::npos);
+    CHECK(complaint_about("--retries", "-1").find("'-1'") != std::string::npos);
+    CHECK(complaint_about("--depth", "99999999999").find("'99999999999'") != std::string::npos);
+    CHECK(complaint_about("--timeout", "0").find("--timeout: '0' is no number") == 0);
+    CHECK(complaint_about("--rate", "nan").find("'nan'") != std::string::npos);
+    CHECK(complaint_about("--demo", "http://a/").find("--demo") == 0);
 }
 
 TEST_CASE("help is asked for") {
-    CHECK(parse("--help").help);
-    CHECK(parse("-h").help);
+    CHECK(options_of("--help").help);
+    CHECK(options_of("-h").help);
     CHECK(std::string(help_text()).find("--per-host N") != std::string::npos);
 }
