@@ -92,6 +92,11 @@ task<> body_writer::end() {
 }
 
 task<std::uint64_t> body_writer::send_file(file& from, std::uint64_t offset, std::uint64_t size) {
+    if (framing_ == framing::length && size > length_ - written_) { // is there so much?
+        const std::uint64_t end = co_await from.size();
+        size = std::min(size, end - std::min(end, offset));
+        if (size > length_ - written_) count(size); // throws
+    }
     std::uint64_t sent = 0;
     std::size_t n = 1;
     while (sent < size && n > 0) {
@@ -105,7 +110,6 @@ task<std::uint64_t> body_writer::send_file(file& from, std::uint64_t offset, std
 /// Up to `size` bytes of the file, which are at most a part; 0 at its end.
 task<std::size_t> body_writer::send_part(file& from, std::uint64_t offset, std::uint64_t size) {
     if (framing_ == framing::chunks) co_return co_await eddy::detail::send_file_by_copy(*this, from, offset, size);
-    if (framing_ == framing::length && size > length_ - written_) count(size); // throws
     std::size_t sent = 0;
     bool in_time = true;
     auto send = [&](cancel_scope&) -> task<> { sent = co_await eddy::send_file(connection_.stream_, from, offset, size); };
