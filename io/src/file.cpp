@@ -267,6 +267,11 @@ const std::string& file::path() const {
     return handle_ ? handle_->path() : none;
 }
 
+file file::adopt(int descriptor, std::string path) {
+    if (descriptor < 0) throw std::invalid_argument("file::adopt: " + std::to_string(descriptor) + " is no descriptor");
+    return file(std::make_shared<detail::file_handle>(descriptor, std::move(path)));
+}
+
 task<file> file::open(std::string path, mode m, unsigned permissions) {
     std::shared_ptr<file_handle> h = co_await offload(pool(), &detail::open_now, std::move(path), detail::open_flags(m), permissions);
     co_return file(std::move(h));

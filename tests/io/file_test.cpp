@@ -539,3 +539,21 @@ TEST_CASE("debug mode reports a file that was written and dropped without a clos
     CHECK(reports.count() == 1);
     CHECK(reports.text().find("/x' was written and dropped; co_await close()") != std::string::npos);
 }
+
+EDDY_TEST("a descriptor can be taken over as a file") {
+    const io_test::temporary_folder folder;
+    const std::string path = folder.file("f");
+    co_await write_file(path, "0123456789");
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    {
+        file f = file::adopt(fd, path);
+        CHECK(f.native_handle() == fd);
+        CHECK(f.path() == path);
+        std::array<std::byte, 4> buffer{};
+        const std::size_t n = co_await f.read_at(6, buffer);
+        CHECK(n == 4);
+        CHECK(std::to_integer<char>(buffer[3]) == '9');
+    }
+    CHECK(!io_test::descriptor_is_open(fd));
+    CHECK_THROWS_AS(file::adopt(-1, path), std::invalid_argument);
+}

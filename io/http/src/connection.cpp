@@ -11,7 +11,6 @@
 #include <system_error>
 #include <utility>
 
-#include "response_writer.hpp"
 #include "server_state.hpp"
 
 namespace eddy::http::detail {
@@ -165,48 +164,55 @@ task<bool> connection::receive() {
 task<bool> connection::answer() {
     request q = parser_.take();
     q.remote = remote_;
-    const bool head_request = q.method == "HEAD";
-    const int minor_version = q.minor_version;
+    subject_ = q.method + " " + q.target;
+    response_context context;
+    context.head_request = q.method == "HEAD";
+    context.minor_version = q.minor_version;
     const response r = co_await call_handler(std::move(q));
+    if (r.producer()) {
+        context.length = announced_length(r);
+        context.chunked = !context.length && context.minor_version > 0;
+    }
     const std::size_t most = server_.options.max_requests_per_connection;
-    const bool goes_on = parser_.keep_alive() && !server_.stopping && !r.closes_connection() &&
-                         !r.headers.has_token("Connection", "close") && (most == 0 || served_ + 1 < most);
-    const bool sent = co_await send(r, goes_on, head_request, minor_version);
-    co_return sent && goes_on;
+    context.keep_alive = parser_.keep_alive() && !server_.stopping && !r.closes_connection() &&
+                         !r.headers.has_token("Connection", "close") && (most == 0 || served_ + 1 < most) &&
+                         (!r.producer() || context.length || context.chunked || !may_have_body(r.status));
+    const bool sent = co_await send(r, context);
+    co_return sent && context.keep_alive;
 }
 
 /// The handler's response; 500 if it has none. Only a cancellation is thrown.
 task<response> connection::call_handler(request q) {
     co_await this_task::checkpoint(); // a server that is gone starts no handler
-    const std::string subject = q.method + " " + q.target;
     std::exception_ptr failure;
     try {
         response r = co_await server_.handler(std::move(q));
         if (r.status < 200 || r.status > 599)
             throw std::logic_error("a handler returned a response with status " + std::to_string(r.status) + "; it must be 200 to 599");
+        if (r.producer()) static_cast<void>(announced_length(r));
         co_return r;
     } catch (const operation_cancelled&) {
         throw;
     } catch (...) {
         failure = std::current_exception();
     }
-    const std::string message = "the handler of an HTTP request failed: " + subject;
-    const std::string name = this_task::name();
-    this_loop().call_exception_handler({.message = message, .exception = failure, .task_name = name});
+    report("the handler of an HTTP request failed: " + subject_, failure);
     co_return error_response(500, {});
 }
 
+void connection::report(const std::string& message, const std::exception_ptr& failure) const {
+    const std::string name = this_task::name();
+    this_loop().call_exception_handler({.message = message, .exception = failure, .task_name = name});
+}
+
 /// Sends a response; false if the peer did not take it in time (the connection is then reset).
-task<bool> connection::send(const response& r, bool keep_alive, bool head_request, int minor_version) {
+task<bool> connection::send(const response& r, response_context context) {
     if (r.is_raw()) co_return co_await write(r.body);
-    response_context context;
-    context.keep_alive = keep_alive;
-    context.head_request = head_request;
-    context.minor_version = minor_version;
     context.server_name = server_.options.server_name;
+    if (r.producer()) co_return co_await send_stream(r, context);
     std::string head = response_head(r, context);
     std::string_view body = r.body;
-    if (head_request || !may_have_body(r.status)) body = {};
+    if (context.head_request || !may_have_body(r.status)) body = {};
     if (r.truncated_after()) body = body.substr(0, *r.truncated_after());
     const std::size_t together = std::min(body.size(), write_part - std::min(head.size(), write_part));
     head.append(body.substr(0, together));
@@ -215,11 +221,44 @@ task<bool> connection::send(const response& r, bool keep_alive, bool head_reques
     co_return co_await write(body.substr(together));
 }
 
+/// The same for a body that is made meanwhile; false, too, if it came to nothing (the connection is then reset).
+task<bool> connection::send_stream(const response& r, response_context context) {
+    const std::string head = response_head(r, context);
+    const bool begun = co_await write(head);
+    if (!begun) co_return false;
+    if (context.head_request || !may_have_body(r.status)) co_return true;
+    using framing = body_writer::framing;
+    body_writer out(*this, context.length ? framing::length : context.chunked ? framing::chunks : framing::until_close,
+                    context.length.value_or(0));
+    std::exception_ptr failure;
+    try {
+        co_await produce(r, out);
+        co_return true;
+    } catch (const operation_cancelled&) {
+        stream_.abort();
+        throw;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    stream_.abort();
+    if (!out.broken_) report("the body of an HTTP response failed: " + subject_, failure);
+    co_return false;
+}
+
+task<> connection::produce(const response& r, body_writer& out) {
+    co_await (*r.producer())(out);
+    co_await out.end();
+}
+
+std::chrono::nanoseconds connection::write_limit() const noexcept {
+    return limit_of(server_.options.write_timeout);
+}
+
 task<bool> connection::write(std::string_view bytes) {
     while (!bytes.empty()) {
         const std::string_view part = bytes.substr(0, write_part);
         auto send_part = [&](cancel_scope&) -> task<> { co_await stream_.write(part); };
-        const bool in_time = co_await move_on_after(limit_of(server_.options.write_timeout), send_part);
+        const bool in_time = co_await move_on_after(write_limit(), send_part);
         if (!in_time) {
             stream_.abort();
             co_return false;
@@ -231,7 +270,9 @@ task<bool> connection::write(std::string_view bytes) {
 
 task<> connection::refuse(refusal why) {
     const response r = error_response(why.status, why.reason);
-    const bool sent = co_await send(r, false, false, 1);
+    response_context context;
+    context.keep_alive = false;
+    const bool sent = co_await send(r, context);
     if (sent) co_await linger();
 }
 

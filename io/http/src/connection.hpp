@@ -2,15 +2,19 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/detail/ready_list.hpp>
+#include <eddy/http/body_writer.hpp>
 #include <eddy/http/server.hpp>
 
 #include "request_parser.hpp"
+#include "response_writer.hpp"
 
 namespace eddy::http::detail {
 
@@ -36,6 +40,7 @@ public:
     eddy::detail::list_link<connection> link;
 
 private:
+    friend class http::body_writer;
     enum class outcome { request, refused, closed };
     task<> until_gone(task<> work);
     task<> serve_requests();
@@ -45,8 +50,12 @@ private:
     task<bool> receive();
     task<bool> answer();
     task<response> call_handler(request q);
-    task<bool> send(const response& r, bool keep_alive, bool head_request, int minor_version);
+    void report(const std::string& message, const std::exception_ptr& failure) const;
+    task<bool> send(const response& r, response_context context);
+    task<bool> send_stream(const response& r, response_context context);
+    task<> produce(const response& r, body_writer& out);
     task<bool> write(std::string_view bytes);
+    [[nodiscard]] std::chrono::nanoseconds write_limit() const noexcept;
     task<> refuse(refusal why);
     task<> linger();
 
@@ -56,6 +65,7 @@ private:
     request_parser parser_;
     std::vector<std::byte> buffer_;
     std::size_t served_ = 0;
+    std::string subject_; // of the request that is being answered: "GET /x"
     refusal refusal_;
     cancel_scope* idle_ = nullptr; // around the wait for a request
 };

@@ -1,6 +1,7 @@
 #include <eddy/http/message.hpp>
 
 #include <charconv>
+#include <stdexcept>
 
 namespace eddy::http {
 namespace {
@@ -11,6 +12,22 @@ namespace {
     if (target.starts_with('/') || scheme == std::string_view::npos) return target;
     const std::size_t start = target.find_first_of("/?", scheme + 3);
     return start == std::string_view::npos ? std::string_view() : target.substr(start);
+}
+
+[[nodiscard]] std::string decode(std::string_view text, char plus) {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        unsigned value = 0;
+        if (text[i] == '%' && i + 2 < text.size() &&
+            std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3) {
+            out.push_back(static_cast<char>(value));
+            i += 2;
+        } else {
+            out.push_back(text[i] == '+' ? plus : text[i]);
+        }
+    }
+    return out;
 }
 
 } // namespace
@@ -42,20 +59,19 @@ std::optional<std::string> request::parameter(std::string_view name) const {
     return std::nullopt;
 }
 
-std::string decode_query(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        unsigned value = 0;
-        if (text[i] == '%' && i + 2 < text.size() &&
-            std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3) {
-            out.push_back(static_cast<char>(value));
-            i += 2;
-        } else {
-            out.push_back(text[i] == '+' ? ' ' : text[i]);
-        }
+const std::string& request::path_parameter(std::string_view name) const {
+    for (const http::header& p : path_parameters) {
+        if (p.name == name) return p.value;
     }
-    return out;
+    throw std::out_of_range("the route of " + method + " " + target + " has no part {" + std::string(name) + "}");
+}
+
+std::string decode_query(std::string_view text) {
+    return decode(text, ' ');
+}
+
+std::string decode_path(std::string_view text) {
+    return decode(text, '+');
 }
 
 response response::raw(std::string bytes) {
@@ -83,6 +99,12 @@ response& response::content_type(std::string_view type) & {
 }
 response&& response::content_type(std::string_view type) && {
     return std::move(set("Content-Type", type));
+}
+response& response::content_length(std::uint64_t size) & {
+    return set("Content-Length", std::to_string(size));
+}
+response&& response::content_length(std::uint64_t size) && {
+    return std::move(content_length(size));
 }
 response& response::close_connection() & noexcept {
     close_ = true;

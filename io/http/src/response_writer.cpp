@@ -1,7 +1,10 @@
 #include "response_writer.hpp"
 
 #include <array>
+#include <charconv>
 #include <cstdio>
+#include <stdexcept>
+#include <system_error>
 
 namespace eddy::http::detail {
 
@@ -41,6 +44,11 @@ void line(std::string& out, std::string_view name, std::string_view value) {
 
 void length_line(std::string& out, const response& r, const response_context& c) {
     if (!may_have_body(r.status)) return;
+    if (r.producer()) {
+        if (c.length) line(out, "Content-Length", std::to_string(*c.length));
+        if (c.chunked) line(out, "Transfer-Encoding", "chunked");
+        return;
+    }
     const std::string& announced = r.headers.get("Content-Length");
     if (c.head_request && r.body.empty() && !announced.empty())
         line(out, "Content-Length", announced);
@@ -49,6 +57,16 @@ void length_line(std::string& out, const response& r, const response_context& c)
 }
 
 } // namespace
+
+std::optional<std::uint64_t> announced_length(const response& r) {
+    const std::string& text = r.headers.get("Content-Length");
+    if (text.empty()) return std::nullopt;
+    std::uint64_t length = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+    if (error != std::errc() || end != text.data() + text.size())
+        throw std::logic_error("a response announces a body of '" + text + "' bytes");
+    return length;
+}
 
 std::string response_head(const response& r, const response_context& c) {
     std::string out;

@@ -57,6 +57,9 @@ public:
     /// exclusive without create, truncate without write or append.
     static task<file> open(std::string path, mode m = mode::read, unsigned permissions = 0666);
 
+    /// Takes over an open descriptor, whose flags stay as they are; `path` is for messages. Throws `std::invalid_argument` if it is
+    /// negative, `std::bad_alloc` (the descriptor is then still the caller's).
+    [[nodiscard]] static file adopt(int descriptor, std::string path);
     /// Up to the buffer's size from the position; 0 at the end.
     task<std::size_t> read(std::span<std::byte> out);
     /// The same: a file is an `async_read_stream`, so that `buffered_reader r{f}` gives its lines.

@@ -1,8 +1,11 @@
 // HTTP: client and server. The component `http`: find_package(eddy COMPONENTS http), target eddy::http.
 #pragma once
 
+#include <eddy/http/body_writer.hpp>
 #include <eddy/http/client.hpp>
 #include <eddy/http/error.hpp>
 #include <eddy/http/headers.hpp>
 #include <eddy/http/message.hpp>
+#include <eddy/http/router.hpp>
 #include <eddy/http/server.hpp>
+#include <eddy/http/static_files.hpp>

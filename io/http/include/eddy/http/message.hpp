@@ -5,15 +5,26 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
+#include <eddy/detail/function.hpp>
 #include <eddy/endpoint.hpp>
 #include <eddy/http/headers.hpp>
+#include <eddy/task.hpp>
 
 namespace eddy::http {
+
+class body_writer;
+
+namespace detail {
+using body_function = eddy::detail::unique_function<task<>(body_writer&)>;
+} // namespace detail
 
 /// A request that a server received.
 class request {
@@ -26,6 +37,7 @@ public:
     header_list headers;
     std::string body; // without transfer coding
     ip_endpoint remote;
+    std::vector<http::header> path_parameters; // what a router found in the path, decoded: see router.hpp
 
     /// The target without query; "/" for an absolute URL without path. Not decoded.
     [[nodiscard]] std::string_view path() const noexcept;
@@ -33,6 +45,8 @@ public:
     [[nodiscard]] std::string_view query() const noexcept;
     /// The decoded value of the query parameter `name`; nullopt if there is none.
     [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const;
+    /// What stands in the path for `{name}` of the route, decoded. Throws `std::out_of_range` if the route has no such part.
+    [[nodiscard]] const std::string& path_parameter(std::string_view name) const;
     /// The first header of that name; an empty string if there is none.
     [[nodiscard]] const std::string& header(std::string_view name) const noexcept { return headers.get(name); }
 };
@@ -56,6 +70,18 @@ public:
         : status(status_code), body(std::move(content)) {
         headers.set("Content-Type", content_type);
     }
+    /// A response of a server whose body is made while it is sent: `produce(out)` returns a `task<>` that writes it to
+    /// `body_writer& out` (include body_writer.hpp). It runs after the head was sent, in the task of the connection, unless the
+    /// request is a HEAD. Without `content_length` the body is sent in chunks, to an HTTP/1.0 client until the connection closes.
+    /// If it throws, the connection is reset, so that nobody takes half a body for a whole one, and the loop's exception handler
+    /// gets the error. Copies share `produce`.
+    template <class F>
+        requires std::is_invocable_r_v<task<>, std::decay_t<F>&, body_writer&>
+    [[nodiscard]] static response stream(int status_code, std::string_view content_type, F&& produce) {
+        response r(status_code, {}, content_type);
+        r.produce_ = std::make_shared<const detail::body_function>(std::forward<F>(produce));
+        return r;
+    }
     /// A server sends exactly these bytes instead of a response, then closes the connection. For tests of clients.
     [[nodiscard]] static response raw(std::string bytes);
 
@@ -75,6 +101,9 @@ public:
     response&& add(std::string_view name, std::string_view value) &&;
     response& content_type(std::string_view type) &;
     response&& content_type(std::string_view type) &&;
+    /// Announces how many bytes the body of a `stream` response will have.
+    response& content_length(std::uint64_t size) &;
+    response&& content_length(std::uint64_t size) &&;
 
     // --- what a client learns
     std::string url;             // where the answer came from, after redirects
@@ -94,8 +123,11 @@ public:
     [[nodiscard]] bool closes_connection() const noexcept { return close_; }
     [[nodiscard]] std::optional<std::size_t> truncated_after() const noexcept { return truncate_; }
     [[nodiscard]] bool is_raw() const noexcept { return raw_; }
+    /// What makes the body; null if it is `body`.
+    [[nodiscard]] const detail::body_function* producer() const noexcept { return produce_.get(); }
 
 private:
+    std::shared_ptr<const detail::body_function> produce_;
     std::optional<std::size_t> truncate_;
     bool close_ = false;
     bool raw_ = false;
@@ -105,5 +137,7 @@ private:
 [[nodiscard]] std::string_view reason_phrase(int status) noexcept;
 /// Decodes %XX, and "+" as a space; broken escapes stay as they are.
 [[nodiscard]] std::string decode_query(std::string_view text);
+/// Decodes %XX only, as in a path; broken escapes stay as they are.
+[[nodiscard]] std::string decode_path(std::string_view text);
 
 } // namespace eddy::http

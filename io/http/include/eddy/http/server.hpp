@@ -20,7 +20,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <eddy/detail/function.hpp>
+#include <eddy/http/handler.hpp>
 #include <eddy/http/message.hpp>
 #include <eddy/serve.hpp>
 #include <eddy/task.hpp>
@@ -30,7 +30,6 @@ namespace eddy::http {
 
 namespace detail {
 class server_state;
-using handler_function = eddy::detail::unique_function<task<response>(request&&)>;
 } // namespace detail
 
 /// Limits of a server. A time or number of 0: no limit. The text is copied when the server is made.
@@ -45,10 +44,6 @@ struct server_options {
     std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);  // for each 64 KiB of a response; then it is reset
     std::string_view server_name = {};              // the Server header; none by default
 };
-
-/// A handler that can answer requests: `handler(request)` or `handler(const request&)` returns `task<response>`.
-template <class H>
-concept request_handler = std::is_invocable_r_v<task<response>, std::decay_t<H>&, request&&>;
 
 /// An HTTP server on one listening socket; belongs to the thread of one loop.
 ///

@@ -1,0 +1,136 @@
+#include <eddy/http/body_writer.hpp>
+
+#include <eddy/errors.hpp>
+#include <eddy/send_file.hpp>
+#include <eddy/timeout.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include "connection.hpp"
+#include "server_state.hpp"
+
+namespace eddy::http {
+namespace {
+
+constexpr std::size_t longest_part = 64 * 1024; // what `write_timeout` applies to
+
+[[nodiscard]] std::string_view text_of(std::span<const std::byte> bytes) noexcept {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+[[nodiscard]] std::string chunk(std::string_view data) {
+    std::array<char, 16> digits{};
+    const char* end = std::to_chars(digits.data(), digits.data() + digits.size(), data.size(), 16).ptr;
+    std::string out;
+    out.reserve(data.size() + 20);
+    out.append(digits.data(), static_cast<std::size_t>(end - digits.data())).append("\r\n").append(data).append("\r\n");
+    return out;
+}
+
+[[nodiscard]] bool is_of_connection(const std::error_code& e) noexcept {
+    return e == std::errc::broken_pipe || e == std::errc::connection_reset || e == std::errc::connection_aborted ||
+           e == std::errc::not_connected || e == std::errc::timed_out || e == std::errc::host_unreachable ||
+           e == std::errc::network_unreachable || e == std::errc::network_down;
+}
+
+} // namespace
+
+void body_writer::count(std::uint64_t size) {
+    if (framing_ == framing::length && size > length_ - written_)
+        throw std::length_error("the body of a response is longer than the " + std::to_string(length_) + " bytes that were announced");
+    written_ += size;
+}
+
+task<> body_writer::write(std::span<const std::byte> bytes) {
+    return send(bytes);
+}
+task<> body_writer::write(std::string_view text) {
+    return send(bytes_of(text));
+}
+task<> body_writer::write(const char* text) {
+    return send(bytes_of(text));
+}
+task<> body_writer::write(std::string&& text) {
+    return write_text(std::move(text));
+}
+task<> body_writer::write_text(std::string text) {
+    co_await send(bytes_of(text));
+}
+
+task<> body_writer::send(std::span<const std::byte> bytes) {
+    count(bytes.size());
+    broken_ = true; // unless it goes well
+    bool sent = true;
+    while (!bytes.empty() && sent) {
+        const std::span<const std::byte> part = bytes.first(std::min(bytes.size(), longest_part));
+        if (framing_ == framing::chunks) {
+            const std::string framed = chunk(text_of(part));
+            sent = co_await connection_.write(framed);
+        } else {
+            sent = co_await connection_.write(text_of(part));
+        }
+        bytes = bytes.subspan(part.size());
+    }
+    if (!sent) give_up();
+    broken_ = false;
+}
+
+task<> body_writer::end() {
+    if (framing_ == framing::length && written_ != length_)
+        throw std::length_error("the body of a response has " + std::to_string(written_) + " bytes; " + std::to_string(length_) +
+                                " were announced");
+    if (framing_ != framing::chunks) co_return;
+    broken_ = true;
+    const bool sent = co_await connection_.write("0\r\n\r\n");
+    if (!sent) give_up();
+    broken_ = false;
+}
+
+task<std::uint64_t> body_writer::send_file(file& from, std::uint64_t offset, std::uint64_t size) {
+    if (framing_ == framing::length && size > length_ - written_) { // is there so much?
+        const std::uint64_t end = co_await from.size();
+        size = std::min(size, end - std::min(end, offset));
+        if (size > length_ - written_) count(size); // throws
+    }
+    std::uint64_t sent = 0;
+    std::size_t n = 1;
+    while (sent < size && n > 0) {
+        const std::uint64_t part = std::min<std::uint64_t>(size - sent, longest_part);
+        n = co_await send_part(from, offset + sent, part);
+        sent += n;
+    }
+    co_return sent;
+}
+
+/// Up to `size` bytes of the file, which are at most a part; 0 at its end.
+task<std::size_t> body_writer::send_part(file& from, std::uint64_t offset, std::uint64_t size) {
+    if (framing_ == framing::chunks) co_return co_await eddy::detail::send_file_by_copy(*this, from, offset, size);
+    std::size_t sent = 0;
+    bool in_time = true;
+    auto send = [&](cancel_scope&) -> task<> { sent = co_await eddy::send_file(connection_.stream_, from, offset, size); };
+    try {
+        in_time = co_await move_on_after(connection_.write_limit(), send);
+    } catch (const std::system_error& e) {
+        broken_ = is_of_connection(e.code()); // else it is the file's, and of interest
+        throw;
+    } catch (const broken_resource&) {
+        broken_ = true;
+        throw;
+    }
+    if (!in_time) give_up();
+    written_ += sent;
+    co_return sent;
+}
+
+void body_writer::give_up() {
+    broken_ = true;
+    connection_.stream_.abort();
+    throw broken_resource("the client took too long to take a response");
+}
+
+} // namespace eddy::http
