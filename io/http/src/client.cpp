@@ -24,7 +24,7 @@ task<response> perform_upload(std::unique_ptr<detail::transfer> t, async_generat
     const detail::waiting_mark waiting(t->core());
     co_await with_task_group([&](task_group& g) -> task<> {
         auto sending = g.spawn(t->send_all(source));
-        co_await t->done.wait();
+        co_await t->wait_for_answer();
         sending.cancel();
     });
     co_return t->take();

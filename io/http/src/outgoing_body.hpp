@@ -38,13 +38,15 @@ public:
     }
     void end() noexcept { ended_ = true; }
     [[nodiscard]] bool empty() const noexcept { return at_ == piece_.size(); }
-    /// Nothing was sent of it: it could be sent from its start.
-    [[nodiscard]] bool untouched() const noexcept { return !touched_; }
+    /// Can it be sent from its start? If nothing was sent of it, or if it is not needed any more.
+    [[nodiscard]] bool can_rewind() const noexcept { return !touched_ || unwanted; }
     [[nodiscard]] const std::optional<std::uint64_t>& size() const noexcept { return size_; }
     /// Should libcurl go on? It is then taken as told.
     [[nodiscard]] bool resume() noexcept { return std::exchange(paused_, false); }
 
-    event taken; // the piece, or the transfer ended
+    event taken;    // the piece, or the transfer ended
+    event answered; // the head of the answer is there, or the transfer ended
+    bool unwanted = false; // the request goes on as a GET
 
 private:
     std::optional<std::uint64_t> size_;

@@ -219,7 +219,7 @@ std::size_t transfer::on_read(char* data, std::size_t size, std::size_t count, v
 
 int transfer::on_seek(void* self, curl_off_t offset, int origin) noexcept {
     auto& t = *static_cast<transfer*>(self);
-    if (t.outgoing_) return t.outgoing_->untouched() && offset == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+    if (t.outgoing_) return t.outgoing_->can_rewind() && offset == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
     if (origin != SEEK_SET || offset < 0 || static_cast<std::size_t>(offset) > t.spec_.body.size()) return CURL_SEEKFUNC_FAIL;
     t.body_sent_ = static_cast<std::size_t>(offset);
     return CURL_SEEKFUNC_OK;

@@ -72,6 +72,8 @@ public:
     void upload_body(std::optional<std::uint64_t> size);
     /// Sends what `source` yields. What it throws ends the transfer.
     task<> send_all(async_generator<std::string>& source);
+    /// Until it has ended.
+    task<> wait_for_answer();
 
     /// libcurl is through with it.
     void finished(CURLcode code) noexcept;

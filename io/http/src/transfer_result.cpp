@@ -41,6 +41,7 @@ bool transfer::status_line(std::string_view line) {
     response_.headers.clear();
     const std::string_view status = line.substr(std::min(line.find(' '), line.size() - 1) + 1);
     if (!status.starts_with('1')) header_bytes_ = line.size();
+    if (status.starts_with("303") && outgoing_) outgoing_->unwanted = true;
     // libcurl would keep the name of a method that it does not know as such.
     if (status.starts_with("303") && spec_.max_redirects > 0 && spec_.method != "HEAD")
         check_option(curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, nullptr), "CUSTOMREQUEST");
@@ -78,7 +79,9 @@ void transfer::finished(CURLcode code) noexcept {
     if (incoming_ && answered_ && !incoming_->head_complete) complete_head();
     done.set();
     if (incoming_) incoming_->changed.set();
-    if (outgoing_) outgoing_->taken.set();
+    if (!outgoing_) return;
+    outgoing_->taken.set();
+    outgoing_->answered.set();
 }
 
 void transfer::end(std::exception_ptr e) noexcept {

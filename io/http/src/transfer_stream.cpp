@@ -44,9 +44,10 @@ void transfer::stream_body(std::size_t limit) {
 // An empty line. Is this the head that the caller gets? Not if another answer follows: after 100 Continue, or where libcurl
 // follows a redirect or asks once more without the Expect that the server did not like.
 void transfer::head_ended() noexcept {
-    if (!incoming_ || incoming_->head_complete) return;
     const long status = info<long>(CURLINFO_RESPONSE_CODE);
     if (status < 200) return;
+    if (outgoing_) outgoing_->answered.set();
+    if (!incoming_ || incoming_->head_complete) return;
     if (status < 400 && status >= 300 && spec_.max_redirects > 0 && response_.headers.contains("Location")) return;
     if (status == 417 && spec_.headers.contains("Expect")) return;
     complete_head();

@@ -23,6 +23,14 @@ task<> transfer::send_all(async_generator<std::string>& source) {
     }
 }
 
+// An answer may come while the source is still at work. For libcurl a transfer that pauses is not over, even if the server
+// does not want the rest: so it is woken, and pauses again if it is not.
+task<> transfer::wait_for_answer() {
+    co_await outgoing_->answered.wait();
+    if (slot != not_active && outgoing_->resume()) core_->resume(*this);
+    co_await done.wait();
+}
+
 task<> transfer::send_pieces(async_generator<std::string>& source) {
     const std::optional<std::uint64_t> size = outgoing_->size();
     const auto wrong_size = [&](const char* how) {
