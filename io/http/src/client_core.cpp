@@ -232,7 +232,10 @@ void client_core::set_common_options(CURL* easy) const {
     set(CURLOPT_CLOSESOCKETFUNCTION, &client_core::close_socket, "CLOSESOCKETFUNCTION");
     set(CURLOPT_CLOSESOCKETDATA, const_cast<client_core*>(this), "CLOSESOCKETDATA");
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L, "SUPPRESS_CONNECT_HEADERS"); // of a proxy: they are not the answer's
-    if (share_) set(CURLOPT_SHARE, share_, "SHARE");
+    if (share_) {
+        set(CURLOPT_SHARE, share_, "SHARE");
+        set(CURLOPT_COOKIEFILE, "", "COOKIEFILE"); // switches them on; no file is read
+    }
     if (options_.compression) set(CURLOPT_ACCEPT_ENCODING, "", "ACCEPT_ENCODING");
     if (!user_agent_.empty()) set(CURLOPT_USERAGENT, user_agent_.c_str(), "USERAGENT");
     set(CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L, "SSL_VERIFYPEER");
