@@ -64,6 +64,11 @@ set(elsewhere
   listen=tests/http/server_life_test.cpp
   request=tests/http/client_life_test.cpp
   get=tests/http/client_life_test.cpp
+  stream=tests/http/stream_test.cpp
+  request_stream=tests/http/stream_test.cpp
+  read_all=tests/http/stream_test.cpp
+  upload=tests/http/upload_test.cpp
+  download=tests/http/download_test.cpp
   retry=tests/runtime/retry_test.cpp
   with_stop_token=tests/runtime/stop_token_test.cpp
   with_timeout=tests/runtime/timeout_test.cpp

@@ -1,10 +1,12 @@
 #include <eddy/http/client.hpp>
 
 #include <eddy/errors.hpp>
+#include <eddy/task_group.hpp>
 
 #include <stdexcept>
 
 #include "client_core.hpp"
+#include "download.hpp"
 #include "transfer.hpp"
 
 namespace eddy::http {
@@ -12,7 +14,19 @@ namespace {
 
 task<response> perform(std::unique_ptr<detail::transfer> t) {
     t->start();
+    const detail::waiting_mark waiting(t->core());
     co_await t->done.wait();
+    co_return t->take();
+}
+
+task<response> perform_upload(std::unique_ptr<detail::transfer> t, async_generator<std::string> source) {
+    t->start();
+    const detail::waiting_mark waiting(t->core());
+    co_await with_task_group([&](task_group& g) -> task<> {
+        auto sending = g.spawn(t->send_all(source));
+        co_await t->wait_for_answer();
+        sending.cancel();
+    });
     co_return t->take();
 }
 
@@ -39,6 +53,36 @@ task<response> client::request(std::string method, std::string url, std::string 
     if (!core_) throw std::logic_error("this http client was moved from");
     detail::request_spec spec(std::move(method), std::move(url), std::move(body), options, core_->options());
     return perform(std::make_unique<detail::transfer>(core_, std::move(spec)));
+}
+
+task<streamed_response> client::request_stream(std::string method, std::string url, std::string body, request_options options) {
+    if (!core_) throw std::logic_error("this http client was moved from");
+    options.max_body = options.max_body.value_or(0);
+    detail::request_spec spec(std::move(method), std::move(url), std::move(body), options, core_->options());
+    auto t = std::make_shared<detail::transfer>(core_, std::move(spec));
+    t->stream_body(options.stream_buffer);
+    return detail::transfer::head_of(std::move(t));
+}
+task<streamed_response> client::stream(std::string url, request_options options) {
+    return request_stream("GET", std::move(url), {}, options);
+}
+
+task<response> client::upload(std::string method, std::string url, async_generator<std::string> source, request_options options) {
+    if (!core_) throw std::logic_error("this http client was moved from");
+    detail::request_spec spec(std::move(method), std::move(url), {}, options, core_->options());
+    auto t = std::make_unique<detail::transfer>(core_, std::move(spec));
+    t->upload_body(options.content_length);
+    return perform_upload(std::move(t), std::move(source));
+}
+
+task<download_result> client::download(std::string url, std::string path, download_options options) {
+    if (!core_) throw std::logic_error("this http client was moved from");
+    detail::request_spec spec = detail::download_spec(std::move(url), options.request, core_->options());
+    return detail::run_download(core_, std::move(spec), std::move(path), options);
+}
+
+void client::clear_cookies() {
+    if (core_) core_->clear_cookies();
 }
 
 task<response> client::get(std::string url, request_options options) {

@@ -38,6 +38,14 @@ client_core::client_core(const client_options& options)
     multi_ = curl_multi_init();
     if (!multi_) throw std::bad_alloc();
     wakeup.mark();
+    if (options.cookies) {
+        share_ = curl_share_init(); // without locks: one thread at a time
+        if (!share_ || curl_share_setopt(share_, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE) != CURLSHE_OK) {
+            curl_share_cleanup(share_);
+            curl_multi_cleanup(multi_);
+            throw std::bad_alloc();
+        }
+    }
     curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &client_core::socket_callback);
     curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
     curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &client_core::timer_callback);
@@ -50,6 +58,7 @@ client_core::client_core(const client_options& options)
 
 client_core::~client_core() {
     close();
+    if (share_) curl_share_cleanup(share_);
 }
 
 void client_core::close() noexcept {
@@ -89,7 +98,28 @@ void client_core::remove(transfer& t) noexcept {
     transfers_[t.slot] = transfers_.back();
     transfers_.pop_back();
     t.slot = transfer::not_active;
-    if (!transfers_.empty()) return;
+}
+
+void client_core::resume(transfer& t) {
+    const CURLcode code = curl_easy_pause(t.easy(), CURLPAUSE_CONT); // calls back with what it held
+    if (code != CURLE_OK && t.slot != transfer::not_active) {
+        remove(t);
+        t.finished(code);
+    }
+    collect(CURLM_OK);
+}
+
+// A body may stay open with nobody reading it, longer than its loop runs: it keeps no pump, but wakes them when it is read.
+void client_core::begin_wait() {
+    if (std::exchange(pumps_rest_, false)) {
+        for (auto& [fd, watch] : watches_) watch->revive();
+    }
+    ++waiting_;
+}
+
+void client_core::end_wait() noexcept {
+    if (--waiting_ > 0) return;
+    pumps_rest_ = true;
     for (auto& [fd, watch] : watches_) watch->requests_over();
 }
 
@@ -175,6 +205,15 @@ void client_core::give_easy(CURL* easy, bool failed) noexcept {
     }
 }
 
+void client_core::clear_cookies() {
+    if (!share_) return;
+    CURL* const easy = take_easy();
+    const bool cleared = curl_easy_setopt(easy, CURLOPT_SHARE, share_) == CURLE_OK &&
+                         curl_easy_setopt(easy, CURLOPT_COOKIELIST, "ALL") == CURLE_OK;
+    give_easy(easy, !cleared);
+    if (!cleared) throw std::bad_alloc();
+}
+
 void client_core::set_common_options(CURL* easy) const {
     const auto set = [easy](CURLoption option, auto value, const char* name) {
         check_option(curl_easy_setopt(easy, option, value), name);
@@ -192,6 +231,11 @@ void client_core::set_common_options(CURL* easy) const {
 #endif
     set(CURLOPT_CLOSESOCKETFUNCTION, &client_core::close_socket, "CLOSESOCKETFUNCTION");
     set(CURLOPT_CLOSESOCKETDATA, const_cast<client_core*>(this), "CLOSESOCKETDATA");
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L, "SUPPRESS_CONNECT_HEADERS"); // of a proxy: they are not the answer's
+    if (share_) {
+        set(CURLOPT_SHARE, share_, "SHARE");
+        set(CURLOPT_COOKIEFILE, "", "COOKIEFILE"); // switches them on; no file is read
+    }
     if (options_.compression) set(CURLOPT_ACCEPT_ENCODING, "", "ACCEPT_ENCODING");
     if (!user_agent_.empty()) set(CURLOPT_USERAGENT, user_agent_.c_str(), "USERAGENT");
     set(CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L, "SSL_VERIFYPEER");

@@ -41,12 +41,21 @@ public:
     /// A descriptor is ready: tell libcurl. `events`: CURL_CSELECT_*.
     void socket_ready(curl_socket_t fd, int events);
 
+    /// The streamed body of a transfer has room again.
+    void resume(transfer& t);
+
+    /// A task waits for a transfer from now on, or does so no longer.
+    void begin_wait();
+    void end_wait() noexcept;
+    [[nodiscard]] bool awaited() const noexcept { return waiting_ > 0; }
+
     /// A request goes out on that socket: from now on libcurl asks us to close it. Throws `std::bad_alloc`.
     void connected(curl_socket_t fd);
 
     /// Easy handles are kept, with what they remember of TLS sessions.
     [[nodiscard]] CURL* take_easy();
     void give_easy(CURL* easy, bool failed) noexcept; // `failed`: not to be used again
+    void clear_cookies();
     /// Sets what all requests have in common.
     void set_common_options(CURL* easy) const;
 
@@ -71,13 +80,28 @@ private:
     std::string ca_file_;
     std::string proxy_;
     CURLM* multi_ = nullptr;
+    CURLSH* share_ = nullptr; // the cookies; null: none are kept. Easy handles refer to it: it goes last
     std::vector<CURL*> idle_easies_;
     std::vector<transfer*> transfers_;
     std::unordered_map<curl_socket_t, std::shared_ptr<socket_watch>> watches_;
     callback_handle timer_;
+    std::size_t waiting_ = 0; // tasks
+    bool pumps_rest_ = false; // some may have ended since a task last waited
     // What a callback of libcurl's threw. It is told nothing: a callback that fails would make the handle unusable for good.
     std::exception_ptr timer_error_;
     bool socket_failed_ = false; // some transfers have an error
+};
+
+/// While one lives, a task waits: sockets are watched even while the loop shuts down.
+class waiting_mark {
+public:
+    explicit waiting_mark(client_core& core) : core_(core) { core.begin_wait(); }
+    waiting_mark(const waiting_mark&) = delete;
+    waiting_mark& operator=(const waiting_mark&) = delete;
+    ~waiting_mark() { core_.end_wait(); }
+
+private:
+    client_core& core_;
 };
 
 /// Throws `std::bad_alloc` or `std::runtime_error` unless the option was taken.

@@ -55,11 +55,11 @@ task<> socket_watch::run(std::shared_ptr<socket_watch> self, bool outgoing) {
     } catch (const operation_cancelled&) {
         cancelled = true;
     }
-    // The loop shuts down, but a request may still run: it has a shield, or its own cancellation is on the way.
-    while (cancelled && self->core_ && self->core_->active() > 0) co_await self->pump_on(outgoing);
+    // The loop shuts down, but a task may still wait for a request: it has a shield, or its own cancellation is on the way.
+    while (cancelled && self->core_ && self->core_->awaited()) co_await self->pump_on(outgoing);
 }
 
-/// The pump, shielded until the last request has ended.
+/// The pump, shielded until nobody waits.
 task<> socket_watch::pump_on(bool outgoing) {
     side& s = at(outgoing);
     co_await with_shield([&](cancel_scope& scope) -> task<> {

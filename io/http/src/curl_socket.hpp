@@ -19,7 +19,7 @@ class client_core;
 // (sockets that still connect, its resolver's socket pair). It is closed when the last pump is gone, so that nobody can
 // wait on a number that means something else by then.
 //
-// A pump outlives the cancellation of the root group at shutdown for as long as requests run: they may be shielded.
+// A pump outlives the cancellation of the root group at shutdown for as long as tasks wait: they may be shielded.
 class socket_watch : public std::enable_shared_from_this<socket_watch> {
 public:
     /// `curl_fd`: what libcurl calls it; `fd`: what we wait on, and close if it is a duplicate.
@@ -37,8 +37,11 @@ public:
     void own() noexcept { owns_ = true; }
     /// Ends the pumps; libcurl is not told anything any more. Cannot fail.
     void stop() noexcept;
-    /// The last request ended: pumps that survived the shutdown of the loop end too.
+    /// Nobody waits any more: pumps that survived the shutdown of the loop end too.
     void requests_over() noexcept;
+
+    /// Somebody waits again: pumps that are needed and have ended start again. Throws as `want` does.
+    void revive() { want(in_.wanted, out_.wanted); }
 
     [[nodiscard]] bool is_duplicate() const noexcept { return curl_fd_ != fd_; }
 

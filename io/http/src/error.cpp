@@ -30,6 +30,7 @@ std::string http_category::message(int value) const {
         case error_kind::too_many_redirects: return "too many redirects";
         case error_kind::protocol: return "invalid response";
         case error_kind::encoding: return "broken content encoding";
+        case error_kind::bad_status: return "unexpected status";
         case error_kind::other: break;
     }
     return "transfer failed";
@@ -67,9 +68,10 @@ std::error_code make_error_code(error_kind k) noexcept {
     return {static_cast<int>(k), category()};
 }
 
-error::error(error_kind kind, std::string_view method, std::string_view url, std::string_view detail, int os_error)
+error::error(error_kind kind, std::string_view method, std::string_view url, std::string_view detail, int os_error, int status)
     : std::system_error(make_error_code(kind)),
       texts_(std::make_shared<const texts>(texts{std::string(url), describe(kind, method, url, detail, os_error)})),
-      os_error_(os_error) {}
+      os_error_(os_error),
+      status_(status) {}
 
 } // namespace eddy::http

@@ -61,6 +61,8 @@ void transfer::start() {
     easy_ = core_->take_easy();
     core_->set_common_options(easy_);
     set_callbacks();
+    if (spec_.as_sent) set(CURLOPT_ACCEPT_ENCODING, static_cast<const char*>(nullptr), "ACCEPT_ENCODING");
+    set_version();
     set(CURLOPT_URL, spec_.url.c_str(), "URL");
     set(CURLOPT_FOLLOWLOCATION, spec_.max_redirects > 0 ? 1L : 0L, "FOLLOWLOCATION");
     set(CURLOPT_MAXREDIRS, static_cast<long>(std::max(spec_.max_redirects, 0)), "MAXREDIRS");
@@ -91,6 +93,23 @@ void transfer::check_url() const {
         throw error(error_kind::bad_url, spec_.method, spec_.url, "it has no host");
 }
 
+// Without support in libcurl, http2 has no effect.
+void transfer::set_version() {
+    if (!core_->options().http2 || curl_easy_setopt(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS)) != CURLE_OK)
+        return set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1), "HTTP_VERSION");
+    if (equal_names(spec_.url.substr(0, 6), "https:")) set(CURLOPT_PIPEWAIT, 1L, "PIPEWAIT"); // rather share than open another
+}
+
+void transfer::set_upload() {
+    set(CURLOPT_UPLOAD, 1L, "UPLOAD");
+    set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(outgoing_->size() ? static_cast<std::int64_t>(*outgoing_->size()) : -1), "INFILESIZE_LARGE");
+    set(CURLOPT_READFUNCTION, &transfer::on_read, "READFUNCTION");
+    set(CURLOPT_READDATA, static_cast<void*>(this), "READDATA");
+    set(CURLOPT_SEEKFUNCTION, &transfer::on_seek, "SEEKFUNCTION");
+    set(CURLOPT_SEEKDATA, static_cast<void*>(this), "SEEKDATA");
+    if (spec_.method != "PUT") set(CURLOPT_CUSTOMREQUEST, spec_.method.c_str(), "CUSTOMREQUEST");
+}
+
 void transfer::set_callbacks() {
     set(CURLOPT_PRIVATE, static_cast<void*>(this), "PRIVATE");
     set(CURLOPT_ERRORBUFFER, message_.data(), "ERRORBUFFER");
@@ -108,6 +127,7 @@ void transfer::set_callbacks() {
 
 void transfer::set_method() {
     const std::string& m = spec_.method;
+    if (outgoing_) return set_upload();
     if (m == "HEAD") return set(CURLOPT_NOBODY, 1L, "NOBODY");
     if (m == "GET" && spec_.body.empty()) return set(CURLOPT_HTTPGET, 1L, "HTTPGET");
     if (m == "PUT") {
@@ -180,12 +200,17 @@ std::size_t transfer::on_header(char* data, std::size_t size, std::size_t count,
 
 std::size_t transfer::on_body(char* data, std::size_t size, std::size_t count, void* self) noexcept {
     auto& t = *static_cast<transfer*>(self);
-    const bool taken = t.guarded([&] { return t.body_part({data, size * count}); });
-    return taken ? size * count : (size * count == 0 ? 1 : 0);
+    std::size_t taken = 0;
+    const bool fine = t.guarded([&] {
+        taken = t.body_part({data, size * count});
+        return !t.refused_;
+    });
+    return fine ? taken : (size * count == 0 ? 1 : 0);
 }
 
 std::size_t transfer::on_read(char* data, std::size_t size, std::size_t count, void* self) noexcept {
     auto& t = *static_cast<transfer*>(self);
+    if (t.outgoing_) return t.outgoing_->read(data, size * count);
     const std::size_t n = std::min(size * count, t.spec_.body.size() - t.body_sent_);
     std::copy_n(t.spec_.body.data() + t.body_sent_, n, data);
     t.body_sent_ += n;
@@ -194,6 +219,7 @@ std::size_t transfer::on_read(char* data, std::size_t size, std::size_t count, v
 
 int transfer::on_seek(void* self, curl_off_t offset, int origin) noexcept {
     auto& t = *static_cast<transfer*>(self);
+    if (t.outgoing_) return t.outgoing_->can_rewind() && offset == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
     if (origin != SEEK_SET || offset < 0 || static_cast<std::size_t>(offset) > t.spec_.body.size()) return CURL_SEEKFUNC_FAIL;
     t.body_sent_ = static_cast<std::size_t>(offset);
     return CURL_SEEKFUNC_OK;

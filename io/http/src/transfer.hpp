@@ -3,9 +3,11 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +17,11 @@
 #include <eddy/event.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/http/client.hpp>
+#include <eddy/this_task.hpp>
 
 #include "descriptor_flags.hpp"
+#include "incoming_body.hpp"
+#include "outgoing_body.hpp"
 
 namespace eddy::http::detail {
 
@@ -34,6 +39,7 @@ public:
     std::chrono::nanoseconds connect_timeout;
     int max_redirects;
     std::size_t max_body;
+    bool as_sent = false; // the answer is not decompressed
 };
 
 // The states: made ──start──► in the multi handle ──end or finished──► done ──take──► over. The destructor takes it out of
@@ -49,6 +55,25 @@ public:
     void start();
     /// The response, once `done` is set; throws what it ended with.
     [[nodiscard]] response take();
+
+    // --- a streamed answer: transfer_stream.cpp
+
+    /// Before `start`: its body is not collected but read by `read_some`, with at most `limit` bytes in between.
+    void stream_body(std::size_t limit);
+    /// Starts it and waits for the head.
+    static task<streamed_response> head_of(std::shared_ptr<transfer> t);
+    task<std::size_t> read_some(std::span<std::byte> out);
+    /// Nobody wants the rest.
+    void abandon() noexcept;
+
+    // --- a body that is produced while it is sent: transfer_upload.cpp
+
+    /// Before `start`. Of so many bytes; unknown: in chunks.
+    void upload_body(std::optional<std::uint64_t> size);
+    /// Sends what `source` yields. What it throws ends the transfer.
+    task<> send_all(async_generator<std::string>& source);
+    /// Until it has ended.
+    task<> wait_for_answer();
 
     /// libcurl is through with it.
     void finished(CURLcode code) noexcept;
@@ -66,10 +91,12 @@ public:
     std::size_t slot = not_active; // where the core keeps it
     static constexpr std::size_t not_active = static_cast<std::size_t>(-1);
     [[nodiscard]] CURL* easy() const noexcept { return easy_; }
+    [[nodiscard]] client_core& core() const noexcept { return *core_; }
 
 private:
     void check_url() const;
     [[nodiscard]] long connect_limit() const noexcept; // ms
+    void set_version();
     void set_method();
     void set_headers();
     void set_callbacks();
@@ -79,10 +106,20 @@ private:
 
     bool header_line(std::string_view line);
     bool status_line(std::string_view line);
-    bool body_part(std::string_view data);
+    [[nodiscard]] std::size_t body_part(std::string_view data);
+    void head_ended() noexcept;
+    void complete_head() noexcept;
     bool refuse(error_kind kind, std::string reason) noexcept;
     void connecting();
 
+    task<> wait_for_head();
+    [[nodiscard]] streamed_response take_head();
+    task<> send_pieces(async_generator<std::string>& source);
+    task<> send_piece(std::string piece);
+    void set_upload();
+    void throw_failure() const;
+    [[nodiscard]] response answer();
+    [[nodiscard]] int version() const noexcept;
     [[nodiscard]] error failure(CURLcode code) const;
     [[nodiscard]] error_kind kind_of(CURLcode code) const noexcept;
     [[nodiscard]] std::string current_url() const;
@@ -108,8 +145,11 @@ private:
     CURL* easy_ = nullptr;
     curl_slist* header_lines_ = nullptr;
     std::size_t body_sent_ = 0; // of a PUT
+    std::optional<outgoing_body> outgoing_; // of an upload
     response response_;
+    std::optional<incoming_body> incoming_; // of a streamed body
     std::size_t header_bytes_ = 0;
+    std::size_t body_bytes_ = 0; // that have come
     bool body_begun_ = false;
     CURLcode code_ = CURLE_OK;
     bool answered_ = false; // completely: its handle remembers no error

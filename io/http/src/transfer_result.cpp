@@ -23,6 +23,11 @@ bool transfer::header_line(std::string_view line) {
     if (limit != 0 && header_bytes_ > limit)
         return refuse(error_kind::too_large, "the headers exceed " + std::to_string(limit) + " bytes");
     while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
+    if (incoming_ && incoming_->head_complete) return true; // trailers
+    if (line.empty()) {
+        head_ended();
+        return true;
+    }
     if (line.starts_with("HTTP/") && !body_begun_) return status_line(line);
     const std::size_t colon = line.find(':');
     const std::string_view name = line.substr(0, colon);
@@ -36,27 +41,32 @@ bool transfer::status_line(std::string_view line) {
     response_.headers.clear();
     const std::string_view status = line.substr(std::min(line.find(' '), line.size() - 1) + 1);
     if (!status.starts_with('1')) header_bytes_ = line.size();
+    if (status.starts_with("303") && outgoing_) outgoing_->unwanted = true;
     // libcurl would keep the name of a method that it does not know as such.
     if (status.starts_with("303") && spec_.max_redirects > 0 && spec_.method != "HEAD")
         check_option(curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, nullptr), "CUSTOMREQUEST");
     return true;
 }
 
-bool transfer::body_part(std::string_view data) {
+/// What was taken of it: all, or libcurl has to wait; nothing counts if it was refused.
+std::size_t transfer::body_part(std::string_view data) {
     const std::size_t limit = spec_.max_body;
     if (!body_begun_) {
         body_begun_ = true;
+        if (incoming_ && !incoming_->head_complete) complete_head();
         const auto announced = info<curl_off_t>(CURLINFO_CONTENT_LENGTH_DOWNLOAD_T);
         const std::size_t expected = announced > 0 ? static_cast<std::size_t>(announced) : 0;
         if (limit != 0 && expected > limit)
             return refuse(error_kind::too_large, "a body of " + std::to_string(expected) + " bytes is announced, the limit is " +
                                                      std::to_string(limit));
-        response_.body.reserve(std::min(expected, std::size_t{1} << 20));
+        if (!incoming_) response_.body.reserve(std::min(expected, std::size_t{1} << 20));
     }
-    if (limit != 0 && data.size() > limit - response_.body.size())
+    if (limit != 0 && data.size() > limit - body_bytes_)
         return refuse(error_kind::too_large, "the body exceeds the limit of " + std::to_string(limit) + " bytes");
-    response_.body.append(data);
-    return true;
+    if (incoming_ && !incoming_->put(data)) return CURL_WRITEFUNC_PAUSE;
+    if (!incoming_) response_.body.append(data);
+    body_bytes_ += data.size();
+    return data.size();
 }
 
 // --- it ends
@@ -66,7 +76,12 @@ void transfer::finished(CURLcode code) noexcept {
     connect_deadline_.cancel();
     code_ = code;
     answered_ = code == CURLE_OK;
+    if (incoming_ && answered_ && !incoming_->head_complete) complete_head();
     done.set();
+    if (incoming_) incoming_->changed.set();
+    if (!outgoing_) return;
+    outgoing_->taken.set();
+    outgoing_->answered.set();
 }
 
 void transfer::end(std::exception_ptr e) noexcept {
@@ -79,10 +94,26 @@ std::string transfer::current_url() const {
     return url && *url ? url : spec_.url;
 }
 
-response transfer::take() {
+void transfer::throw_failure() const {
     if (exception_) std::rethrow_exception(exception_);
     if (code_ == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
     if (code_ != CURLE_OK) throw failure(code_);
+}
+
+response transfer::take() {
+    throw_failure();
+    return answer();
+}
+
+int transfer::version() const noexcept {
+    switch (info<long>(CURLINFO_HTTP_VERSION)) {
+        case CURL_HTTP_VERSION_1_0: return 10;
+        case CURL_HTTP_VERSION_2_0: return 20;
+        default: return 11;
+    }
+}
+
+response transfer::answer() {
     const auto time = [this](CURLINFO what) { return std::chrono::microseconds(info<curl_off_t>(what)); };
     response r = std::move(response_);
     r.status = static_cast<int>(info<long>(CURLINFO_RESPONSE_CODE));
@@ -90,6 +121,7 @@ response transfer::take() {
     r.redirects = static_cast<int>(info<long>(CURLINFO_REDIRECT_COUNT));
     r.bytes = static_cast<std::uint64_t>(std::max<curl_off_t>(info<curl_off_t>(CURLINFO_SIZE_DOWNLOAD_T), 0));
     r.connection_reused = info<long>(CURLINFO_NUM_CONNECTS) == 0;
+    r.http_version = version();
     r.timings.resolve = time(CURLINFO_NAMELOOKUP_TIME_T);
     r.timings.connect = time(CURLINFO_CONNECT_TIME_T);
     r.timings.tls = time(CURLINFO_APPCONNECT_TIME_T);
@@ -132,7 +164,10 @@ error_kind transfer::kind_of(CURLcode code) const noexcept {
         case CURLE_PARTIAL_FILE: return error_kind::truncated;
         case CURLE_RECV_ERROR:
         case CURLE_SEND_ERROR:
-        case CURLE_GOT_NOTHING: return body_begun_ ? error_kind::truncated : error_kind::disconnected;
+        case CURLE_GOT_NOTHING: {
+            const bool answering = body_begun_ || (incoming_ && incoming_->head_complete);
+            return answering ? error_kind::truncated : error_kind::disconnected;
+        }
         case CURLE_FILESIZE_EXCEEDED: return error_kind::too_large;
         case CURLE_TOO_MANY_REDIRECTS: return error_kind::too_many_redirects;
         case CURLE_BAD_CONTENT_ENCODING: return error_kind::encoding;

@@ -11,15 +11,16 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
-#include <optional>
-#include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
+#include <eddy/async_generator.hpp>
+#include <eddy/http/download.hpp>
 #include <eddy/http/error.hpp>
 #include <eddy/http/message.hpp>
+#include <eddy/http/request_options.hpp>
+#include <eddy/http/streamed_response.hpp>
 #include <eddy/task.hpp>
 
 namespace eddy::http {
@@ -44,19 +45,9 @@ struct client_options {
     std::string_view ca_file = {};             // PEM file of trusted authorities; default: the system's
     std::string_view proxy = {};               // "http://host:port"; default: none
     bool proxy_from_environment = false;       // else http_proxy and its like are ignored
+    bool cookies = false;                      // keep those that servers set, and send them back
+    bool http2 = false;                        // over TLS, with servers that offer it; several requests then share a connection
 };
-
-/// What differs for one request. The texts and headers are copied by the call that takes the options.
-struct request_options {
-    std::optional<std::chrono::nanoseconds> timeout = {};
-    std::optional<std::chrono::nanoseconds> connect_timeout = {};
-    std::optional<int> max_redirects = {};
-    std::optional<std::size_t> max_body = {};
-    std::string_view content_type = {};        // of the body we send
-    std::span<const header> headers = {};      // a header_list, or a vector or array of headers
-};
-
-static_assert(std::is_trivially_destructible_v<request_options>); // it is written into co_await expressions (trap T1)
 
 /// An HTTP client; belongs to the thread of one loop. Move-only.
 ///
@@ -84,10 +75,35 @@ public:
     task<response> request(std::string method, std::string url, std::string body = {},
                                          request_options options = {});
 
+    /// The answer as soon as its head is there; its body is then read piece by piece. `max_body` is unlimited unless the options
+    /// say otherwise. The time limit runs until the head is there, and for each read that waits for more of the body; a slow
+    /// reader costs nothing of it. Put `with_timeout` around all of it for a limit of the whole. Otherwise as all requests.
+    task<streamed_response> stream(std::string url, request_options options = {});
+    task<streamed_response> request_stream(std::string method, std::string url, std::string body = {},
+                                                         request_options options = {});
+
+    /// A body that `source` yields piece by piece, while it is sent: the next piece is asked for when the one before it is on its
+    /// way. With `content_length` it has to come to that many bytes (`std::length_error`); without, it is sent in chunks. The
+    /// source runs in a task beside this one; an exception in it ends the request and is thrown here. It is cancelled if the
+    /// answer comes before its end. Such a body cannot be sent twice: a redirect that asks for that is an `http::error`
+    /// (`other`). The time limit of the request includes the source's time. Otherwise as all requests.
+    task<response> upload(std::string method, std::string url, async_generator<std::string> source, request_options options = {});
+
+    /// GET into a file. The body goes to `path` + ".part"; when all of it is there and on the device, that is renamed to `path`,
+    /// which is replaced. If an earlier attempt has left a part, only the rest is asked for, provided that the server's ETag, or
+    /// date, says that the file is still the same (remembered in `path` + ".part.note"); else it starts over.
+    /// Cancelled, or failed, it leaves the part for a next attempt, and `path` as it was. Any status but 200 and 206 is an
+    /// `http::error` (`bad_status`). Errors of the files are `std::system_error`s; a second download to the same path meanwhile
+    /// is a `busy_resource`. Limits of size and time are those of `stream`. The bytes are stored as sent: not decompressed.
+    task<download_result> download(std::string url, std::string path, download_options options = {});
+
+    /// Forgets all cookies.
+    void clear_cookies();
+
     /// Closes every connection; running requests throw `closed_resource`, later ones too. Idempotent.
     void close() noexcept;
 
-    /// Requests that have started and not ended.
+    /// Requests that have started and not ended; streamed bodies that are not through included.
     [[nodiscard]] std::size_t active() const noexcept;
     /// Open connections, idle ones included.
     [[nodiscard]] std::size_t connections() const noexcept;

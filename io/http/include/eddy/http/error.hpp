@@ -25,6 +25,7 @@ enum class error_kind {
     too_many_redirects, // more than the limit, or a loop
     protocol,           // the answer is not HTTP as we know it
     encoding,           // the compressed body is broken
+    bad_status,         // a download was answered with an error status
     other               // see the message
 };
 
@@ -35,8 +36,8 @@ enum class error_kind {
 /// A request without a complete answer. `what()` names method, URL (without its password) and reason.
 class error : public std::system_error {
 public:
-    /// `detail` explains; `os_error`: the errno behind it, 0 if there is none.
-    error(error_kind kind, std::string_view method, std::string_view url, std::string_view detail, int os_error = 0);
+    /// `detail` explains; `os_error`: the errno behind it, 0 if there is none; `status`: the one of a `bad_status`.
+    error(error_kind kind, std::string_view method, std::string_view url, std::string_view detail, int os_error = 0, int status = 0);
 
     [[nodiscard]] const char* what() const noexcept override { return texts_->what.c_str(); }
     [[nodiscard]] error_kind kind() const noexcept { return static_cast<error_kind>(code().value()); }
@@ -44,6 +45,8 @@ public:
     [[nodiscard]] const std::string& url() const noexcept { return texts_->url; }
     /// What the system said: `ECONNREFUSED` and the like; an empty code if it said nothing.
     [[nodiscard]] std::error_code os_error() const noexcept { return {os_error_, std::system_category()}; }
+    /// The status of the answer, for `bad_status`; else 0.
+    [[nodiscard]] int status() const noexcept { return status_; }
 
 private:
     struct texts {
@@ -52,6 +55,7 @@ private:
     };
     std::shared_ptr<const texts> texts_;
     int os_error_;
+    int status_;
 };
 
 } // namespace eddy::http

@@ -111,6 +111,7 @@ public:
     http::timings timings;
     std::uint64_t bytes = 0;     // of the body, as received: before decompression
     bool connection_reused = false;
+    int http_version = 11;       // 10, 11 or 20
 
     // --- how a server sends it
     /// Closes the connection after this response.

@@ -1,0 +1,71 @@
+// Bodies of forms: urlencoded, for names and values; multipart, for files as well.
+//
+//     http::form f;
+//     f.field("user", "ada").field("q", "a & b");
+//     co_await hc.post(url, f.body(), {.content_type = f.content_type()});      // user=ada&q=a+%26+b
+//
+//     http::multipart m;
+//     m.field("title", "holiday").file("photo", "a.png", "image/png", bytes);
+//     co_await hc.post(url, m.body(), {.content_type = m.content_type()});
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace eddy::http {
+
+/// The text as it is written in a form or a query: a space becomes "+", everything but letters, digits and `*-._` becomes %XX.
+/// `decode_query` is the way back.
+[[nodiscard]] std::string form_encode(std::string_view text);
+
+/// application/x-www-form-urlencoded, as WHATWG's URL standard writes it. Also what follows the "?" of an URL.
+class form {
+public:
+    form() = default;
+    /// Appends a field, also if there is one of that name.
+    form& field(std::string_view name, std::string_view value);
+
+    [[nodiscard]] const std::string& body() const noexcept { return text_; }
+    [[nodiscard]] std::string_view content_type() const noexcept { return "application/x-www-form-urlencoded"; }
+
+private:
+    std::string text_;
+};
+
+/// multipart/form-data as browsers send it (WHATWG's HTML standard). In names and file names, quotes and line breaks are written
+/// %22, %0D and %0A, so that none of them can end a header; a lone CR or LF in names and values of fields becomes CR LF. A
+/// file's bytes are sent as they are. The boundary is random, and occurs in no part.
+class multipart {
+public:
+    multipart();
+    /// Appends a field, also if there is one of that name.
+    multipart& field(std::string_view name, std::string_view value);
+    /// Appends a file; no content type: application/octet-stream. Throws `std::invalid_argument` for a content type with a line
+    /// break or a NUL in it.
+    multipart& file(std::string_view name, std::string_view file_name, std::string_view content_type, std::string_view bytes);
+    multipart& file(std::string_view name, std::string_view file_name, std::string_view content_type, std::span<const std::byte> bytes);
+
+    /// All parts, put together by each call.
+    [[nodiscard]] std::string body() const;
+    /// With the boundary. It may be another one after a part was added; refers to this object.
+    [[nodiscard]] std::string_view content_type() const noexcept { return content_type_; }
+    [[nodiscard]] std::string_view boundary() const noexcept;
+
+private:
+    void add(std::string head, std::string_view content);
+    void choose_boundary();
+    class part {
+    public:
+        part(std::string h, std::string_view c) : head(std::move(h)), content(c) {}
+        std::string head; // its headers
+        std::string content;
+    };
+    std::vector<part> parts_;
+    std::string content_type_;
+};
+
+} // namespace eddy::http
