@@ -15,18 +15,6 @@ template <class F>
 auto streaming(F produce) {
     return [produce](http::request) -> task<http::response> { co_return http::response::stream(200, "text/plain", produce); };
 }
-/// What the loop's exception handler got.
-class reported {
-public:
-    reported() {
-        this_loop().set_exception_handler([this](const error_context& c) { messages += std::string(c.message) + "\n"; });
-    }
-    reported(const reported&) = delete;
-    reported& operator=(const reported&) = delete;
-    ~reported() { this_loop().set_exception_handler({}); }
-    std::string messages;
-};
-
 const std::string get = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
 const std::string last_get = "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 

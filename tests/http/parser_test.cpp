@@ -10,29 +10,26 @@
 #include <vector>
 
 using namespace http_tests;
-using http::detail::parser_limits;
 using http::detail::request_parser;
 
 namespace {
 
-parser_limits limits() {
-    parser_limits l;
-    l.max_header = 1000;
-    l.max_body = 100;
-    return l;
-}
+constexpr std::size_t max_header = 1000;
+constexpr std::size_t max_body = 100;
 
 // What the parser makes of the pieces: "METHOD target [body]; …", then the refusal's status or "…" if it wants more.
 std::string parse(const std::vector<std::string_view>& pieces) {
-    request_parser parser(limits());
+    request_parser parser(max_header);
     std::string seen;
     for (const std::string_view piece : pieces) {
         if (parser.current() == request_parser::state::refused) break;
         parser.feed(piece);
+        parser.begin_body(max_body);
         while (parser.current() == request_parser::state::ready) {
-            const http::request q = parser.take();
-            seen += q.method + " " + q.target + " [" + q.body + "]" + (parser.keep_alive() ? "; " : " last; ");
+            const http::request q = parser.take_head();
+            seen += q.method + " " + q.target + " [" + parser.take_body() + "]" + (parser.keep_alive() ? "; " : " last; ");
             parser.next();
+            parser.begin_body(max_body);
         }
     }
     if (parser.current() == request_parser::state::refused) return seen + std::to_string(parser.why().status);
@@ -80,10 +77,11 @@ TEST_CASE("chunked bodies are put together") {
 }
 
 TEST_CASE("a trailer does not become a header") {
-    request_parser parser(limits());
+    request_parser parser(max_header);
     parser.feed(with("Transfer-Encoding: chunked\r\n", "0\r\nX-Admin: 1\r\n\r\n"));
+    parser.begin_body(max_body);
     REQUIRE(parser.current() == request_parser::state::ready);
-    CHECK_FALSE(parser.take().headers.contains("X-Admin"));
+    CHECK_FALSE(parser.take_head().headers.contains("X-Admin"));
 }
 
 TEST_CASE("what two servers could read differently is refused") {
@@ -201,14 +199,37 @@ TEST_CASE("limits: what is too large has a status of its own") {
     CHECK(parse({with(many)}) == "431");
 }
 
+TEST_CASE("a body is taken as it comes; until it is asked for it stays where it is") {
+    request_parser parser(max_header);
+    parser.feed(with("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n"));
+    CHECK(parser.current() == request_parser::state::body);
+    CHECK_FALSE(parser.has_body());
+    CHECK(parser.take_head().target == "/p");
+    parser.begin_body(1000);
+    CHECK(parser.take_body() == "abc");
+    CHECK_FALSE(parser.has_body());
+    parser.feed("2\r\nd");
+    CHECK(parser.take_body() == "d");
+    parser.feed("e\r\n0\r\n\r\nGET");
+    CHECK(parser.current() == request_parser::state::ready);
+    CHECK(parser.take_body() == "e");
+    CHECK_FALSE(parser.announced_length());
+    CHECK(parser.take_unused() == "GET");
+    request_parser announced(max_header);
+    announced.feed(with("Content-Length: 7\r\n"));
+    CHECK(announced.announced_length() == 7U);
+}
+
 TEST_CASE("an expectation is seen once, and not if the body is there") {
-    request_parser parser(limits());
+    request_parser parser(max_header);
     parser.feed(with("Content-Length: 2\r\nExpect: 100-Continue\r\n"));
     CHECK(parser.current() == request_parser::state::body);
+    parser.begin_body(max_body);
     CHECK(parser.take_expectation());
     CHECK_FALSE(parser.take_expectation());
-    request_parser eager(limits());
+    request_parser eager(max_header);
     eager.feed(with("Content-Length: 2\r\nExpect: 100-continue\r\n", "a"));
+    eager.begin_body(max_body);
     CHECK_FALSE(eager.take_expectation());
     CHECK(parse_every_way(with("Expect: fish\r\n")) == "417");
     CHECK(parse_every_way(with("Content-Length: 200\r\nExpect: 100-continue\r\n")) == "413");

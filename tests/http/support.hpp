@@ -99,4 +99,16 @@ inline task<std::optional<http::error_kind>> failure_of(task<http::response> req
     co_return std::nullopt;
 }
 
+/// What the loop's exception handler got.
+class reported {
+public:
+    reported() {
+        this_loop().set_exception_handler([this](const error_context& c) { messages += std::string(c.message) + "\n"; });
+    }
+    reported(const reported&) = delete;
+    reported& operator=(const reported&) = delete;
+    ~reported() { this_loop().set_exception_handler({}); }
+    std::string messages;
+};
+
 } // namespace http_tests

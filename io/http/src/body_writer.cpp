@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <exception>
 #include <stdexcept>
-#include <system_error>
 #include <utility>
 
 #include "connection.hpp"
@@ -30,12 +30,6 @@ constexpr std::size_t longest_part = 64 * 1024; // what `write_timeout` applies 
     out.reserve(data.size() + 20);
     out.append(digits.data(), static_cast<std::size_t>(end - digits.data())).append("\r\n").append(data).append("\r\n");
     return out;
-}
-
-[[nodiscard]] bool is_of_connection(const std::error_code& e) noexcept {
-    return e == std::errc::broken_pipe || e == std::errc::connection_reset || e == std::errc::connection_aborted ||
-           e == std::errc::not_connected || e == std::errc::timed_out || e == std::errc::host_unreachable ||
-           e == std::errc::network_unreachable || e == std::errc::network_down;
 }
 
 } // namespace
@@ -109,17 +103,17 @@ task<std::uint64_t> body_writer::send_file(file& from, std::uint64_t offset, std
 
 /// Up to `size` bytes of the file, which are at most a part; 0 at its end.
 task<std::size_t> body_writer::send_part(file& from, std::uint64_t offset, std::uint64_t size) {
-    if (framing_ == framing::chunks) co_return co_await eddy::detail::send_file_by_copy(*this, from, offset, size);
+    tcp_stream* const socket = connection_.stream_.target<tcp_stream>();
+    if (framing_ == framing::chunks || !socket) co_return co_await eddy::detail::send_file_by_copy(*this, from, offset, size);
     std::size_t sent = 0;
     bool in_time = true;
-    auto send = [&](cancel_scope&) -> task<> { sent = co_await eddy::send_file(connection_.stream_, from, offset, size); };
+    auto send = [&](cancel_scope&) -> task<> { sent = co_await eddy::send_file(*socket, from, offset, size); };
     try {
         in_time = co_await move_on_after(connection_.write_limit(), send);
-    } catch (const std::system_error& e) {
-        broken_ = is_of_connection(e.code()); // else it is the file's, and of interest
+    } catch (const operation_cancelled&) {
         throw;
-    } catch (const broken_resource&) {
-        broken_ = true;
+    } catch (...) {
+        broken_ = detail::is_of_connection(std::current_exception()); // else it is the file's, and of interest
         throw;
     }
     if (!in_time) give_up();

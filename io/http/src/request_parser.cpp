@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -21,7 +22,8 @@ constexpr std::size_t shortest_last_chunk = std::string_view("0\r\n\r\n").size()
     return {s.data(), s.size()};
 }
 
-// As Beast's string_body, but it does not believe an announced length: memory is taken for what has come.
+// As Beast's string_body, but it does not believe an announced length (memory is taken for what has come), and what has come
+// can be taken before the end.
 struct growing_body {
     using value_type = std::string;
     class reader {
@@ -51,9 +53,9 @@ struct growing_body {
 
 class request_parser::beast {
 public:
-    explicit beast(const parser_limits& limits) {
-        parser.header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(limits.max_header, std::size_t{1} << 30U) + max_chunk_line));
-        parser.body_limit(limits.max_body);
+    explicit beast(std::size_t max_header) {
+        parser.header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(max_header, std::size_t{1} << 30U) + max_chunk_line));
+        parser.body_limit(std::numeric_limits<std::uint64_t>::max()); // see begin_body
     }
     /// How many bytes it used.
     std::size_t put(std::string_view bytes) { return parser.put(boost::asio::buffer(bytes.data(), bytes.size()), error); }
@@ -62,7 +64,7 @@ public:
     boost::system::error_code error;
 };
 
-request_parser::request_parser(parser_limits limits) : limits_(limits) {}
+request_parser::request_parser(std::size_t max_header) : max_header_(max_header) {}
 request_parser::~request_parser() = default;
 
 void request_parser::refuse(int status, std::string_view reason) noexcept {
@@ -82,12 +84,13 @@ void request_parser::next() {
     beast_.reset();
     scanner_.reset();
     expectation_ = false;
+    body_begun_ = false;
     parse();
 }
 
 void request_parser::parse() {
     if (state_ == state::head) parse_head();
-    if (state_ == state::body) parse_body();
+    if (state_ == state::body && body_begun_) parse_body();
 }
 
 void request_parser::parse_head() {
@@ -102,18 +105,17 @@ void request_parser::parse_head() {
     }
     const head_scanner::result found = scanner_.scan(input_);
     if (found == head_scanner::result::bad) return refuse(400, "a control character or half a line end in the head");
-    if (scanner_.request_line() > limits_.max_header) return refuse(414, "the request line is too long");
-    if (scanner_.size() > limits_.max_header) return refuse(431, "the headers are too large");
+    if (scanner_.request_line() > max_header_) return refuse(414, "the request line is too long");
+    if (scanner_.size() > max_header_) return refuse(431, "the headers are too large");
     if (found == head_scanner::result::complete) head_complete();
 }
 
 void request_parser::head_complete() {
     const std::string_view head = std::string_view(input_).substr(0, scanner_.size());
     if (const refusal r = check_head(head)) return refuse(r.status, r.reason);
-    beast_ = std::make_unique<beast>(limits_);
+    beast_ = std::make_unique<beast>(max_header_);
     const std::size_t used = beast_->put(head);
-    const bool too_large = beast_->error == bhttp::error::body_limit;
-    if (beast_->error && !too_large) return refuse(400, "the head is malformed");
+    if (beast_->error) return refuse(400, "the head is malformed");
 
     const auto& message = beast_->parser.get();
     request_.method = view(message.method_string());
@@ -121,7 +123,6 @@ void request_parser::head_complete() {
     request_.minor_version = message.version() == 10 ? 0 : 1;
     for (const auto& field : message) request_.headers.add(view(field.name_string()), view(field.value()));
     if (const refusal r = check_framing(request_.headers, request_.minor_version)) return refuse(r.status, r.reason);
-    if (too_large) return refuse(413, "the body is too large");
 
     keep_alive_ = !request_.headers.has_token("Connection", "close") &&
                   (request_.minor_version > 0 || request_.headers.has_token("Connection", "keep-alive"));
@@ -131,7 +132,15 @@ void request_parser::head_complete() {
     expectation_ = !expected.empty() && request_.minor_version > 0 && !beast_->parser.is_done();
     input_.erase(0, used);
     state_ = beast_->parser.is_done() ? state::ready : state::body;
-    if (state_ == state::body) beast_->parser.eager(true);
+}
+
+void request_parser::begin_body(std::uint64_t limit) {
+    if (state_ != state::body || body_begun_) return;
+    if (announced_length().value_or(0) > limit) return refuse(413, "the body is too large");
+    beast_->parser.body_limit(limit);
+    beast_->parser.eager(true);
+    body_begun_ = true;
+    parse_body();
 }
 
 void request_parser::parse_body() {
@@ -155,9 +164,18 @@ bool request_parser::take_expectation() noexcept {
     return std::exchange(expectation_, false);
 }
 
-request request_parser::take() {
-    request_.body = std::move(beast_->parser.get().body());
-    return std::move(request_);
+std::string request_parser::take_body() {
+    return beast_ ? std::exchange(beast_->parser.get().body(), std::string()) : std::string();
+}
+
+bool request_parser::has_body() const noexcept {
+    return beast_ && !beast_->parser.get().body().empty();
+}
+
+std::optional<std::uint64_t> request_parser::announced_length() const {
+    if (!beast_) return std::nullopt;
+    const boost::optional<std::uint64_t> length = beast_->parser.content_length();
+    return length ? std::optional<std::uint64_t>(*length) : std::nullopt;
 }
 
 } // namespace eddy::http::detail

@@ -8,16 +8,30 @@
 
 namespace eddy::http::detail {
 
+namespace {
+
+// Not strftime's: its names depend on the locale.
+constexpr std::array<const char*, 7> days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+constexpr std::array<const char*, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+} // namespace
+
 std::string http_date(std::time_t t) {
-    static constexpr std::array<const char*, 7> days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static constexpr std::array<const char*, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     std::tm tm{};
     ::gmtime_r(&t, &tm);
-    std::array<char, 64> text{}; // not strftime: its names depend on the locale
+    std::array<char, 64> text{};
     const int n = std::snprintf(text.data(), text.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT",
                                 days[static_cast<std::size_t>(tm.tm_wday)], tm.tm_mday, months[static_cast<std::size_t>(tm.tm_mon)],
                                 tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    return {text.data(), static_cast<std::size_t>(n)};
+}
+
+std::string log_date(std::time_t t) {
+    std::tm tm{};
+    ::gmtime_r(&t, &tm);
+    std::array<char, 64> text{};
+    const int n = std::snprintf(text.data(), text.size(), "%02d/%s/%04d:%02d:%02d:%02d +0000", tm.tm_mday,
+                                months[static_cast<std::size_t>(tm.tm_mon)], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     return {text.data(), static_cast<std::size_t>(n)};
 }
 
@@ -79,7 +93,9 @@ std::string response_head(const response& r, const response_context& c) {
     if (!c.server_name.empty() && !r.headers.contains("Server")) line(out, "Server", c.server_name);
     if (!r.body.empty() && !r.headers.contains("Content-Type")) line(out, "Content-Type", "text/plain; charset=utf-8");
     length_line(out, r, c);
-    if (!c.keep_alive)
+    if (r.upgrader())
+        line(out, "Connection", "Upgrade");
+    else if (!c.keep_alive)
         line(out, "Connection", "close");
     else if (c.minor_version == 0)
         line(out, "Connection", "keep-alive");

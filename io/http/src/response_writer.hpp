@@ -33,6 +33,8 @@ public:
 }
 /// "Sun, 06 Nov 1994 08:49:37 GMT"
 [[nodiscard]] std::string http_date(std::time_t t);
+/// "06/Nov/1994:08:49:37 +0000"
+[[nodiscard]] std::string log_date(std::time_t t);
 /// The small page that goes with an error status.
 [[nodiscard]] response error_response(int status, std::string_view reason);
 

@@ -166,18 +166,24 @@ void router::set_otherwise(detail::handler_function handler) {
 }
 
 task<response> router::operator()(request q) {
+    body_reader body(std::exchange(q.body, std::string()));
+    task<response> answer = (*this)(std::move(q), body);
+    co_return co_await std::move(answer);
+}
+
+task<response> router::operator()(request q, body_reader& body) {
     std::vector<std::string> values;
     const std::string path(q.path());
     const detail::route_node* node = path.starts_with('/') ? routes_->find(path, q.method, values) : nullptr;
     if (!node) {
         node = path.starts_with('/') ? routes_->find(path, {}, values) : nullptr;
         if (node) co_return detail::not_allowed(*node, q.method == "OPTIONS");
-        if (routes_->otherwise) co_return co_await routes_->otherwise(std::move(q));
+        if (routes_->otherwise) co_return co_await routes_->otherwise(std::move(q), body);
         co_return detail::error_response(404, {});
     }
     const detail::route& to = *node->for_method(q.method);
     for (std::size_t i = 0; i < values.size(); ++i) q.path_parameters.emplace_back(to.names[i], std::move(values[i]));
-    co_return co_await to.handler(std::move(q));
+    co_return co_await to.handler(std::move(q), body);
 }
 
 } // namespace eddy::http

@@ -26,6 +26,17 @@ void server::start(tcp_listener listener) {
     listening_->start();
 }
 
+void server::set_wrapper(detail::wrapper_function wrap, std::string_view scheme) {
+    if (listening_) throw std::logic_error("http::server::wrap: the server was started before");
+    state_->wrapper = std::move(wrap);
+    scheme_ = scheme;
+}
+
+void server::set_access(detail::access_function log) {
+    if (listening_) throw std::logic_error("http::server::on_access: the server was started before");
+    state_->access = std::move(log);
+}
+
 task<> server::listen(ip_endpoint at) {
     start(tcp_listener::bind(at));
     co_return;
@@ -60,7 +71,7 @@ std::uint16_t server::port() const noexcept {
 }
 
 std::string server::url(std::string_view target) const {
-    return "http://" + local_.to_string() + std::string(target);
+    return scheme_ + "://" + local_.to_string() + std::string(target);
 }
 
 std::size_t server::connections() const noexcept {

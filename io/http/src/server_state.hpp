@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -24,20 +27,22 @@ public:
     server_state& operator=(const server_state&) = delete;
     ~server_state() = default;
 
-    [[nodiscard]] parser_limits limits() const noexcept {
+    [[nodiscard]] std::size_t max_header() const noexcept {
         constexpr std::size_t unlimited = std::size_t{1} << 31; // of a head; it is held in memory
-        parser_limits l;
-        l.max_header = options.max_header != 0 ? options.max_header : unlimited;
-        l.max_body = options.max_body != 0 ? options.max_body : static_cast<std::size_t>(-1);
-        return l;
+        return options.max_header != 0 ? options.max_header : unlimited;
     }
-    /// Ends idle connections now, the others after the request they serve.
+    [[nodiscard]] std::uint64_t max_body() const noexcept {
+        return options.max_body != 0 ? options.max_body : std::numeric_limits<std::uint64_t>::max();
+    }
+    /// Ends idle connections now, and those that speak another protocol, the others after the request they serve.
     void drain() noexcept {
         stopping = true;
         for (connection* c = connections.front(); c; c = connections.next(*c)) c->stop_soon();
     }
 
     handler_function handler;
+    wrapper_function wrapper;
+    access_function access;
     server_options options;
     std::string server_name;
     bool stopping = false;

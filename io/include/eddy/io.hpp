@@ -1,6 +1,7 @@
 // Everything of the io layer, but for <eddy/fs.hpp> and <eddy/fs_watcher.hpp>: <filesystem> takes its time to compile.
 #pragma once
 
+#include <eddy/any_stream.hpp>
 #include <eddy/buffered_reader.hpp>
 #include <eddy/buffered_writer.hpp>
 #include <eddy/command.hpp>

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <eddy/any_stream.hpp>
 #include <eddy/detail/function.hpp>
 #include <eddy/endpoint.hpp>
 #include <eddy/http/headers.hpp>
@@ -24,6 +25,7 @@ class body_writer;
 
 namespace detail {
 using body_function = eddy::detail::unique_function<task<>(body_writer&)>;
+using upgrade_function = eddy::detail::unique_function<task<>(any_stream)>;
 } // namespace detail
 
 /// A request that a server received.
@@ -82,6 +84,18 @@ public:
         r.produce_ = std::make_shared<const detail::body_function>(std::forward<F>(produce));
         return r;
     }
+    /// A server answers 101 and goes on in another protocol: `proceed(stream)` returns a `task<>` that has the connection, from the
+    /// first byte after the request on, and runs in the task of the connection, which ends with it. It is cancelled when the server's
+    /// `shutdown` begins, and has the grace period to say farewell. Its failure goes to the loop's exception handler. A request that does
+    /// not ask for `protocol` is answered with 426 instead. Copies share `proceed`.
+    template <class F>
+        requires std::is_invocable_r_v<task<>, std::decay_t<F>&, any_stream>
+    [[nodiscard]] static response upgrade(std::string_view protocol, F&& proceed) {
+        response r(101);
+        r.headers.set("Upgrade", protocol);
+        r.upgrade_ = std::make_shared<const detail::upgrade_function>(std::forward<F>(proceed));
+        return r;
+    }
     /// A server sends exactly these bytes instead of a response, then closes the connection. For tests of clients.
     [[nodiscard]] static response raw(std::string bytes);
 
@@ -126,9 +140,12 @@ public:
     [[nodiscard]] bool is_raw() const noexcept { return raw_; }
     /// What makes the body; null if it is `body`.
     [[nodiscard]] const detail::body_function* producer() const noexcept { return produce_.get(); }
+    //// What has the connection after this response; null if it stays with HTTP.
+    [[nodiscard]] const detail::upgrade_function* upgrader() const noexcept { return upgrade_.get(); }
 
 private:
     std::shared_ptr<const detail::body_function> produce_;
+    std::shared_ptr<const detail::upgrade_function> upgrade_;
     std::optional<std::size_t> truncate_;
     bool close_ = false;
     bool raw_ = false;

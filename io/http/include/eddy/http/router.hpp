@@ -44,7 +44,7 @@ public:
     /// misplaced `{…}`, and for a method that is no token; `std::logic_error` if the route is there already.
     template <request_handler H>
     router& add(std::string_view method, std::string_view pattern, H&& handler) {
-        insert(method, pattern, detail::handler_function(std::forward<H>(handler)));
+        insert(method, pattern, detail::make_handler(std::forward<H>(handler)));
         return *this;
     }
     template <request_handler H>
@@ -70,11 +70,13 @@ public:
     /// Answers what no route takes, instead of 404.
     template <request_handler H>
     router& otherwise(H&& handler) {
-        set_otherwise(detail::handler_function(std::forward<H>(handler)));
+        set_otherwise(detail::make_handler(std::forward<H>(handler)));
         return *this;
     }
 
-    /// Passes a request on. The router must live until the task has ended; cancelling it cancels the handler.
+    /// Passes a request on, with its body yet to be read, or in it. The router must live until the task has ended; cancelling it
+    /// cancels the handler.
+    task<response> operator()(request q, body_reader& body);
     task<response> operator()(request q);
 
 private:

@@ -7,7 +7,7 @@
 //
 // Requests of one connection are answered in order, also when they were sent ahead (pipelining); different connections
 // are served at the same time. What is not clearly one request is refused with an error status and the connection
-// closed. No TLS: put a proxy in front.
+// closed. Over TLS, or anything else, with `wrap`.
 #pragma once
 
 #include <chrono>
@@ -20,6 +20,9 @@
 #include <type_traits>
 #include <utility>
 
+#include <eddy/any_stream.hpp>
+#include <eddy/detail/function.hpp>
+#include <eddy/http/access_log.hpp>
 #include <eddy/http/handler.hpp>
 #include <eddy/http/message.hpp>
 #include <eddy/serve.hpp>
@@ -30,16 +33,33 @@ namespace eddy::http {
 
 namespace detail {
 class server_state;
+using wrapper_function = eddy::detail::unique_function<task<any_stream>(tcp_stream)>;
+using access_function = eddy::detail::unique_function<void(const access_record&)>;
+
+/// Awaits what lays a stream over TCP, and forgets its type.
+template <class F>
+class stream_wrapper {
+public:
+    template <class G>
+    explicit stream_wrapper(G&& wrap) : wrap_(std::forward<G>(wrap)) {}
+    task<any_stream> operator()(tcp_stream accepted) {
+        auto wrapping = wrap_(std::move(accepted));
+        co_return any_stream(co_await std::move(wrapping));
+    }
+
+private:
+    F wrap_;
+};
 } // namespace detail
 
 /// Limits of a server. A time or number of 0: no limit. The text is copied when the server is made.
 struct server_options {
     std::size_t max_header = std::size_t{32} << 10; // bytes of request line and headers; beyond: 414 or 431
-    std::size_t max_body = std::size_t{8} << 20;    // bytes of a request's body; beyond: 413
+    std::size_t max_body = std::size_t{8} << 20;    // bytes of a request's body, unless it is read as a stream; beyond: 413
     std::size_t max_connections = 10'000;           // at a time; beyond: 503
     std::size_t max_requests_per_connection = 0;    // the last one is answered with Connection: close
     std::chrono::nanoseconds header_timeout = std::chrono::seconds(15); // for a head, from connect or its first byte; then: 408
-    std::chrono::nanoseconds body_timeout = std::chrono::seconds(60);   // for a whole body; then: 408
+    std::chrono::nanoseconds body_timeout = std::chrono::seconds(60);   // for a whole body, or a read of a streamed one; then: 408
     std::chrono::nanoseconds idle_timeout = std::chrono::seconds(75);   // between requests; then the connection is closed
     std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);  // for each 64 KiB of a response; then it is reset
     std::string_view server_name = {};              // the Server header; none by default
@@ -48,20 +68,36 @@ struct server_options {
 /// An HTTP server on one listening socket; belongs to the thread of one loop.
 ///
 /// The handler runs in the task of its connection; it may be slow, and it is cancelled at shutdown. An exception of it is
-/// answered with status 500 and goes to the loop's exception handler; the connection goes on. So is a response that
-/// cannot be sent (a status below 200 or above 599). What goes wrong on a connection (reset, garbage, too slow) ends that
+/// answered with status 500 and goes to the loop's exception handler, unless it is a `request_error`, which says its status itself;
+/// the connection goes on. So is a response that cannot be sent (a status below 200 or above 599). What goes wrong on a connection (reset, garbage, too slow) ends that
 /// connection and is not reported.
 class server {
 public:
     template <request_handler H>
         requires(!std::same_as<std::remove_cvref_t<H>, server>)
     explicit server(H&& handler, const server_options& options = {})
-        : server(std::in_place, detail::handler_function(std::forward<H>(handler)), options) {}
+        : server(std::in_place, detail::make_handler(std::forward<H>(handler)), options) {}
     server(const server&) = delete;
     server& operator=(const server&) = delete;
     /// Stops listening and cancels what still runs, without waiting for it; no handler is started any more. What handlers
     /// refer to must live until they have unwound: `shutdown` waits for that.
     ~server();
+
+    /// Before it is started: speaks over what `wrap(tcp_stream)` makes of each connection; it returns a task of a stream, as
+    /// `tls_accept` does, and is given `header_timeout`. If it throws, the connection is closed and nobody is told: handshakes fail.
+    /// `scheme` is what `url` begins with.
+    template <class F>
+        requires std::invocable<std::decay_t<F>&, tcp_stream>
+    void wrap(F&& wrap, std::string_view scheme = "https") {
+        set_wrapper(detail::wrapper_function(detail::stream_wrapper<std::decay_t<F>>(std::forward<F>(wrap))), scheme);
+    }
+    /// Before it is started: `log(record)` is called on the loop after each response, also one that failed, and must not throw (the
+    /// loop's exception handler is told). See access_log.hpp.
+    template <class F>
+        requires std::invocable<std::decay_t<F>&, const access_record&>
+    void on_access(F&& log) {
+        set_access(detail::access_function(std::forward<F>(log)));
+    }
 
     /// Binds, listens and returns; serves in the background, as a task of the loop's root group. Port 0: the kernel picks
     /// one. Throws `std::system_error` that names the address, `std::logic_error` if the server was started before.
@@ -72,13 +108,13 @@ public:
 
     /// No more connections; those that are there go on. Idempotent.
     void stop_accepting();
-    /// Stops accepting, closes idle connections, lets running requests end within `grace`, then cancels their handlers
+    /// Stops accepting, closes idle connections, cancels upgraded ones, lets running requests end within `grace`, then cancels their handlers
     /// and resets what is left. Cancelled: does the last step at once.
     task<> shutdown(std::chrono::nanoseconds grace);
 
     /// The port it listens on; 0 before `listen`.
     [[nodiscard]] std::uint16_t port() const noexcept;
-    /// "http://ADDRESS:PORT" + `target`.
+    /// "http://ADDRESS:PORT" + `target`; https if it is wrapped.
     [[nodiscard]] std::string url(std::string_view target = "/") const;
     /// Open connections.
     [[nodiscard]] std::size_t connections() const noexcept;
@@ -86,9 +122,12 @@ public:
 private:
     server(std::in_place_t, detail::handler_function handler, const server_options& options);
     void start(tcp_listener listener);
+    void set_wrapper(detail::wrapper_function wrap, std::string_view scheme);
+    void set_access(detail::access_function log);
     std::shared_ptr<detail::server_state> state_;
     std::unique_ptr<eddy::server> listening_;
     ip_endpoint local_;
+    std::string scheme_ = "http";
 };
 
 } // namespace eddy::http
