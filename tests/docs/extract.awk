@@ -78,8 +78,15 @@ function program(code, line,   name) {
     program_lines[program_count] = line
 }
 
+# Does the build lack one of the targets that are needed?
+function lacking(   names, n) {
+    n = split(needs, names, " ")
+    while (n > 0 && index(have, " " names[n] " ")) --n
+    return n > 0
+}
+
 function block(code, line) {
-    if (skip || (needs != "" && index(have, " " needs " ") == 0)) {
+    if (skip || lacking()) {
         # left out
     } else if (code ~ /(^|\n)int main\(/)
         program(code, line)
