@@ -1,33 +1,31 @@
 // http_service: an HTTP service with what operations ask of one: metrics, a health check, an access log, an orderly
 // end.
 //
-//     http_service --port N [--address A] [--drain S] [--grace S]
+//     http_service --port N [--address A] [--files FOLDER] [--drain S] [--grace S]
 //
 //     GET /                 what there is, as JSON
 //     GET /hello/{name}     a greeting
 //     GET /notes/{key}      a note that was PUT there; PUT /notes/{key} keeps the body
 //     GET /primes/{n}       how many primes there are below n: computed on the pool, so that nobody waits for it
-//     GET /bytes/{n}        n bytes, whole or the part that a Range header asks for
+//     GET /bytes/{n}        n bytes, made while they are sent
+//     GET /files/{path...}  what is in FOLDER: ranges, conditional requests
 //     GET /metrics          for Prometheus
 //     GET /healthz          200; 503 from the moment on that it is about to end
 //
 // Prints "PORT n" and then "READY" when it listens, on 127.0.0.1 unless told otherwise; N = 0 lets the kernel pick a
-// port. The access log goes to standard error.
+// port. The access log goes to standard error, in the format of Apache and nginx.
 //
 // SIGTERM or Ctrl-C: /healthz says 503 and all the rest goes on for --drain seconds (default 1), in which load
 // balancers look elsewhere. Then no more connections are taken, and requests that run may end within --grace seconds
 // (default 10). A second signal ends it at once.
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <ctime>
 #include <exception>
-#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -44,8 +42,13 @@
 #include <eddy/capacity_limiter.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/histogram.hpp>
+#include <eddy/http/access_log.hpp>
+#include <eddy/http/body_reader.hpp>
+#include <eddy/http/body_writer.hpp>
 #include <eddy/http/message.hpp>
+#include <eddy/http/router.hpp>
 #include <eddy/http/server.hpp>
+#include <eddy/http/static_files.hpp>
 #include <eddy/offload.hpp>
 #include <eddy/queue.hpp>
 #include <eddy/run.hpp>
@@ -60,6 +63,7 @@ using namespace std::chrono_literals;
 
 struct options {
     std::string address = "127.0.0.1";
+    std::string files; // a folder
     std::uint16_t port = 0;
     std::chrono::seconds drain = 1s;
     std::chrono::seconds grace = 10s;
@@ -152,19 +156,6 @@ private:
     std::uint64_t dropped_ = 0;
 };
 
-std::string log_line(const http::request& q, int status, std::size_t size, std::chrono::nanoseconds took) {
-    const auto now = std::chrono::floor<std::chrono::milliseconds>(eddy::this_loop().wall_now());
-    const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-    std::tm utc{};
-    gmtime_r(&seconds, &utc);
-    const auto milliseconds = static_cast<int>((now.time_since_epoch() % 1s).count());
-    return fmt::format(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} {} {} {} {:.6f}\n", utc.tm_year + 1900, utc.tm_mon + 1,
-        utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, milliseconds, q.remote.to_string(),
-        in_quotes(q.method + " " + q.target), status, size,
-        std::chrono::duration<double>(took).count()); // quoted: no client can write lines of its own into the log
-}
-
 // --- metrics
 
 // The text format of Prometheus, version 0.0.4.
@@ -237,33 +228,19 @@ std::uint64_t count_primes(std::stop_token stop, std::uint32_t below) {
     return count;
 }
 
-struct byte_range {
-    std::uint64_t first = 0;
-    std::uint64_t last = 0;
-};
-
-// "bytes=0-99", "bytes=100-", "bytes=-5" of `size` bytes (RFC 9110, 14.2). Nothing: to be ignored, as is more than one
-// range, which a server may do. A range that begins behind the end has first > last.
-std::optional<byte_range> parse_range(std::string_view text, std::uint64_t size) {
-    if (!text.starts_with("bytes=")) return std::nullopt;
-    text.remove_prefix(6);
-    const std::size_t dash = text.find('-');
-    if (dash == std::string_view::npos) return std::nullopt;
-    const auto first = to_number<std::uint64_t>(text.substr(0, dash));
-    const auto last = to_number<std::uint64_t>(text.substr(dash + 1));
-    if (dash == 0) {
-        if (!last) return std::nullopt;
-        if (*last == 0 || size == 0) return byte_range{1, 0};
-        return byte_range{size - std::min(*last, size), size - 1};
-    }
-    if (!first || (!last && dash + 1 != text.size()) || (last && *last < *first)) return std::nullopt;
-    if (*first >= size) return byte_range{1, 0};
-    return byte_range{*first, last ? std::min(*last, size - 1) : size - 1};
+// The bytes of /bytes from `first` on.
+void fill(std::span<char> block, std::uint64_t first) {
+    for (char& c : block) c = static_cast<char>((first++ * 2654435761U) >> 13U);
 }
 
 class service {
 public:
-    explicit service(access_log& log) : log_(log) {}
+    service(access_log& log, const options& o) : log_(log), files_(o.files.empty() ? "." : o.files), server_(routes(o)) {
+        server_.on_access([this](const http::access_record& r) {
+            ++responses_[r.status];
+            log_.add(http::common_log_line(r) + "\n");
+        });
+    }
 
     eddy::task<> listen(eddy::ip_endpoint where) { return server_.listen(where); }
     [[nodiscard]] std::uint16_t port() const noexcept { return server_.port(); }
@@ -272,156 +249,114 @@ public:
 
 private:
     using answer = eddy::task<http::response>;
-
-    struct route {
-        std::string_view method;
-        std::string_view pattern; // what ends with "}" takes one more segment of the path
-        answer (service::*handler)(const http::request& q, const std::string& parameter);
-    };
-    static const std::array<route, 8> routes;
+    using handler = answer (service::*)(const http::request&);
 
     struct route_numbers {
         std::map<int, std::uint64_t> by_status;
         eddy::histogram microseconds;
     };
 
-    // A plus is a space in a query, but not in a path.
-    static std::string decode_segment(std::string_view text) {
-        std::string escaped;
-        for (const char c : text) escaped += c == '+' ? "%2B" : std::string(1, c);
-        return http::decode_query(escaped);
+    http::router routes(const options& o) {
+        http::router r;
+        add(r, "GET", "/", &service::index);
+        add(r, "GET", "/hello/{name}", &service::hello);
+        add(r, "GET", "/notes/{key}", &service::get_note);
+        r.put("/notes/{key}", [this](const http::request& q, http::body_reader& body) { return put_note(q, body); });
+        names_.emplace_back("PUT /notes/{key}");
+        add(r, "GET", "/primes/{n}", &service::primes);
+        add(r, "GET", "/bytes/{n}", &service::bytes);
+        if (!o.files.empty()) add(r, "GET", "/files/{path...}", &service::files);
+        add(r, "GET", "/metrics", &service::metrics);
+        add(r, "GET", "/healthz", &service::healthz);
+        r.otherwise([](const http::request&) -> answer { co_return json_error(404, "there is no such thing here; see /"); });
+        return r;
     }
 
-    // Where the request goes; if nowhere, which methods would have done.
-    struct match {
-        const route* to = nullptr;
-        std::string parameter; // decoded
-        std::string allowed;
-    };
-    static match find(const http::request& q) {
-        match m;
-        for (const route& r : routes) {
-            const std::size_t brace = r.pattern.find('{');
-            std::string_view path = q.path();
-            std::string parameter;
-            if (brace == std::string_view::npos) {
-                if (path != r.pattern) continue;
-            } else {
-                if (!path.starts_with(r.pattern.substr(0, brace))) continue;
-                path.remove_prefix(brace);
-                if (path.empty() || path.find('/') != std::string_view::npos) continue;
-                parameter = decode_segment(path);
-            }
-            if (q.method == r.method || (q.method == "HEAD" && r.method == "GET")) {
-                m.to = &r;
-                m.parameter = std::move(parameter);
-                return m;
-            }
-            m.allowed += (m.allowed.empty() ? "" : ", ") + std::string(r.method) + (r.method == "GET" ? ", HEAD" : "");
-        }
-        return m;
+    // By route, not by path: the number of series must not depend on what clients ask for.
+    void add(http::router& r, std::string_view method, std::string_view pattern, handler h) {
+        r.add(method, pattern, [this, pattern, h](const http::request& q) { return timed(numbers_[pattern], h, q); });
+        names_.push_back(fmt::format("{} {}", method, pattern));
     }
 
-    // Every request comes here. Each is a task of its own, or rather its connection's; all run on one thread, so what
-    // they share needs no lock.
-    answer handle(http::request q) {
+    // Each request is a task of its own, or rather its connection's; all run on one thread, so what they share needs no
+    // lock.
+    answer timed(route_numbers& numbers, handler h, const http::request& q) {
         const auto since = eddy::loop_clock::now();
         const in_flight counted(requests_in_flight_);
-        const match m = find(q);
-        http::response r;
-        try {
-            r = co_await dispatch(m, q);
-        } catch (const std::exception& e) { // cancellation is none: a request that is broken off has no answer
-            log_.add(fmt::format("http_service: {}: {}\n", in_quotes(q.method + " " + q.target), e.what()));
-            r = json_error(500, "something went wrong here");
-        }
+        answer making = (this->*h)(q);
+        http::response r = co_await std::move(making);
         const std::chrono::nanoseconds took = eddy::loop_clock::now() - since;
-        // By route, not by path: the number of series must not depend on what clients ask for.
-        route_numbers& numbers = numbers_[m.to ? m.to->pattern : "none"];
         ++numbers.by_status[r.status];
         numbers.microseconds.add(
             static_cast<std::uint64_t>(std::chrono::floor<std::chrono::microseconds>(took).count()));
-        log_.add(log_line(q, r.status, r.body.size(), took));
         co_return r;
     }
 
-    answer dispatch(const match& m, const http::request& q) {
-        if (m.to) return std::invoke(m.to->handler, this, q, m.parameter);
-        return refuse(m.allowed);
-    }
-    answer refuse(const std::string& allowed) {
-        if (allowed.empty()) co_return json_error(404, "there is no such thing here; see /");
-        co_return json_error(405, "not with this method").set("Allow", allowed);
-    }
-
-    answer index(const http::request&, const std::string&) {
+    answer index(const http::request&) {
         std::string list;
-        for (const route& r : routes)
-            list += (list.empty() ? "" : ",") + in_quotes(fmt::format("{} {}", r.method, r.pattern));
+        for (const std::string& name : names_) list += (list.empty() ? "" : ",") + in_quotes(name);
         co_return json(200, "{\"routes\":[" + list + "]}");
     }
 
-    answer hello(const http::request&, const std::string& name) {
-        co_return json(200, "{\"hello\":" + in_quotes(name) + "}");
-    }
+    answer hello(const http::request& q) { co_return json(200, "{\"hello\":" + in_quotes(q.path_parameter("name")) + "}"); }
 
-    answer get_note(const http::request&, const std::string& key) {
-        const auto found = notes_.find(key);
+    answer get_note(const http::request& q) {
+        const auto found = notes_.find(q.path_parameter("key"));
         if (found == notes_.end()) co_return json_error(404, "no such note");
         co_return json(200, "{\"note\":" + in_quotes(found->second) + "}");
     }
-    answer put_note(const http::request& q, const std::string& key) {
-        if (q.body.size() > 64 * 1024) co_return json_error(413, "a note has at most 64 KiB");
+    // Asked before the body is there: who may not put a note need not send it, and 413 comes by itself.
+    answer put_note(const http::request& q, http::body_reader& body) {
+        const std::string& key = q.path_parameter("key");
         if (notes_.size() >= 1000 && !notes_.contains(key)) co_return json_error(507, "there are 1000 notes already");
-        const bool created = notes_.insert_or_assign(key, q.body).second;
+        std::string note = co_await body.read_all(64 * 1024);
+        const bool created = notes_.insert_or_assign(key, std::move(note)).second;
         co_return http::response(created ? 201 : 204);
     }
 
     // As many at a time as there are cores, and not many more may wait: who comes later is told at once, and the rest
     // goes on.
-    answer primes(const http::request&, const std::string& text) {
-        const std::optional<std::uint32_t> below = to_number<std::uint32_t>(text);
+    answer primes(const http::request& q) {
+        const std::optional<std::uint32_t> below = to_number<std::uint32_t>(q.path_parameter("n"));
         if (!below || *below > 10'000'000) co_return json_error(400, "a number up to 10000000 is wanted");
         if (computing_.waiting() >= 100) co_return json_error(503, "busy").set("Retry-After", "1");
         const std::uint64_t count = co_await eddy::offload(computing_, count_primes, *below);
         co_return json(200, fmt::format("{{\"below\":{},\"primes\":{}}}", *below, count));
     }
 
-    answer bytes(const http::request& q, const std::string& text) {
-        const std::optional<std::uint64_t> size = to_number<std::uint64_t>(text);
-        if (!size || *size > (std::uint64_t{64} << 20U)) co_return json_error(400, "a number up to 67108864 is wanted");
-        const std::string tag = fmt::format("\"bytes-{}\"", *size);
-        const bool if_range = q.header("If-Range").empty() || q.header("If-Range") == tag;
-        const std::optional<byte_range> range = if_range ? parse_range(q.header("Range"), *size) : std::nullopt;
-        http::response r;
-        if (range && range->first > range->last) {
-            r = json_error(416, "there is nothing behind the end");
-            r.set("Content-Range", fmt::format("bytes */{}", *size));
-        } else {
-            const byte_range part = range.value_or(byte_range{0, *size - 1}); // of no bytes: 0 up to before 0
-            std::string content(part.last - part.first + 1, '\0');
-            for (std::size_t i = 0; i < content.size(); ++i)
-                content[i] = static_cast<char>(((part.first + i) * 2654435761U) >> 13U);
-            r = http::response(range ? 206 : 200, std::move(content), "application/octet-stream");
-            r.set("ETag", tag);
-            if (range) r.set("Content-Range", fmt::format("bytes {}-{}/{}", part.first, part.last, *size));
-        }
-        co_return r.set("Accept-Ranges", "bytes");
+    // However many they are, 64 KiB of them are in memory: a write returns when the kernel has taken them.
+    answer bytes(const http::request& q) {
+        const std::optional<std::uint64_t> size = to_number<std::uint64_t>(q.path_parameter("n"));
+        if (!size || *size > (std::uint64_t{1} << 40U)) co_return json_error(400, "a number up to 2^40 is wanted");
+        auto make = [n = *size](http::body_writer& out) -> eddy::task<> {
+            std::vector<char> block(64 * 1024);
+            while (out.written() < n) {
+                const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), n - out.written()));
+                fill(part, out.written());
+                co_await out.write(std::as_bytes(part));
+            }
+        };
+        co_return http::response::stream(200, "application/octet-stream", make).content_length(*size);
     }
 
-    answer healthz(const http::request&, const std::string&) {
+    answer files(const http::request& q) { return files_(q); }
+
+    answer healthz(const http::request&) {
         if (ending_) co_return json(503, R"({"status":"ending"})");
         co_return json(200, R"({"status":"ok"})");
     }
 
-    answer metrics(const http::request&, const std::string&) {
+    answer metrics(const http::request&) {
         metrics_page page;
-        page.family("http_requests_total", "counter", "Answers, by route and status.");
+        page.family("http_responses_total", "counter", "Answers, by status; 0: there could be none.");
+        for (const auto& [status, count] : responses_)
+            page.sample("http_responses_total", fmt::format("status=\"{}\"", status), count);
+        page.family("http_requests_total", "counter", "Answers of handlers, by route and status.");
         for (const auto& [pattern, numbers] : numbers_)
             for (const auto& [status, count] : numbers.by_status)
                 page.sample("http_requests_total", fmt::format("route=\"{}\",status=\"{}\"", pattern, status), count);
         page.family("http_request_duration_seconds", "histogram",
-                    "From the whole request to the whole answer, by route.");
+                    "From the whole request to the answer, or its head, by route.");
         for (const auto& [pattern, numbers] : numbers_)
             page.histogram("http_request_duration_seconds", fmt::format("route=\"{}\"", pattern), numbers.microseconds,
                            7, 24, 1e-6); // 127 µs to 16 s
@@ -446,23 +381,16 @@ private:
     };
 
     access_log& log_;
+    http::static_files files_;
+    std::vector<std::string> names_; // of the routes
     std::map<std::string_view, route_numbers> numbers_;
+    std::map<int, std::uint64_t> responses_;
     std::map<std::string, std::string> notes_;
     eddy::capacity_limiter computing_{static_cast<std::ptrdiff_t>(std::max(1U, std::thread::hardware_concurrency()))};
     std::size_t requests_in_flight_ = 0;
     bool ending_ = false;
-    http::server server_{
-        [this](http::request q) { return handle(std::move(q)); }}; // last: what its handlers use outlives it
+    http::server server_; // last: what its handlers use outlives it
 };
-
-constexpr std::array<service::route, 8> service::routes{{{"GET", "/", &service::index},
-                                                         {"GET", "/hello/{name}", &service::hello},
-                                                         {"GET", "/notes/{key}", &service::get_note},
-                                                         {"PUT", "/notes/{key}", &service::put_note},
-                                                         {"GET", "/primes/{n}", &service::primes},
-                                                         {"GET", "/bytes/{n}", &service::bytes},
-                                                         {"GET", "/metrics", &service::metrics},
-                                                         {"GET", "/healthz", &service::healthz}}};
 
 // Else its writer would wait for ever.
 class closes_log {
@@ -478,7 +406,7 @@ private:
 
 eddy::task<> run_service(const options& o) {
     access_log log;
-    service s(log);
+    service s(log, o);
     co_await eddy::with_task_group([&](eddy::task_group& g) -> eddy::task<> {
         // In a shield, for it ends by itself: when the log is closed. A signal must not cost the last lines.
         auto write_log = [&]() -> eddy::task<> { co_await eddy::with_shield([&] { return log.run(); }); };
@@ -525,6 +453,8 @@ options parse_options(std::span<char*> arguments) {
             port_given = true;
         } else if (name == "--address") {
             o.address = value;
+        } else if (name == "--files") {
+            o.files = value;
         } else if (name == "--drain") {
             o.drain = std::chrono::seconds(parse_number<std::uint32_t>(name, value, 3600));
         } else if (name == "--grace") {
@@ -546,7 +476,8 @@ int main(int argc, char** argv) {
         const options o = parse_options(std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
         return eddy::run_main(run_service(o), {.grace = o.drain + o.grace + 5s}); // longer than what we take ourselves
     } catch (const std::invalid_argument& e) {
-        fmt::print(stderr, "http_service: {}\nusage: http_service --port N [--address A] [--drain S] [--grace S]\n",
+        fmt::print(stderr,
+                   "http_service: {}\nusage: http_service --port N [--address A] [--files FOLDER] [--drain S] [--grace S]\n",
                    e.what());
         return 2;
     }
