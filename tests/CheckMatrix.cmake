@@ -80,7 +80,7 @@ set(elsewhere
   advance=tests/runtime/testing_test.cpp
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
-set(parts stop_within operator send_part end fill pass end_within wait_until handle run_server accept_loop until_room after_failure run_task
+set(parts stop_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_loop until_room after_failure run_task
   offload_limited head post put patch del send_file_by_kernel send_file_by_copy create_like nothing
   write_own write_text write_text_at)
 

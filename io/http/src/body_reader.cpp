@@ -70,7 +70,7 @@ void body_reader::pull() {
 }
 
 /// Waits until something comes, within `limit`. Throws if what comes is wrong.
-task<> body_reader::receive(std::chrono::nanoseconds limit) {
+task<> body_reader::fill(std::chrono::nanoseconds limit) {
     detail::connection& c = *connection_;
     co_await c.invite();
     const std::uint64_t before = received_;
@@ -100,7 +100,7 @@ task<std::size_t> body_reader::read_some(std::span<std::byte> buffer) {
     const turn mine(*this);
     co_await this_task::checkpoint();
     begin(std::numeric_limits<std::uint64_t>::max());
-    if (read_ == waiting_.size() && !complete_ && !buffer.empty()) co_await receive(connection_->server_.options.body_timeout);
+    if (read_ == waiting_.size() && !complete_ && !buffer.empty()) co_await fill(connection_->server_.options.body_timeout);
     const std::size_t n = std::min(buffer.size(), waiting_.size() - read_);
     if (n == 0 && !complete_ && !buffer.empty()) throw request_error(connection_->parser_.why().status, std::string(connection_->parser_.why().reason));
     if (n > 0) std::memcpy(buffer.data(), waiting_.data() + read_, n);
@@ -122,7 +122,7 @@ task<std::string> body_reader::read_all(std::uint64_t limit) {
         if (why) throw request_error(why.status, std::string(why.reason));
     };
     auto read = [&](cancel_scope&) -> task<> {
-        for (check(); !complete_; check()) co_await receive(std::chrono::nanoseconds(0));
+        for (check(); !complete_; check()) co_await fill(std::chrono::nanoseconds(0));
     };
     const std::chrono::nanoseconds most = connection_ ? connection_->server_.options.body_timeout : std::chrono::nanoseconds(0);
     check();

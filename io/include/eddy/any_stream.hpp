@@ -116,15 +116,15 @@ public:
 
     /// Awaitable: at least one byte, at most the buffer; 0 at the end of the stream, and for an empty buffer. All of these throw
     /// `closed_resource` if the stream is empty, besides what the stream below throws.
-    task<std::size_t> read_some(std::span<std::byte> buffer) { return run(model(), &detail::stream_model::read_some, buffer); }
+    task<std::size_t> read_some(std::span<std::byte> buffer) { return forward(model(), &detail::stream_model::read_some, buffer); }
     /// Awaitable: until the stream below has taken all of it.
-    task<> write(std::span<const std::byte> bytes) { return run(model(), &detail::stream_model::write, bytes); }
+    task<> write(std::span<const std::byte> bytes) { return forward(model(), &detail::stream_model::write, bytes); }
     task<> write(std::string_view text) { return write(bytes_of(text)); }
     task<> write(const char* text) { return write(std::string_view(text)); }
     /// Awaitable: the peer reads an end, after what was written. `std::logic_error` if the stream below has no such thing.
-    task<> shutdown_write() { return run(model(), &detail::stream_model::shutdown_write); }
+    task<> shutdown_write() { return forward(model(), &detail::stream_model::shutdown_write); }
     /// Awaitable: closes the stream below, or destroys it if it has no `close`. Twice does no harm.
-    task<> close() { return model_ ? run(model_, &detail::stream_model::close) : nothing(); }
+    task<> close() { return model_ ? forward(model_, &detail::stream_model::close) : nothing(); }
     /// Drops what was not sent yet; destroys the stream below if it has no `abort`.
     void abort() noexcept {
         if (model_) model_->abort();
@@ -146,7 +146,7 @@ private:
     static task<> nothing() { co_return; }
     /// Keeps the model while the operation runs.
     template <class T, class... A>
-    static task<T> run(shared_model m, task<T> (detail::stream_model::*operation)(A...), A... arguments) {
+    static task<T> forward(shared_model m, task<T> (detail::stream_model::*operation)(A...), A... arguments) {
         task<T> running = ((*m).*operation)(arguments...);
         co_return co_await std::move(running);
     }

@@ -63,7 +63,7 @@ public:
 
 private:
     class turn;
-    task<> receive(std::chrono::nanoseconds limit);
+    task<> fill(std::chrono::nanoseconds limit);
     void begin(std::uint64_t limit);
     void pull();
     [[noreturn]] void too_large(std::uint64_t limit) const;
