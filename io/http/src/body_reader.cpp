@@ -72,10 +72,10 @@ void body_reader::pull() {
 /// Waits until something comes, within `limit`. Throws if what comes is wrong.
 task<> body_reader::fill(std::chrono::nanoseconds limit) {
     detail::connection& c = *connection_;
-    co_await c.invite();
     const std::uint64_t before = received_;
     const auto waits = [&] { return received_ == before && !complete_ && c.parser_.current() != parser_state::refused; };
     auto read = [&](cancel_scope&) -> task<> {
+        co_await c.invite();
         while (waits()) {
             const bool connected = co_await c.receive();
             if (!connected) throw broken_resource("the client left in the middle of the body of " + c.subject_);
