@@ -202,8 +202,8 @@ TEST_CASE("LP-10 stop lets the batch end; what was posted meanwhile runs with th
 }
 
 TEST_CASE("a stop before the run leaves it one tick") {
+    int ran = 0; // the loop runs the rest when it goes
     event_loop loop;
-    int ran = 0;
     loop.call_soon([&] {
         ++ran;
         loop.call_soon([&] { ++ran; });
@@ -573,8 +573,9 @@ TEST_CASE("long durations mean never, NaN is refused") {
 }
 
 TEST_CASE("poll runs so many ticks and no more, and zero timers that callbacks set") {
-    event_loop loop;
     int ticks = 0;
+    std::string log;
+    event_loop loop;
     std::function<void()> again = [&] {
         if (++ticks < 4) loop.call_soon(again);
     };
@@ -584,7 +585,6 @@ TEST_CASE("poll runs so many ticks and no more, and zero timers that callbacks s
     loop.poll(3);
     CHECK(ticks == 3);
     event_loop other;
-    std::string log;
     other.call_soon([&] { other.call_later(0ms, [&] { log += "timer"; }); });
     other.poll();
     CHECK(log == "timer");

@@ -15,10 +15,10 @@ using namespace std::chrono_literals;
 
 TEST_CASE("TH-01 posts from another thread wake a loop that waits for a minute, each time, in their order") {
     constexpr int posts = 200;
-    event_loop loop;
     std::string log;
     std::atomic<int> seen{0};
     bool minute_passed = false;
+    event_loop loop;
     loop.call_later(60s, [&] {
         minute_passed = true;
         seen = posts; // lets the other thread end
@@ -44,10 +44,10 @@ TEST_CASE("TH-01 posts from another thread wake a loop that waits for a minute, 
 TEST_CASE("TH-02 of eight threads' thousand posts none is lost, and each thread's order is kept") {
     constexpr std::size_t threads = 8;
     constexpr int posts = 1000;
-    event_loop loop;
     std::array<int, threads> next{};
     int total = 0;
     bool in_order = true;
+    event_loop loop;
     std::vector<std::thread> posters;
     for (std::size_t t = 0; t < threads; ++t) {
         posters.emplace_back([&, t] {
@@ -66,9 +66,9 @@ TEST_CASE("TH-02 of eight threads' thousand posts none is lost, and each thread'
 }
 
 TEST_CASE("TH-03 posts that never end do not starve the tasks") {
-    event_loop loop;
     std::atomic<bool> stop{false};
     std::array<std::atomic<bool>, 2> answered{true, true};
+    event_loop loop; // goes first: it runs the last posts
     std::vector<std::thread> posters;
     for (std::atomic<bool>& mine : answered) {
         posters.emplace_back([&] {
