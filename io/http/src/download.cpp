@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <stdexcept>
 #include <system_error>
@@ -19,19 +18,13 @@
 #include <eddy/offload.hpp>
 
 #include "client_core.hpp"
+#include "decimal.hpp"
 
 namespace eddy::http::detail {
 namespace {
 
 constexpr std::size_t piece_size = std::size_t{128} << 10;
 constexpr std::string_view first_line = "eddy-part 1";
-
-[[nodiscard]] std::optional<std::uint64_t> number(std::string_view digits) noexcept {
-    std::uint64_t n = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
-    if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-    return n;
-}
 
 /// FNV-1a: the same in every build.
 [[nodiscard]] std::string hash_of(std::string_view text) {
@@ -86,7 +79,7 @@ void put_in_place(const std::string& part, const std::string& note, const std::s
 // --- what is remembered
 
 part_note::part_note(std::string_view url, const header_list& headers) : url_hash(hash_of(url)), validator(validator_of(headers)) {
-    if (!headers.contains("Transfer-Encoding")) total = number(headers.get("Content-Length"));
+    if (!headers.contains("Transfer-Encoding")) total = parse_decimal(headers.get("Content-Length"));
 }
 
 part_note part_note::parse(std::string_view text) {
@@ -97,7 +90,7 @@ part_note part_note::parse(std::string_view text) {
         text.remove_prefix(std::min(line.size() + 1, text.size()));
         if (line.starts_with("url ")) n.url_hash = line.substr(4);
         if (line.starts_with("if-range ")) n.validator = line.substr(9);
-        if (line.starts_with("size ")) n.total = number(line.substr(5));
+        if (line.starts_with("size ")) n.total = parse_decimal(line.substr(5));
     }
     return n;
 }
@@ -117,10 +110,10 @@ std::optional<content_range> content_range::parse(std::string_view text) {
     const std::string_view where = text.substr(0, slash);
     const std::string_view size = text.substr(slash + 1);
     content_range r;
-    r.total = number(size);
+    r.total = parse_decimal(size);
     if (!r.total && size != "*") return std::nullopt;
     if (where == "*") return r;
-    r.first = number(where.substr(0, where.find('-')));
+    r.first = parse_decimal(where.substr(0, where.find('-')));
     if (!r.first) return std::nullopt;
     return r;
 }
