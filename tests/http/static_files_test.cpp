@@ -164,25 +164,30 @@ EDDY_TEST("parts of a file") {
     };
     for (const part& p : {part{"bytes=0-3", "0123", "bytes 0-3/10"}, part{"bytes=8-", "89", "bytes 8-9/10"}, part{"bytes=-3", "789", "bytes 7-9/10"},
                           part{"bytes=9-100", "9", "bytes 9-9/10"}, part{"bytes=-100", "0123456789", "bytes 0-9/10"},
-                          part{"BYTES= 5-5 ", "5", "bytes 5-5/10"}, part{"bytes=0-18446744073709551615", "0123456789", "bytes 0-9/10"}}) {
+                          part{"BYTES= 5-5 ", "5", "bytes 5-5/10"}, part{"bytes=0-18446744073709551615", "0123456789", "bytes 0-9/10"},
+                          part{"bytes=8-99999999999999999999", "89", "bytes 8-9/10"}, part{"bytes=-99999999999999999999", "0123456789", "bytes 0-9/10"}}) {
         INFO(p.range);
         const std::string got = co_await s.raw("GET", "/a.txt", std::string("Range: ") + p.range + "\r\n");
         CHECK(status_of(got) == 206);
         CHECK(body_of(got) == p.body);
         CHECK(header_of(got, "Content-Range") == p.content_range);
     }
-    for (const char* ignored : {"bytes=3-2", "bytes=a-b", "bytes=0-1,4-5", "lines=0-1", "bytes", "bytes=", "bytes=-", "bytes=99999999999999999999-", "bytes=1"}) {
+    for (const char* ignored : {"bytes=3-2", "bytes=a-b", "bytes=0-1,4-5", "lines=0-1", "bytes", "bytes=", "bytes=-", "bytes=1", "bytes=1-2x", "bytes=+1-2"}) {
         INFO(ignored);
         const std::string got = co_await s.raw("GET", "/a.txt", std::string("Range: ") + ignored + "\r\n");
         CHECK(status_of(got) == 200);
         CHECK(body_of(got) == "0123456789");
     }
-    for (const char* behind : {"bytes=10-", "bytes=10-20", "bytes=-0"}) {
+    for (const char* behind : {"bytes=10-", "bytes=10-20", "bytes=-0", "bytes=99999999999999999999-"}) {
         INFO(behind);
         const std::string got = co_await s.raw("GET", "/a.txt", std::string("Range: ") + behind + "\r\n");
         CHECK(status_of(got) == 416);
         CHECK(header_of(got, "Content-Range") == "bytes */10");
     }
+    const std::string end_of_nothing = co_await s.raw("GET", "/empty", "Range: bytes=-5\r\n");
+    CHECK(status_of(end_of_nothing) == 200);
+    const std::string behind_nothing = co_await s.raw("GET", "/empty", "Range: bytes=0-\r\n");
+    CHECK(status_of(behind_nothing) == 416);
     const std::string head = co_await s.raw("HEAD", "/a.txt", "Range: bytes=0-3\r\n"); // of GET only
     CHECK(status_of(head) == 200);
 }
