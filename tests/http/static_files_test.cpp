@@ -207,7 +207,8 @@ EDDY_TEST("conditions on what the client has already") {
     for (const condition& c : {
              condition{"If-None-Match: " + tag + "\r\n", 304}, condition{"If-None-Match: W/" + tag + "\r\n", 304},
              condition{"If-None-Match: \"x\", " + tag + "\r\n", 304}, condition{"If-None-Match: *\r\n", 304},
-             condition{"If-None-Match: \"x\"\r\n", 200}, condition{"If-None-Match: \"x\"\r\nIf-Modified-Since: " + date + "\r\n", 200},
+             condition{"If-None-Match: \"x\"\r\n", 200}, condition{"If-None-Match: \"x,*,y\"\r\n", 200}, condition{"If-Match: \"x,*,y\"\r\n", 412},
+             condition{"If-Match: *\r\n", 200}, condition{"If-None-Match: \"x\"\r\nIf-Modified-Since: " + date + "\r\n", 200},
              condition{"If-Modified-Since: " + date + "\r\n", 304}, condition{"If-Modified-Since: " + old + "\r\n", 200},
              condition{"If-Modified-Since: yesterday\r\n", 200}, condition{"If-Match: " + tag + "\r\n", 200},
              condition{"If-Match: \"x\"\r\n", 412}, condition{"If-Match: W/" + tag + "\r\n", 412}, condition{"If-Unmodified-Since: " + old + "\r\n", 412},
