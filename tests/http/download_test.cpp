@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <vector>
 
 #include <eddy/fs.hpp>
@@ -212,6 +213,26 @@ EDDY_TEST("an error status is an error of the download, and touches no file") {
     const bool part = co_await fs::exists(path + ".part");
     CHECK(old == "old");
     CHECK_FALSE(part);
+}
+
+EDDY_TEST("a download writes through no symbolic link") {
+    download_rig d;
+    co_await d.prepare();
+    const std::string victim = d.folder.path() + "/victim";
+    for (const char* const link : {".part", ".part.note"}) {
+        co_await write_file(victim, "precious");
+        std::filesystem::create_symlink("victim", d.path() + link);
+        bool refused = false;
+        try {
+            co_await d.download();
+        } catch (const std::system_error& e) {
+            refused = e.code() == std::errc::too_many_symbolic_link_levels;
+        }
+        CHECK(refused);
+        const std::string text = co_await read_file(victim);
+        CHECK(text == "precious");
+        std::filesystem::remove(d.path() + link);
+    }
 }
 
 EDDY_TEST("a cancelled download leaves its part, and is continued by the next one") {

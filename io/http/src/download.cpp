@@ -49,7 +49,7 @@ constexpr std::string_view first_line = "eddy-part 1";
 bool has_name(int fd, const std::string& path) {
     struct stat open {};
     struct stat named {};
-    return ::fstat(fd, &open) == 0 && ::stat(path.c_str(), &named) == 0 && open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+    return ::fstat(fd, &open) == 0 && ::lstat(path.c_str(), &named) == 0 && open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
 
 [[noreturn]] void fail(const char* what, const std::string& path) {
@@ -203,7 +203,7 @@ task<download_result> download::run() {
 
 task<> download::open_part() {
     for (;;) {
-        part_ = co_await file::open(part_path_, file::mode::read_write | file::mode::create);
+        part_ = co_await file::open(part_path_, file::mode::read_write | file::mode::create | file::mode::no_follow);
         std::optional<file_lock> lock = co_await part_.try_lock();
         if (!lock) throw busy_resource("'" + part_path_ + "' is being written by another download");
         const bool ours = co_await offload(has_name, part_.native_handle(), part_path_);
@@ -283,7 +283,9 @@ task<> download::begin_anew(const streamed_response& r) {
     co_await part_.truncate(0);
     const part_note note(spec_.url, r.headers);
     total_ = note.total;
-    co_await write_file(note_path_, note.text());
+    file f = co_await file::open(note_path_, file::mode::write | file::mode::create | file::mode::truncate | file::mode::no_follow);
+    co_await f.write(note.text());
+    co_await f.close();
 }
 
 task<> download::store(response_body& body) {

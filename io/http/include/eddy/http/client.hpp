@@ -94,7 +94,8 @@ public:
     /// date, says that the file is still the same (remembered in `path` + ".part.note"); else it starts over.
     /// Cancelled, or failed, it leaves the part for a next attempt, and `path` as it was. Any status but 200 and 206 is an
     /// `http::error` (`bad_status`). Errors of the files are `std::system_error`s; a second download to the same path meanwhile
-    /// is a `busy_resource`. Limits of size and time are those of `stream`. The bytes are stored as sent: not decompressed.
+    /// is a `busy_resource`. Neither `.part` nor `.part.note` may be a symbolic link (ELOOP). Limits of size and time are those of
+    /// `stream`. The bytes are stored as sent: not decompressed.
     task<download_result> download(std::string url, std::string path, download_options options = {});
 
     /// Forgets all cookies.
