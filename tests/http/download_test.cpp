@@ -301,6 +301,37 @@ EDDY_TEST("a date continues a download if it is older than its answer") {
     CHECK(log == "whole if if whole ");
 }
 
+EDDY_TEST("a rest that may be of another file, or not all of it, is not appended") {
+    temp_directory folder = co_await temp_directory::create();
+    const std::string path = folder.path() + "/file";
+    peer p;
+    http::client hc;
+    const std::string date = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    const std::string whole = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 09:00:00 GMT\r\nTransfer-Encoding: chunked\r\n";
+    const std::string changed = "Last-Modified: Mon, 07 Nov 1994 08:49:37 GMT\r\n";
+    const std::array<std::string, 4> rests{changed + "Content-Range: bytes 4-5/6\r\n", date + "Content-Range: bytes 4-5/*\r\n",
+                                           date + "Content-Range: bytes 3-5/6\r\n", date};
+    for (const std::string& rest : rests) {
+        INFO(rest);
+        auto first = spawn(kind_of_failure(hc.download(p.url(), path)));
+        co_await p.take_request();
+        co_await p.send(whole + date + "\r\n4\r\n0123\r\n");
+        co_await p.hang_up();
+        co_await first;
+        auto second = spawn(hc.download(p.url(), path));
+        const std::string asked = co_await p.take_request();
+        CHECK(raw_connection::count(asked, "Range: bytes=4-\r\n") == 1);
+        co_await p.send("HTTP/1.1 206 Partial Content\r\nContent-Length: 9\r\n" + rest + "\r\nxx");
+        const std::string again = co_await p.take_request();
+        CHECK(raw_connection::count(again, "Range: ") == 0);
+        co_await p.send(whole + date + "\r\n6\r\nabcdef\r\n0\r\n\r\n");
+        const http::download_result r = co_await second;
+        CHECK((r.size == 6 && r.resumed_from == 0));
+        const std::string text = co_await read_file(path);
+        CHECK(text == "abcdef");
+    }
+}
+
 EDDY_TEST("what a download cannot do it says") {
     download_rig d;
     co_await d.prepare();

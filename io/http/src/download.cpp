@@ -134,6 +134,12 @@ request_spec download_spec(std::string url, request_options options, const clien
 
 namespace {
 
+/// Is it another file than the one that we have a part of? A server that disregards If-Range is found by its ETag or date.
+[[nodiscard]] bool is_another(const streamed_response& r, const part_note& note) {
+    const char* const name = note.validator.front() == '"' ? "ETag" : "Last-Modified";
+    return r.headers.contains(name) && r.header(name) != note.validator;
+}
+
 class download {
 public:
     download(std::shared_ptr<client_core> core, request_spec spec, std::string path, download_options options)
@@ -261,20 +267,19 @@ task<streamed_response> download::ask(std::uint64_t from, const part_note& note)
     return transfer::head_of(std::move(t));
 }
 
-/// Is this the rest of what we have? A server that disregards If-Range is found by the ETag.
+/// Is this the rest of what we have? Of a file whose size nobody tells, it could be another piece of the middle.
 bool download::continues(const streamed_response& r, const part_note& note) {
     const std::optional<content_range> range = content_range::parse(r.header("Content-Range"));
-    if (!range || range->first != had_) return false;
+    if (!range || range->first != had_ || is_another(r, note)) return false;
     if (note.total && range->total && *note.total != *range->total) return false;
-    if (note.validator.front() == '"' && r.headers.contains("ETag") && r.header("ETag") != note.validator) return false;
     total_ = range->total ? range->total : note.total;
-    return true;
+    return total_.has_value();
 }
 
 /// There are no more bytes than we have: has an earlier attempt been interrupted just before its end?
 bool download::is_complete(const streamed_response& r, const part_note& note) const {
     const std::optional<content_range> range = content_range::parse(r.header("Content-Range"));
-    return range && range->total == had_ && note.total == had_;
+    return range && range->total == had_ && note.total == had_ && !is_another(r, note);
 }
 
 // In this order: a note must never describe bytes of something else.
