@@ -22,11 +22,17 @@ task<response> perform(std::unique_ptr<detail::transfer> t) {
 task<response> perform_upload(std::unique_ptr<detail::transfer> t, async_generator<std::string> source) {
     t->start();
     const detail::waiting_mark waiting(t->core());
-    co_await with_task_group([&](task_group& g) -> task<> {
-        auto sending = g.spawn(t->send_all(source));
-        co_await t->wait_for_answer();
-        sending.cancel();
-    });
+    try {
+        co_await with_task_group([&](task_group& g) -> task<> {
+            auto sending = g.spawn(t->send_all(source));
+            co_await t->wait_for_answer();
+            sending.cancel();
+        });
+    } catch (...) {
+        t->report_source(true);
+        throw;
+    }
+    t->report_source(false);
     co_return t->take();
 }
 

@@ -18,9 +18,17 @@ task<> transfer::send_all(async_generator<std::string>& source) {
         abandon(); // also if the source has cancelled itself
         throw;
     } catch (...) {
+        source_error_ = std::current_exception();
         core_->remove(*this);
-        if (!done.is_set()) end(std::current_exception());
+        if (!done.is_set()) end(source_error_);
     }
+}
+
+/// The source's error, unless it is the one that the request ends with.
+void transfer::report_source(bool cancelled) const {
+    if (!source_error_ || (!cancelled && source_error_ == exception_)) return;
+    const std::string text = "the source of the upload to " + spec_.url + " failed";
+    this_loop().call_exception_handler({.message = text, .exception = source_error_});
 }
 
 // An answer may come while the source is still at work. For libcurl a transfer that pauses is not over, even if the server
@@ -43,6 +51,7 @@ task<> transfer::send_pieces(async_generator<std::string>& source) {
         co_await send_piece(std::move(*piece));
         if (done.is_set()) co_return;
     }
+    if (done.is_set()) co_return;
     if (size && given < *size) throw wrong_size("less");
     outgoing_->end();
     if (slot != not_active && outgoing_->resume()) core_->resume(*this);
