@@ -130,6 +130,35 @@ EDDY_TEST("an answer before the end of an upload ends its source") {
     CHECK(hc.active() == 0);
 }
 
+EDDY_TEST("an upload whose answer ends with the connection is over, though its source sleeps and nothing was wrong") {
+    peer p;
+    http::client hc;
+    for (const bool announced : {true, false}) {
+        bool asleep = false;
+        bool woken = false;
+        auto sleeping = [&]() -> async_generator<std::string> {
+            std::string text = "some";
+            co_yield text;
+            asleep = true;
+            co_await sleep_for(24h);
+            woken = true;
+        };
+        auto running = spawn(hc.upload("PUT", p.url(), sleeping(), {.timeout = 0s}));
+        const std::string head = co_await p.take_request();
+        if (head.find("some") == std::string::npos) co_await p.receive("some"); // what is not read would reset the connection
+        while (!asleep) co_await sleep_for(1ms);
+        co_await p.send("HTTP/1.1 200 OK\r\nConnection: close\r\n" + std::string(announced ? "Content-Length: 6\r\n\r\n" : "\r\n"));
+        co_await testing::settle();
+        co_await p.send("en");
+        co_await testing::settle();
+        co_await p.send("ough");
+        if (!announced) co_await p.hang_up();
+        const http::response res = co_await running;
+        CHECK(res.body == "enough");
+        CHECK_FALSE(woken);
+    }
+}
+
 EDDY_TEST("an error of a source that comes too late for its request is reported") {
     peer p;
     http::client hc;

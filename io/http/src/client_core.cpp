@@ -159,6 +159,13 @@ void client_core::end_failed() noexcept {
 void client_core::socket_ready(curl_socket_t fd, int events) {
     int running = 0;
     collect(curl_multi_socket_action(multi_, fd, events, &running));
+    if (early_answers_ > 0 && (events & CURL_CSELECT_IN) != 0) wake_uploads();
+}
+
+void client_core::wake_uploads() {
+    for (std::size_t i = transfers_.size(); i-- > 0;) {
+        if (i < transfers_.size()) transfers_[i]->wake_upload(); // which may end some
+    }
 }
 
 void client_core::time_passed() {

@@ -74,6 +74,8 @@ public:
     task<> send_all(async_generator<std::string>& source);
     /// Until it has ended.
     task<> wait_for_answer();
+    /// If its answer has begun and it pauses: it may be over.
+    void wake_upload();
     /// What `source` threw and `take` will not: because the answer was there already, or the request is cancelled.
     void report_source(bool cancelled) const;
 

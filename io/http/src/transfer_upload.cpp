@@ -32,11 +32,17 @@ void transfer::report_source(bool cancelled) const {
 }
 
 // An answer may come while the source is still at work. For libcurl a transfer that pauses is not over, even if the server
-// does not want the rest: so it is woken, and pauses again if it is not.
+// does not want the rest, or has closed the connection behind its answer: so it is woken when something of the answer has
+// come, and pauses again if it is not.
 task<> transfer::wait_for_answer() {
     co_await outgoing_->answered.wait();
-    if (slot != not_active && outgoing_->resume()) core_->resume(*this);
+    const early_answer_mark mark(*core_);
+    wake_upload();
     co_await done.wait();
+}
+
+void transfer::wake_upload() {
+    if (slot != not_active && outgoing_ && outgoing_->answered.is_set() && outgoing_->resume()) core_->resume(*this);
 }
 
 task<> transfer::send_pieces(async_generator<std::string>& source) {
