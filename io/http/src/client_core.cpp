@@ -113,6 +113,9 @@ void client_core::resume(transfer& t) {
 void client_core::begin_wait() {
     if (std::exchange(pumps_rest_, false)) {
         for (auto& [fd, watch] : watches_) watch->revive();
+        long milliseconds = -1;
+        curl_multi_timeout(multi_, &milliseconds); // a loop that is over has taken the timer with it
+        set_timer(milliseconds);
     }
     ++waiting_;
 }
@@ -337,6 +340,7 @@ int client_core::timer_callback(CURLM*, long milliseconds, void* core) noexcept 
 void client_core::set_timer(long milliseconds) {
     timer_.cancel();
     if (closed() || milliseconds < 0 || milliseconds > longest_timer) return;
+    if (!event_loop::current()) return; // between two loops: whoever waits next asks for the time
     timer_ = this_loop().call_later(std::chrono::milliseconds(milliseconds), [this] {
         timer_ = {};
         time_passed();
