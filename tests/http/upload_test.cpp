@@ -118,6 +118,13 @@ EDDY_TEST("a source has to give as many bytes as were announced") {
     CHECK(fine.body == "GET|||");
 }
 
+EDDY_TEST("there is no upload with HEAD: its answer would be waited for in vain") {
+    http::client hc;
+    CHECK_THROWS_AS(hc.upload("HEAD", "http://127.0.0.1:1/", counted(1, 0s)), std::invalid_argument);
+    CHECK(hc.active() == 0);
+    co_return;
+}
+
 EDDY_TEST("an answer before the end of an upload ends its source") {
     peer p;
     http::client hc;

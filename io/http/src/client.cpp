@@ -75,6 +75,7 @@ task<streamed_response> client::stream(std::string url, request_options options)
 
 task<response> client::upload(std::string method, std::string url, async_generator<std::string> source, request_options options) {
     if (!core_) throw std::logic_error("this http client was moved from");
+    if (method == "HEAD") throw std::invalid_argument("http: a HEAD request has no body to upload");
     detail::request_spec spec(std::move(method), std::move(url), {}, options, core_->options());
     auto t = std::make_unique<detail::transfer>(core_, std::move(spec));
     t->upload_body(options.content_length);

@@ -85,8 +85,9 @@ public:
     /// A body that `source` yields piece by piece, while it is sent: the next piece is asked for when the one before it is on its
     /// way. With `content_length` it has to come to that many bytes (`std::length_error`); without, it is sent in chunks. The
     /// source runs in a task beside this one; an exception in it ends the request and is thrown here (one that comes too late for
-    /// that goes to the loop's exception handler). It is cancelled if the answer comes before its end. Such a body cannot be sent twice: a redirect that asks for that is an `http::error`
-    /// (`other`). The time limit of the request includes the source's time. Otherwise as all requests.
+    /// that goes to the loop's exception handler). It is cancelled if the answer comes before its end. Such a body cannot be sent
+    /// twice: a redirect that asks for that is an `http::error` (`other`). The time limit of the request includes the source's
+    /// time. Any method but HEAD (`std::invalid_argument`). Otherwise as all requests.
     task<response> upload(std::string method, std::string url, async_generator<std::string> source, request_options options = {});
 
     /// GET into a file. The body goes to `path` + ".part"; when all of it is there and on the device, that is renamed to `path`,
