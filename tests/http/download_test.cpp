@@ -354,6 +354,7 @@ EDDY_TEST("what a download cannot do it says") {
     CHECK(named);
     const std::string part = co_await read_file(d.path() + ".part");
     CHECK(part == "0123456789");
-    const std::optional<error_kind> kind = co_await kind_of_failure(d.hc.download(d.hs.url(), d.path(), {.request = {.max_body = 5}, .resume = false}));
+    const http::download_options small{.request = {.max_body = 5}, .resume = false};
+    const std::optional<error_kind> kind = co_await kind_of_failure(d.hc.download(d.hs.url(), d.path(), small));
     CHECK(kind == error_kind::too_large);
 }

@@ -348,7 +348,8 @@ void client_core::set_timer(long milliseconds) {
 }
 
 std::size_t client_core::connections() const noexcept {
-    return static_cast<std::size_t>(std::count_if(watches_.begin(), watches_.end(), [](const auto& w) { return !w.second->is_duplicate(); }));
+    const auto established = [](const auto& w) { return !w.second->is_duplicate(); };
+    return static_cast<std::size_t>(std::count_if(watches_.begin(), watches_.end(), established));
 }
 
 } // namespace eddy::http::detail

@@ -102,7 +102,8 @@ void transfer::set_version() {
 
 void transfer::set_upload() {
     set(CURLOPT_UPLOAD, 1L, "UPLOAD");
-    set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(outgoing_->size() ? static_cast<std::int64_t>(*outgoing_->size()) : -1), "INFILESIZE_LARGE");
+    const curl_off_t size = outgoing_->size() ? static_cast<curl_off_t>(*outgoing_->size()) : -1; // -1: unknown
+    set(CURLOPT_INFILESIZE_LARGE, size, "INFILESIZE_LARGE");
     set(CURLOPT_READFUNCTION, &transfer::on_read, "READFUNCTION");
     set(CURLOPT_READDATA, static_cast<void*>(this), "READDATA");
     set(CURLOPT_SEEKFUNCTION, &transfer::on_seek, "SEEKFUNCTION");

@@ -48,7 +48,8 @@ void transfer::wake_upload() {
 task<> transfer::send_pieces(async_generator<std::string>& source) {
     const std::optional<std::uint64_t> size = outgoing_->size();
     const auto wrong_size = [&](const char* how) {
-        return std::length_error("upload to " + spec_.url + ": the source gave " + how + " than the " + std::to_string(*size) + " bytes that were announced");
+        return std::length_error("upload to " + spec_.url + ": the source gave " + how + " than the " + std::to_string(*size) +
+                                 " bytes that were announced");
     };
     std::uint64_t given = 0;
     while (std::optional<std::string> piece = co_await source.next()) {
