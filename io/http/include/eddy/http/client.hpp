@@ -46,7 +46,8 @@ struct client_options {
     std::string_view proxy = {};               // "http://host:port"; default: none
     bool proxy_from_environment = false;       // else http_proxy and its like are ignored
     bool cookies = false;                      // keep those that servers set, and send them back
-    bool http2 = false;                        // over TLS, with servers that offer it; several requests then share a connection
+    bool http2 = false;                        // over TLS, with servers that offer it; several requests then share a connection.
+                                               // Not for streams, uploads and downloads: one that waits would hold up the others
 };
 
 /// An HTTP client; belongs to the thread of one loop. Move-only.
