@@ -329,6 +329,7 @@ EDDY_TEST("a rest that may be of another file, or not all of it, is not appended
         CHECK((r.size == 6 && r.resumed_from == 0));
         const std::string text = co_await read_file(path);
         CHECK(text == "abcdef");
+        co_await p.hang_up(); // the next request comes on a connection of its own
     }
 }
 
