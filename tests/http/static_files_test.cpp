@@ -8,6 +8,8 @@
 #include <fstream>
 #include <memory>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "io/support.hpp"
 
@@ -200,22 +202,38 @@ EDDY_TEST("conditions on what the client has already") {
     const std::string date = header_of(first, "Last-Modified");
     class condition {
     public:
+        condition(std::string h, int expected) : head(std::move(h)), status(expected) {}
         std::string head;
         int status;
     };
     const std::string old = "Sun, 06 Nov 1994 08:49:37 GMT";
-    for (const condition& c : {
-             condition{"If-None-Match: " + tag + "\r\n", 304}, condition{"If-None-Match: W/" + tag + "\r\n", 304},
-             condition{"If-None-Match: \"x\", " + tag + "\r\n", 304}, condition{"If-None-Match: *\r\n", 304},
-             condition{"If-None-Match: \"x\"\r\n", 200}, condition{"If-None-Match: \"x,*,y\"\r\n", 200}, condition{"If-Match: \"x,*,y\"\r\n", 412},
-             condition{"If-Match: *\r\n", 200}, condition{"If-None-Match: \"x\"\r\nIf-Modified-Since: " + date + "\r\n", 200},
-             condition{"If-Modified-Since: " + date + "\r\n", 304}, condition{"If-Modified-Since: " + old + "\r\n", 200},
-             condition{"If-Modified-Since: yesterday\r\n", 200}, condition{"If-Match: " + tag + "\r\n", 200},
-             condition{"If-Match: \"x\"\r\n", 412}, condition{"If-Match: W/" + tag + "\r\n", 412}, condition{"If-Unmodified-Since: " + old + "\r\n", 412},
-             condition{"If-Unmodified-Since: " + date + "\r\n", 200}, condition{"If-Range: " + tag + "\r\nRange: bytes=0-0\r\n", 206},
-             condition{"If-Range: " + date + "\r\nRange: bytes=0-0\r\n", 206}, condition{"If-Range: \"x\"\r\nRange: bytes=0-0\r\n", 200},
-             condition{"If-Range: W/" + tag + "\r\nRange: bytes=0-0\r\n", 200}, condition{"If-Range: " + old + "\r\nRange: bytes=0-0\r\n", 200},
-             condition{"If-None-Match: " + tag + "\r\nRange: bytes=0-0\r\n", 304}}) {
+    const std::string part = "\r\nRange: bytes=0-0";
+    std::vector<condition> conditions;
+    const auto given = [&](const std::string& head, int expected) { conditions.emplace_back(head + "\r\n", expected); };
+    given("If-None-Match: " + tag, 304);
+    given("If-None-Match: W/" + tag, 304);
+    given("If-None-Match: \"x\", " + tag, 304);
+    given("If-None-Match: *", 304);
+    given("If-None-Match: \"x\"", 200);
+    given("If-None-Match: \"x,*,y\"", 200); // one tag
+    given("If-None-Match: \"x\"\r\nIf-Modified-Since: " + date, 200);
+    given("If-None-Match: " + tag + part, 304);
+    given("If-Modified-Since: " + date, 304);
+    given("If-Modified-Since: " + old, 200);
+    given("If-Modified-Since: yesterday", 200);
+    given("If-Match: " + tag, 200);
+    given("If-Match: *", 200);
+    given("If-Match: \"x\"", 412);
+    given("If-Match: \"x,*,y\"", 412);
+    given("If-Match: W/" + tag, 412);
+    given("If-Unmodified-Since: " + old, 412);
+    given("If-Unmodified-Since: " + date, 200);
+    given("If-Range: " + tag + part, 206);
+    given("If-Range: " + date + part, 206);
+    given("If-Range: \"x\"" + part, 200);
+    given("If-Range: W/" + tag + part, 200);
+    given("If-Range: " + old + part, 200);
+    for (const condition& c : conditions) {
         INFO(c.head);
         const std::string got = co_await s.raw("GET", "/a.txt", c.head);
         CHECK(status_of(got) == c.status);
