@@ -174,6 +174,27 @@ EDDY_TEST("the part of another address is not continued") {
     CHECK(d.s.asked == "[]");
 }
 
+EDDY_TEST("a note that somebody has spoilt continues nothing") {
+    download_rig d;
+    co_await d.prepare();
+    const std::string good = "if-range \"v1\"\n";
+    for (const char* const spoilt : {"", "other", "eddy-part 1\n", "if-range \"v1\"\r\n", "if-range \n"}) {
+        INFO(spoilt);
+        co_await d.break_off();
+        std::string text = co_await read_file(d.path() + ".part.note");
+        const std::size_t at = text.find(good);
+        CHECK(at != std::string::npos);
+        if (std::string_view(spoilt).starts_with("if-range"))
+            text.replace(at, good.size(), spoilt);
+        else
+            text = spoilt;
+        co_await write_file(d.path() + ".part.note", text);
+        const http::download_result r = co_await d.download();
+        CHECK((r.size == 10 && r.resumed_from == 0));
+        CHECK(d.s.asked == "[]");
+    }
+}
+
 EDDY_TEST("a part that is complete becomes the file, one that is too long is thrown away") {
     download_rig d;
     co_await d.prepare();

@@ -89,7 +89,7 @@ part_note part_note::parse(std::string_view text) {
         const std::string_view line = text.substr(0, text.find('\n'));
         text.remove_prefix(std::min(line.size() + 1, text.size()));
         if (line.starts_with("url ")) n.url_hash = line.substr(4);
-        if (line.starts_with("if-range ")) n.validator = line.substr(9);
+        if (line.starts_with("if-range ") && is_field_value(line)) n.validator = trim(line.substr(9)); // it goes into a header
         if (line.starts_with("size ")) n.total = parse_decimal(line.substr(5));
     }
     return n;
