@@ -15,8 +15,8 @@ template <class F>
 auto streaming(F produce) {
     return [produce](http::request) -> task<http::response> { co_return http::response::stream(200, "text/plain", produce); };
 }
-const std::string get = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
-const std::string last_get = "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+const std::string one_get = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+const std::string last_request = "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 
 } // namespace
 
@@ -31,7 +31,7 @@ EDDY_TEST("a body of unknown length goes out in chunks, each as it is written") 
     })};
     co_await hs.listen({"127.0.0.1", 0});
     raw_connection c = co_await raw_connection::open(hs.port());
-    co_await c.send(get);
+    co_await c.send(one_get);
     const std::string begun = co_await c.read_until("first\r\n");
     CHECK(begun.find("\r\nTransfer-Encoding: chunked\r\n") != std::string::npos);
     CHECK(begun.find("Content-Length") == std::string::npos);
@@ -39,7 +39,7 @@ EDDY_TEST("a body of unknown length goes out in chunks, each as it is written") 
     proceed.set();
     const std::string rest = co_await c.read_until("0\r\n\r\n");
     CHECK(rest == "14\r\n" + std::string(20, 'x') + "\r\n0\r\n\r\n");
-    const std::string next = co_await c.ask(last_get); // the connection goes on
+    const std::string next = co_await c.ask(last_request); // the connection goes on
     CHECK(next.ends_with("0\r\n\r\n"));
 }
 
@@ -87,7 +87,7 @@ EDDY_TEST("an announced length that is no number is the handler's failure") {
     }};
     co_await hs.listen({"127.0.0.1", 0});
     raw_connection c = co_await raw_connection::open(hs.port());
-    const std::string got = co_await c.ask(last_get);
+    const std::string got = co_await c.ask(last_request);
     CHECK(status_line(got) == "HTTP/1.1 500 Internal Server Error");
     CHECK(problems.messages == "the handler of an HTTP request failed: GET /x\n");
 }
@@ -126,7 +126,7 @@ EDDY_TEST("a body that fails resets the connection and is reported") {
     })};
     co_await hs.listen({"127.0.0.1", 0});
     raw_connection c = co_await raw_connection::open(hs.port());
-    const std::string got = co_await c.ask(get);
+    const std::string got = co_await c.ask(one_get);
     CHECK(got.ends_with("<reset>"));
     CHECK(problems.messages == "the body of an HTTP response failed: GET /x\n");
     http::client hc;
@@ -150,7 +150,7 @@ EDDY_TEST("a client that leaves ends the body, and is not reported") {
     co_await hs.listen({"127.0.0.1", 0});
     {
         raw_connection c = co_await raw_connection::open(hs.port());
-        co_await c.send(get);
+        co_await c.send(one_get);
         static_cast<void>(co_await c.read_until("xxxx"));
     }
     while (hs.connections() > 0) co_await sleep_for(1s);
@@ -173,7 +173,7 @@ EDDY_TEST("a client that does not read is cut off in the middle of a body") {
                     {.write_timeout = 5s}};
     co_await hs.listen({"127.0.0.1", 0});
     raw_connection c = co_await raw_connection::open(hs.port());
-    co_await c.send(get);
+    co_await c.send(one_get);
     while (hs.connections() == 0) co_await sleep_for(1s);
     while (hs.connections() > 0) co_await sleep_for(1s);
     CHECK(torn);
@@ -195,7 +195,7 @@ EDDY_TEST("a shutdown lets a body end, or cancels it after the grace period") {
         })};
         co_await hs.listen({"127.0.0.1", 0});
         raw_connection c = co_await raw_connection::open(hs.port());
-        co_await c.send(get);
+        co_await c.send(one_get);
         static_cast<void>(co_await c.read_until("begun \r\n"));
         co_await hs.shutdown(5s);
         const std::string rest = co_await c.read_to_end();
@@ -246,4 +246,54 @@ EDDY_TEST("buffered writers and other layers go over a body") {
     const http::response r = co_await hc.get(hs.url());
     CHECK(r.body.starts_with("0\n1\n2\n"));
     CHECK(r.body.ends_with("\n999\n"));
+}
+
+EDDY_TEST("a write that was cut off ends the connection, also if nobody cares; nothing is sent after it") {
+    for (int round = 0; round < 2; ++round) {
+        const bool announced = round == 1;
+        std::string later;
+        http::server hs{[&](http::request) -> task<http::response> {
+            http::response r = http::response::stream(200, "text/plain", [&](http::body_writer& out) -> task<> {
+                const std::string block(20'000'000, 'x');
+                auto write = [&](cancel_scope&) -> task<> { co_await out.write(std::string_view(block)); };
+                co_await move_on_after(1s, write);
+                try {
+                    co_await out.write("more");
+                } catch (const broken_resource&) {
+                    later = "refused";
+                }
+            });
+            if (announced) r.content_length(20'000'000);
+            co_return r;
+        }};
+        reported r;
+        co_await hs.listen({"127.0.0.1", 0});
+        raw_connection c = co_await raw_connection::open(hs.port());
+        co_await c.send(one_get);
+        while (later.empty()) co_await sleep_for(1s);
+        const std::string got = co_await c.read_to_end();
+        CHECK(got.ends_with("<reset>"));
+        CHECK(later == "refused");
+        CHECK(r.messages.empty());
+    }
+}
+
+EDDY_TEST("a second writer of one body is refused") {
+    bool busy = false;
+    http::server hs{streaming([&](http::body_writer& out) -> task<> {
+        const std::string block(20'000'000, 'x');
+        auto first = spawn([&]() -> task<> { co_await out.write(std::string_view(block)); });
+        co_await testing::settle();
+        try {
+            co_await out.write("y");
+        } catch (const busy_resource&) {
+            busy = true;
+        }
+        co_await std::move(first);
+    })};
+    co_await hs.listen({"127.0.0.1", 0});
+    http::client hc;
+    const http::response res = co_await hc.get(hs.url());
+    CHECK(res.body.size() == 20'000'000);
+    CHECK(busy);
 }

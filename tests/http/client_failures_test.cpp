@@ -254,8 +254,8 @@ EDDY_TEST("an outer timeout cancels the request") {
     }};
     co_await hs.listen({"127.0.0.1", 0});
     http::client hc{{.timeout = 0s}};
-    auto get = [&](cancel_scope&) { return hc.get(hs.url()); };
-    const std::optional<http::response> nothing = co_await move_on_after(2s, get);
+    auto ask = [&](cancel_scope&) { return hc.get(hs.url()); };
+    const std::optional<http::response> nothing = co_await move_on_after(2s, ask);
     CHECK_FALSE(nothing.has_value());
     CHECK(hc.active() == 0);
 }

@@ -52,8 +52,8 @@ EDDY_TEST("every method arrives with its body and its headers") {
     http::header_list mine;
     mine.add("X-Mine", "m");
     const http::request_options options{.content_type = "text/plain", .headers = mine};
-    const http::response get = co_await hc.get(hs.url());
-    CHECK(get.body == "GET||||tester/1|");
+    const http::response plain = co_await hc.get(hs.url());
+    CHECK(plain.body == "GET||||tester/1|");
     const http::response post = co_await hc.post(hs.url(), "data", options);
     CHECK(post.body == "POST|data|text/plain|m|tester/1|");
     const http::response empty = co_await hc.post(hs.url(), "");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <vector>
 
 #include <eddy/fs.hpp>
@@ -173,6 +174,27 @@ EDDY_TEST("the part of another address is not continued") {
     CHECK(d.s.asked == "[]");
 }
 
+EDDY_TEST("a note that somebody has spoilt continues nothing") {
+    download_rig d;
+    co_await d.prepare();
+    const std::string good = "if-range \"v1\"\n";
+    for (const char* const spoilt : {"", "other", "eddy-part 1\n", "if-range \"v1\"\r\n", "if-range \n"}) {
+        INFO(spoilt);
+        co_await d.break_off();
+        std::string text = co_await read_file(d.path() + ".part.note");
+        const std::size_t at = text.find(good);
+        CHECK(at != std::string::npos);
+        if (std::string_view(spoilt).starts_with("if-range"))
+            text.replace(at, good.size(), spoilt);
+        else
+            text = spoilt;
+        co_await write_file(d.path() + ".part.note", text);
+        const http::download_result r = co_await d.download();
+        CHECK((r.size == 10 && r.resumed_from == 0));
+        CHECK(d.s.asked == "[]");
+    }
+}
+
 EDDY_TEST("a part that is complete becomes the file, one that is too long is thrown away") {
     download_rig d;
     co_await d.prepare();
@@ -212,6 +234,26 @@ EDDY_TEST("an error status is an error of the download, and touches no file") {
     const bool part = co_await fs::exists(path + ".part");
     CHECK(old == "old");
     CHECK_FALSE(part);
+}
+
+EDDY_TEST("a download writes through no symbolic link") {
+    download_rig d;
+    co_await d.prepare();
+    const std::string victim = d.folder.path() + "/victim";
+    for (const char* const link : {".part", ".part.note"}) {
+        co_await write_file(victim, "precious");
+        std::filesystem::create_symlink("victim", d.path() + link);
+        bool refused = false;
+        try {
+            co_await d.download();
+        } catch (const std::system_error& e) {
+            refused = e.code() == std::errc::too_many_symbolic_link_levels;
+        }
+        CHECK(refused);
+        const std::string text = co_await read_file(victim);
+        CHECK(text == "precious");
+        std::filesystem::remove(d.path() + link);
+    }
 }
 
 EDDY_TEST("a cancelled download leaves its part, and is continued by the next one") {
@@ -280,6 +322,38 @@ EDDY_TEST("a date continues a download if it is older than its answer") {
     CHECK(log == "whole if if whole ");
 }
 
+EDDY_TEST("a rest that may be of another file, or not all of it, is not appended") {
+    temp_directory folder = co_await temp_directory::create();
+    const std::string path = folder.path() + "/file";
+    peer p;
+    http::client hc;
+    const std::string date = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    const std::string whole = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 09:00:00 GMT\r\nTransfer-Encoding: chunked\r\n";
+    const std::string changed = "Last-Modified: Mon, 07 Nov 1994 08:49:37 GMT\r\n";
+    const std::array<std::string, 4> rests{changed + "Content-Range: bytes 4-5/6\r\n", date + "Content-Range: bytes 4-5/*\r\n",
+                                           date + "Content-Range: bytes 3-5/6\r\n", date};
+    for (const std::string& rest : rests) {
+        INFO(rest);
+        auto first = spawn(kind_of_failure(hc.download(p.url(), path)));
+        co_await p.take_request();
+        co_await p.send(whole + date + "\r\n4\r\n0123\r\n");
+        co_await p.hang_up();
+        co_await first;
+        auto second = spawn(hc.download(p.url(), path));
+        const std::string asked = co_await p.take_request();
+        CHECK(raw_connection::count(asked, "Range: bytes=4-\r\n") == 1);
+        co_await p.send("HTTP/1.1 206 Partial Content\r\nContent-Length: 9\r\n" + rest + "\r\nxx");
+        const std::string again = co_await p.take_request();
+        CHECK(raw_connection::count(again, "Range: ") == 0);
+        co_await p.send(whole + date + "\r\n6\r\nabcdef\r\n0\r\n\r\n");
+        const http::download_result r = co_await second;
+        CHECK((r.size == 6 && r.resumed_from == 0));
+        const std::string text = co_await read_file(path);
+        CHECK(text == "abcdef");
+        co_await p.hang_up(); // the next request comes on a connection of its own
+    }
+}
+
 EDDY_TEST("what a download cannot do it says") {
     download_rig d;
     co_await d.prepare();
@@ -302,6 +376,7 @@ EDDY_TEST("what a download cannot do it says") {
     CHECK(named);
     const std::string part = co_await read_file(d.path() + ".part");
     CHECK(part == "0123456789");
-    const std::optional<error_kind> kind = co_await kind_of_failure(d.hc.download(d.hs.url(), d.path(), {.request = {.max_body = 5}, .resume = false}));
+    const http::download_options small{.request = {.max_body = 5}, .resume = false};
+    const std::optional<error_kind> kind = co_await kind_of_failure(d.hc.download(d.hs.url(), d.path(), small));
     CHECK(kind == error_kind::too_large);
 }

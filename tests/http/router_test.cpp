@@ -51,12 +51,21 @@ EDDY_TEST("what no route takes is 404, what no method takes 405 with those that 
     co_await expect(r, "GET", "/a/b/c", "404 ");
     co_await expect(r, "GET", "/A", "404 ");
     co_await expect(r, "OPTIONS", "*", "404 ");
-    co_await expect(r, "PUT", "/a", "405 GET, POST, HEAD, OPTIONS");
-    co_await expect(r, "OPTIONS", "/a", "204 GET, POST, HEAD, OPTIONS");
+    co_await expect(r, "PUT", "/a", "405 GET, HEAD, OPTIONS, POST");
+    co_await expect(r, "OPTIONS", "/a", "204 GET, HEAD, OPTIONS, POST");
     co_await expect(r, "GET", "/a/1", "405 DELETE, OPTIONS");
+    r.put("/b", named("b")).post("/{one}", named("one")).get("/{all...}", named("all"));
+    co_await expect(r, "PATCH", "/b", "405 GET, HEAD, OPTIONS, POST, PUT"); // those of less specific routes, too
+    co_await expect(r, "OPTIONS", "/b", "204 GET, HEAD, OPTIONS, POST, PUT");
+    co_await expect(r, "PATCH", "/b/c", "405 GET, HEAD, OPTIONS");
+}
+
+EDDY_TEST("what no route takes can have a handler of its own") {
+    http::router r;
+    r.get("/a", named("a")).post("/a", named("post a"));
     r.otherwise(named("other"));
     co_await expect(r, "GET", "/nowhere", "other");
-    co_await expect(r, "PUT", "/a", "405 GET, POST, HEAD, OPTIONS");
+    co_await expect(r, "PUT", "/a", "405 GET, HEAD, OPTIONS, POST");
 }
 
 EDDY_TEST("the more specific route is preferred, whatever the order") {

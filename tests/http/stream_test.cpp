@@ -227,6 +227,26 @@ EDDY_TEST("one read of a body at a time; a closed client ends it") {
     CHECK(first == "the http client was closed");
 }
 
+TEST_CASE("a body that is dropped between two loops does another one no harm") {
+    http::client hc;
+    std::optional<http::streamed_response> dropped;
+    http::streamed_response res;
+    auto first = [&]() -> task<> {
+        peer one;
+        peer two;
+        dropped.emplace(co_await streamed_from(one, hc, ten_announced + "01234", {.stream_buffer = 1}));
+        res = co_await streamed_from(two, hc, ten_announced + "01234", {.stream_buffer = 1});
+        co_await two.send("56789"); // there is no room for it
+        co_await two.hang_up();
+    };
+    run(first(), {.handle_signals = false});
+    dropped.reset();
+    auto second = [&]() -> task<std::string> { co_return co_await res.body.read_all(); };
+    const std::string all = run(second(), {.handle_signals = false});
+    CHECK(all == "0123456789");
+    CHECK(hc.active() == 0);
+}
+
 TEST_CASE("a body that nobody reads holds no loop up, and can be read on the next one") {
     http::client hc;
     http::streamed_response res;

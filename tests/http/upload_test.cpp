@@ -33,6 +33,17 @@ async_generator<std::string> breaking_off() {
     throw std::runtime_error("the source is dry");
 }
 
+async_generator<std::string> failing_when_cancelled(bool& asleep) {
+    try {
+        std::string text = "some";
+        co_yield text;
+        asleep = true;
+        co_await sleep_for(24h);
+    } catch (const operation_cancelled&) {
+        throw std::runtime_error("the source did not like that");
+    }
+}
+
 task<http::response> upload_echo(http::request q) {
     co_return http::response{200, q.method + "|" + q.header("Content-Length") + "|" + q.header("Transfer-Encoding") + "|" + q.body};
 }
@@ -107,6 +118,13 @@ EDDY_TEST("a source has to give as many bytes as were announced") {
     CHECK(fine.body == "GET|||");
 }
 
+EDDY_TEST("there is no upload with HEAD: its answer would be waited for in vain") {
+    http::client hc;
+    CHECK_THROWS_AS(hc.upload("HEAD", "http://127.0.0.1:1/", counted(1, 0s)), std::invalid_argument);
+    CHECK(hc.active() == 0);
+    co_return;
+}
+
 EDDY_TEST("an answer before the end of an upload ends its source") {
     peer p;
     http::client hc;
@@ -117,6 +135,62 @@ EDDY_TEST("an answer before the end of an upload ends its source") {
     CHECK(res.status == 413);
     CHECK(res.body == "no");
     CHECK(hc.active() == 0);
+}
+
+EDDY_TEST("an upload whose answer ends with the connection is over, though its source sleeps and nothing was wrong") {
+    peer p;
+    http::client hc;
+    for (const bool announced : {true, false}) {
+        bool asleep = false;
+        bool woken = false;
+        auto sleeping = [&]() -> async_generator<std::string> {
+            std::string text = "some";
+            co_yield text;
+            asleep = true;
+            co_await sleep_for(24h);
+            woken = true;
+        };
+        auto running = spawn(hc.upload("PUT", p.url(), sleeping(), {.timeout = 0s}));
+        const std::string head = co_await p.take_request();
+        if (head.find("some") == std::string::npos) co_await p.receive("some"); // what is not read would reset the connection
+        while (!asleep) co_await sleep_for(1ms);
+        co_await p.send("HTTP/1.1 200 OK\r\nConnection: close\r\n" + std::string(announced ? "Content-Length: 6\r\n\r\n" : "\r\n"));
+        co_await testing::settle();
+        co_await p.send("en");
+        co_await testing::settle();
+        co_await p.send("ough");
+        if (!announced) co_await p.hang_up();
+        const http::response res = co_await running;
+        CHECK(res.body == "enough");
+        CHECK_FALSE(woken);
+    }
+}
+
+EDDY_TEST("an error of a source that comes too late for its request is reported") {
+    peer p;
+    http::client hc;
+    std::string reports;
+    this_loop().set_exception_handler([&](const error_context& c) {
+        reports += std::string(c.message) + ": " + eddy::detail::describe(c.exception) + "\n";
+    });
+    bool asleep = false;
+    auto answered = spawn(hc.upload("PUT", p.url(), failing_when_cancelled(asleep), {.timeout = 0s}));
+    co_await p.take_request();
+    while (!asleep) co_await sleep_for(1ms);
+    co_await p.send("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+    const http::response res = co_await answered;
+    CHECK(res.status == 413);
+    const std::string line = "the source of the upload to " + p.url() + " failed: the source did not like that\n";
+    CHECK(reports == line);
+    asleep = false;
+    auto cancelled = spawn(hc.upload("PUT", p.url(), failing_when_cancelled(asleep), {.timeout = 0s}));
+    co_await p.take_request();
+    while (!asleep) co_await sleep_for(1ms);
+    co_await cancelled.cancel_and_join();
+    CHECK(cancelled.cancelled());
+    CHECK(reports == line + line);
+    CHECK(hc.active() == 0);
+    this_loop().set_exception_handler({});
 }
 
 EDDY_TEST("a redirect that wants the body once more is an error, one to GET is followed") {

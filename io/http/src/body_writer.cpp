@@ -34,10 +34,26 @@ constexpr std::size_t longest_part = 64 * 1024; // what `write_timeout` applies 
 
 } // namespace
 
-void body_writer::count(std::uint64_t size) {
+/// Keeps a second writer out. What is under way has broken the body, unless it goes well.
+class body_writer::turn {
+public:
+    explicit turn(body_writer& w) : writer_(w) {
+        if (w.busy_) throw busy_resource("another task is already writing the body of this response");
+        if (w.broken_) throw broken_resource("the body of this response was cut off in an earlier write");
+        w.busy_ = w.broken_ = true;
+    }
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+    ~turn() { writer_.busy_ = false; }
+    void went_well() noexcept { writer_.broken_ = false; }
+
+private:
+    body_writer& writer_;
+};
+
+void body_writer::expect_room(std::uint64_t size) const {
     if (framing_ == framing::length && size > length_ - written_)
         throw std::length_error("the body of a response is longer than the " + std::to_string(length_) + " bytes that were announced");
-    written_ += size;
 }
 
 task<> body_writer::write(std::span<const std::byte> bytes) {
@@ -57,39 +73,41 @@ task<> body_writer::write_text(std::string text) {
 }
 
 task<> body_writer::send(std::span<const std::byte> bytes) {
-    count(bytes.size());
-    broken_ = true; // unless it goes well
-    bool sent = true;
-    while (!bytes.empty() && sent) {
+    expect_room(bytes.size());
+    turn mine(*this);
+    while (!bytes.empty()) {
         const std::span<const std::byte> part = bytes.first(std::min(bytes.size(), longest_part));
+        bool sent = false;
         if (framing_ == framing::chunks) {
             const std::string framed = chunk(text_of(part));
             sent = co_await connection_.write(framed);
         } else {
             sent = co_await connection_.write(text_of(part));
         }
+        if (!sent) give_up();
+        written_ += part.size();
         bytes = bytes.subspan(part.size());
     }
-    if (!sent) give_up();
-    broken_ = false;
+    mine.went_well();
 }
 
 task<> body_writer::end() {
-    if (framing_ == framing::length && written_ != length_)
+    if (framing_ == framing::length && written_ != length_ && !broken_)
         throw std::length_error("the body of a response has " + std::to_string(written_) + " bytes; " + std::to_string(length_) +
                                 " were announced");
-    if (framing_ != framing::chunks) co_return;
-    broken_ = true;
-    const bool sent = co_await connection_.write("0\r\n\r\n");
-    if (!sent) give_up();
-    broken_ = false;
+    turn mine(*this);
+    if (framing_ == framing::chunks) {
+        const bool sent = co_await connection_.write("0\r\n\r\n");
+        if (!sent) give_up();
+    }
+    mine.went_well();
 }
 
 task<std::uint64_t> body_writer::send_file(file& from, std::uint64_t offset, std::uint64_t size) {
     if (framing_ == framing::length && size > length_ - written_) { // is there so much?
         const std::uint64_t end = co_await from.size();
         size = std::min(size, end - std::min(end, offset));
-        if (size > length_ - written_) count(size); // throws
+        expect_room(size);
     }
     std::uint64_t sent = 0;
     std::size_t n = 1;
@@ -105,6 +123,7 @@ task<std::uint64_t> body_writer::send_file(file& from, std::uint64_t offset, std
 task<std::size_t> body_writer::send_part(file& from, std::uint64_t offset, std::uint64_t size) {
     tcp_stream* const socket = connection_.stream_.target<tcp_stream>();
     if (framing_ == framing::chunks || !socket) co_return co_await eddy::detail::send_file_by_copy(*this, from, offset, size);
+    turn mine(*this);
     std::size_t sent = 0;
     bool in_time = true;
     auto send = [&](cancel_scope&) -> task<> { sent = co_await eddy::send_file(*socket, from, offset, size); };
@@ -113,16 +132,16 @@ task<std::size_t> body_writer::send_part(file& from, std::uint64_t offset, std::
     } catch (const operation_cancelled&) {
         throw;
     } catch (...) {
-        broken_ = detail::is_of_connection(std::current_exception()); // else it is the file's, and of interest
+        if (!detail::is_of_connection(std::current_exception())) mine.went_well(); // it is the file's, and of interest
         throw;
     }
     if (!in_time) give_up();
     written_ += sent;
+    mine.went_well();
     co_return sent;
 }
 
 void body_writer::give_up() {
-    broken_ = true;
     connection_.stream_.abort();
     throw broken_resource("the client took too long to take a response");
 }

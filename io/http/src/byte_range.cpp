@@ -1,19 +1,19 @@
 #include "byte_range.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
+#include <limits>
 
 #include <eddy/http/headers.hpp>
+
+#include "decimal.hpp"
 
 namespace eddy::http::detail {
 namespace {
 
-[[nodiscard]] std::optional<std::uint64_t> number(std::string_view text) noexcept {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
+/// One that is too large for us is behind every end.
+[[nodiscard]] std::optional<std::uint64_t> position(std::string_view digits) noexcept {
+    if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+    return parse_decimal(digits).value_or(std::numeric_limits<std::uint64_t>::max());
 }
 
 } // namespace
@@ -24,10 +24,10 @@ std::optional<byte_range> parse_range(std::string_view text, std::uint64_t size)
     text = trim(text.substr(equals + 1));
     const std::size_t dash = text.find('-');
     if (dash == std::string_view::npos) return std::nullopt;
-    const std::optional<std::uint64_t> first = number(text.substr(0, dash));
-    const std::optional<std::uint64_t> last = number(text.substr(dash + 1));
+    const std::optional<std::uint64_t> first = position(text.substr(0, dash));
+    const std::optional<std::uint64_t> last = position(text.substr(dash + 1));
     if (dash == 0) {
-        if (!last) return std::nullopt;
+        if (!last || (size == 0 && *last > 0)) return std::nullopt; // the whole of nothing has no first byte to be named
         const std::uint64_t count = std::min(*last, size);
         return byte_range{size - count, count};
     }

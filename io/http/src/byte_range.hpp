@@ -15,7 +15,7 @@ public:
 };
 
 /// "bytes=0-99", "bytes=100-" or "bytes=-5" of a body of `size` bytes. Nothing if it is to be ignored: it is malformed, in another
-/// unit, or more than one range, which a server may ignore.
+/// unit, more than one range, which a server may ignore, or the last bytes of an empty body.
 [[nodiscard]] std::optional<byte_range> parse_range(std::string_view text, std::uint64_t size) noexcept;
 
 } // namespace eddy::http::detail

@@ -22,11 +22,17 @@ task<response> perform(std::unique_ptr<detail::transfer> t) {
 task<response> perform_upload(std::unique_ptr<detail::transfer> t, async_generator<std::string> source) {
     t->start();
     const detail::waiting_mark waiting(t->core());
-    co_await with_task_group([&](task_group& g) -> task<> {
-        auto sending = g.spawn(t->send_all(source));
-        co_await t->wait_for_answer();
-        sending.cancel();
-    });
+    try {
+        co_await with_task_group([&](task_group& g) -> task<> {
+            auto sending = g.spawn(t->send_all(source));
+            co_await t->wait_for_answer();
+            sending.cancel();
+        });
+    } catch (...) {
+        t->report_source(true);
+        throw;
+    }
+    t->report_source(false);
     co_return t->take();
 }
 
@@ -69,6 +75,7 @@ task<streamed_response> client::stream(std::string url, request_options options)
 
 task<response> client::upload(std::string method, std::string url, async_generator<std::string> source, request_options options) {
     if (!core_) throw std::logic_error("this http client was moved from");
+    if (method == "HEAD") throw std::invalid_argument("http: a HEAD request has no body to upload");
     detail::request_spec spec(std::move(method), std::move(url), {}, options, core_->options());
     auto t = std::make_unique<detail::transfer>(core_, std::move(spec));
     t->upload_body(options.content_length);

@@ -113,6 +113,9 @@ void client_core::resume(transfer& t) {
 void client_core::begin_wait() {
     if (std::exchange(pumps_rest_, false)) {
         for (auto& [fd, watch] : watches_) watch->revive();
+        long milliseconds = -1;
+        curl_multi_timeout(multi_, &milliseconds); // a loop that is over has taken the timer with it
+        set_timer(milliseconds);
     }
     ++waiting_;
 }
@@ -159,6 +162,13 @@ void client_core::end_failed() noexcept {
 void client_core::socket_ready(curl_socket_t fd, int events) {
     int running = 0;
     collect(curl_multi_socket_action(multi_, fd, events, &running));
+    if (early_answers_ > 0 && (events & CURL_CSELECT_IN) != 0) wake_uploads();
+}
+
+void client_core::wake_uploads() {
+    for (std::size_t i = transfers_.size(); i-- > 0;) {
+        if (i < transfers_.size()) transfers_[i]->wake_upload(); // which may end some
+    }
 }
 
 void client_core::time_passed() {
@@ -330,6 +340,7 @@ int client_core::timer_callback(CURLM*, long milliseconds, void* core) noexcept 
 void client_core::set_timer(long milliseconds) {
     timer_.cancel();
     if (closed() || milliseconds < 0 || milliseconds > longest_timer) return;
+    if (!event_loop::current()) return; // between two loops: whoever waits next asks for the time
     timer_ = this_loop().call_later(std::chrono::milliseconds(milliseconds), [this] {
         timer_ = {};
         time_passed();
@@ -337,7 +348,8 @@ void client_core::set_timer(long milliseconds) {
 }
 
 std::size_t client_core::connections() const noexcept {
-    return static_cast<std::size_t>(std::count_if(watches_.begin(), watches_.end(), [](const auto& w) { return !w.second->is_duplicate(); }));
+    const auto established = [](const auto& w) { return !w.second->is_duplicate(); };
+    return static_cast<std::size_t>(std::count_if(watches_.begin(), watches_.end(), established));
 }
 
 } // namespace eddy::http::detail

@@ -41,8 +41,11 @@ public:
     /// A descriptor is ready: tell libcurl. `events`: CURL_CSELECT_*.
     void socket_ready(curl_socket_t fd, int events);
 
-    /// The streamed body of a transfer has room again.
+    /// A transfer that paused goes on: its streamed body has room again, or its source has given something.
     void resume(transfer& t);
+    /// While there are uploads whose answer has begun, they are woken when something has come.
+    void answer_begins() noexcept { ++early_answers_; }
+    void answer_ended() noexcept { --early_answers_; }
 
     /// A task waits for a transfer from now on, or does so no longer.
     void begin_wait();
@@ -74,6 +77,7 @@ private:
     void time_passed();
     void collect(CURLMcode code);
     void end_failed() noexcept;
+    void wake_uploads();
 
     client_options options_; // its texts point into the four strings
     std::string user_agent_;
@@ -86,6 +90,7 @@ private:
     std::unordered_map<curl_socket_t, std::shared_ptr<socket_watch>> watches_;
     callback_handle timer_;
     std::size_t waiting_ = 0; // tasks
+    std::size_t early_answers_ = 0; // to uploads that are not at their end
     bool pumps_rest_ = false; // some may have ended since a task last waited
     // What a callback of libcurl's threw. It is told nothing: a callback that fails would make the handle unusable for good.
     std::exception_ptr timer_error_;
@@ -99,6 +104,18 @@ public:
     waiting_mark(const waiting_mark&) = delete;
     waiting_mark& operator=(const waiting_mark&) = delete;
     ~waiting_mark() { core_.end_wait(); }
+
+private:
+    client_core& core_;
+};
+
+/// While one lives, an upload goes on although its answer has begun.
+class early_answer_mark {
+public:
+    explicit early_answer_mark(client_core& core) noexcept : core_(core) { core.answer_begins(); }
+    early_answer_mark(const early_answer_mark&) = delete;
+    early_answer_mark& operator=(const early_answer_mark&) = delete;
+    ~early_answer_mark() { core_.answer_ended(); }
 
 private:
     client_core& core_;

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <stdexcept>
 #include <system_error>
@@ -19,19 +18,13 @@
 #include <eddy/offload.hpp>
 
 #include "client_core.hpp"
+#include "decimal.hpp"
 
 namespace eddy::http::detail {
 namespace {
 
 constexpr std::size_t piece_size = std::size_t{128} << 10;
 constexpr std::string_view first_line = "eddy-part 1";
-
-[[nodiscard]] std::optional<std::uint64_t> number(std::string_view digits) noexcept {
-    std::uint64_t n = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
-    if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-    return n;
-}
 
 /// FNV-1a: the same in every build.
 [[nodiscard]] std::string hash_of(std::string_view text) {
@@ -56,7 +49,7 @@ constexpr std::string_view first_line = "eddy-part 1";
 bool has_name(int fd, const std::string& path) {
     struct stat open {};
     struct stat named {};
-    return ::fstat(fd, &open) == 0 && ::stat(path.c_str(), &named) == 0 && open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+    return ::fstat(fd, &open) == 0 && ::lstat(path.c_str(), &named) == 0 && open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
 
 [[noreturn]] void fail(const char* what, const std::string& path) {
@@ -86,7 +79,7 @@ void put_in_place(const std::string& part, const std::string& note, const std::s
 // --- what is remembered
 
 part_note::part_note(std::string_view url, const header_list& headers) : url_hash(hash_of(url)), validator(validator_of(headers)) {
-    if (!headers.contains("Transfer-Encoding")) total = number(headers.get("Content-Length"));
+    if (!headers.contains("Transfer-Encoding")) total = parse_decimal(headers.get("Content-Length"));
 }
 
 part_note part_note::parse(std::string_view text) {
@@ -96,8 +89,8 @@ part_note part_note::parse(std::string_view text) {
         const std::string_view line = text.substr(0, text.find('\n'));
         text.remove_prefix(std::min(line.size() + 1, text.size()));
         if (line.starts_with("url ")) n.url_hash = line.substr(4);
-        if (line.starts_with("if-range ")) n.validator = line.substr(9);
-        if (line.starts_with("size ")) n.total = number(line.substr(5));
+        if (line.starts_with("if-range ") && is_field_value(line)) n.validator = trim(line.substr(9)); // it goes into a header
+        if (line.starts_with("size ")) n.total = parse_decimal(line.substr(5));
     }
     return n;
 }
@@ -117,10 +110,10 @@ std::optional<content_range> content_range::parse(std::string_view text) {
     const std::string_view where = text.substr(0, slash);
     const std::string_view size = text.substr(slash + 1);
     content_range r;
-    r.total = number(size);
+    r.total = parse_decimal(size);
     if (!r.total && size != "*") return std::nullopt;
     if (where == "*") return r;
-    r.first = number(where.substr(0, where.find('-')));
+    r.first = parse_decimal(where.substr(0, where.find('-')));
     if (!r.first) return std::nullopt;
     return r;
 }
@@ -140,6 +133,12 @@ request_spec download_spec(std::string url, request_options options, const clien
 // --- the download
 
 namespace {
+
+/// Is it another file than the one that we have a part of? A server that disregards If-Range is found by its ETag or date.
+[[nodiscard]] bool is_another(const streamed_response& r, const part_note& note) {
+    const char* const name = note.validator.front() == '"' ? "ETag" : "Last-Modified";
+    return r.headers.contains(name) && r.header(name) != note.validator;
+}
 
 class download {
 public:
@@ -210,7 +209,7 @@ task<download_result> download::run() {
 
 task<> download::open_part() {
     for (;;) {
-        part_ = co_await file::open(part_path_, file::mode::read_write | file::mode::create);
+        part_ = co_await file::open(part_path_, file::mode::read_write | file::mode::create | file::mode::no_follow);
         std::optional<file_lock> lock = co_await part_.try_lock();
         if (!lock) throw busy_resource("'" + part_path_ + "' is being written by another download");
         const bool ours = co_await offload(has_name, part_.native_handle(), part_path_);
@@ -268,20 +267,19 @@ task<streamed_response> download::ask(std::uint64_t from, const part_note& note)
     return transfer::head_of(std::move(t));
 }
 
-/// Is this the rest of what we have? A server that disregards If-Range is found by the ETag.
+/// Is this the rest of what we have? Of a file whose size nobody tells, it could be another piece of the middle.
 bool download::continues(const streamed_response& r, const part_note& note) {
     const std::optional<content_range> range = content_range::parse(r.header("Content-Range"));
-    if (!range || range->first != had_) return false;
+    if (!range || range->first != had_ || is_another(r, note)) return false;
     if (note.total && range->total && *note.total != *range->total) return false;
-    if (note.validator.front() == '"' && r.headers.contains("ETag") && r.header("ETag") != note.validator) return false;
     total_ = range->total ? range->total : note.total;
-    return true;
+    return total_.has_value();
 }
 
 /// There are no more bytes than we have: has an earlier attempt been interrupted just before its end?
 bool download::is_complete(const streamed_response& r, const part_note& note) const {
     const std::optional<content_range> range = content_range::parse(r.header("Content-Range"));
-    return range && range->total == had_ && note.total == had_;
+    return range && range->total == had_ && note.total == had_ && !is_another(r, note);
 }
 
 // In this order: a note must never describe bytes of something else.
@@ -290,7 +288,9 @@ task<> download::begin_anew(const streamed_response& r) {
     co_await part_.truncate(0);
     const part_note note(spec_.url, r.headers);
     total_ = note.total;
-    co_await write_file(note_path_, note.text());
+    file f = co_await file::open(note_path_, file::mode::write | file::mode::create | file::mode::truncate | file::mode::no_follow);
+    co_await f.write(note.text());
+    co_await f.close();
 }
 
 task<> download::store(response_body& body) {

@@ -105,13 +105,15 @@ multipart& multipart::field(std::string_view name, std::string_view value) {
 multipart& multipart::file(std::string_view name, std::string_view file_name, std::string_view content_type, std::string_view bytes) {
     if (!detail::is_field_value(content_type))
         throw std::invalid_argument("http::multipart: there is a line break or a NUL in the content type of a file");
-    std::string head = "Content-Disposition: form-data; name=\"" + escaped(with_crlf(name)) + "\"; filename=\"" + escaped(file_name) + "\"\r\n";
+    std::string head = "Content-Disposition: form-data; name=\"" + escaped(with_crlf(name));
+    head.append("\"; filename=\"").append(escaped(file_name)).append("\"\r\n");
     head.append("Content-Type: ").append(content_type.empty() ? "application/octet-stream" : content_type).append("\r\n");
     add(std::move(head), bytes);
     return *this;
 }
 
-multipart& multipart::file(std::string_view name, std::string_view file_name, std::string_view content_type, std::span<const std::byte> bytes) {
+multipart& multipart::file(std::string_view name, std::string_view file_name, std::string_view content_type,
+                           std::span<const std::byte> bytes) {
     return file(name, file_name, content_type, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 

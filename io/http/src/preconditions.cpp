@@ -18,11 +18,11 @@ namespace {
 /// Is the tag among those of a header? A weak one counts only where `weak` says so.
 [[nodiscard]] bool has_tag(const header_list& headers, std::string_view name, std::string_view tag, bool weak) {
     for (const std::string_view value : headers.get_all(name)) {
+        if (value == "*") return true; // alone: within a tag it means nothing
         for (std::string_view rest = value; !rest.empty();) {
             const std::size_t comma = rest.find(','); // ours has none in it
             std::string_view one = trim(rest.substr(0, comma));
             rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-            if (one == "*") return true;
             if (weak && one.starts_with("W/")) one.remove_prefix(2);
             if (one == tag) return true;
         }

@@ -1,7 +1,8 @@
 #include <eddy/http/router.hpp>
 
+#include <functional>
 #include <map>
-#include <optional>
+#include <set>
 #include <stdexcept>
 #include <vector>
 
@@ -75,7 +76,6 @@ public:
         if (found == routes.end() && method == "HEAD") found = routes.find("GET");
         return found == routes.end() ? nullptr : &found->second;
     }
-    [[nodiscard]] bool takes(std::string_view method) const noexcept { return method.empty() ? !routes.empty() : for_method(method) != nullptr; }
 
     std::map<std::string, std::unique_ptr<route_node>, std::less<>> literals;
     std::unique_ptr<route_node> one;  // for {name}
@@ -83,19 +83,33 @@ public:
     std::map<std::string, route, std::less<>> routes; // by method
 };
 
+using method_set = std::set<std::string, std::less<>>;
+
 class route_tree {
 public:
     void insert(std::string_view method, std::string_view pattern, handler_function handler);
-    /// The node that takes this path and has a route for the method (any route, if the method is empty), with the values of
-    /// its parameters; null if there is none.
-    [[nodiscard]] route_node* find(std::string_view path, std::string_view method, std::vector<std::string>& values) {
-        return find(root_, path.substr(1), method, values);
+    /// The route that takes this path and method, with the values of its parameters; null if there is none.
+    [[nodiscard]] const route* find(std::string_view path, std::string_view method, std::vector<std::string>& values) const {
+        const route* found = nullptr;
+        visit(root_, path.substr(1), values, [&](const route_node& n) { return (found = n.for_method(method)) != nullptr; });
+        return found;
+    }
+    /// All methods that some route takes at this path.
+    [[nodiscard]] method_set methods(std::string_view path) const {
+        method_set all;
+        std::vector<std::string> values;
+        visit(root_, path.substr(1), values, [&](const route_node& n) {
+            for (const auto& [method, unused] : n.routes) all.insert(method);
+            return false;
+        });
+        return all;
     }
 
     handler_function otherwise;
 
 private:
-    static route_node* find(route_node& from, std::string_view rest, std::string_view method, std::vector<std::string>& values);
+    using visitor = std::function<bool(const route_node&)>;
+    static bool visit(const route_node& from, std::string_view rest, std::vector<std::string>& values, const visitor& enough);
     route_node root_;
 };
 
@@ -116,36 +130,32 @@ void route_tree::insert(std::string_view method, std::string_view pattern, handl
         throw std::logic_error("http::router: there is a route for " + std::string(method) + " " + std::string(pattern) + " already");
 }
 
-// Goes back where a more specific way led nowhere.
-route_node* route_tree::find(route_node& from, std::string_view rest, std::string_view method, std::vector<std::string>& values) {
+// The nodes that take a path, the more specific ones first, until it is enough: then true, and the values are that node's.
+bool route_tree::visit(const route_node& from, std::string_view rest, std::vector<std::string>& values, const visitor& enough) {
     const std::size_t slash = rest.find('/');
     const bool last = slash == std::string_view::npos;
     const std::string part = decode_path(rest.substr(0, slash));
-    auto go_on = [&](route_node& next) -> route_node* {
-        if (!last) return find(next, rest.substr(slash + 1), method, values);
-        return next.takes(method) ? &next : nullptr;
-    };
-    if (const auto literal = from.literals.find(part); literal != from.literals.end()) {
-        if (route_node* found = go_on(*literal->second)) return found;
-    }
+    auto go_on = [&](const route_node& next) { return last ? enough(next) : visit(next, rest.substr(slash + 1), values, enough); };
+    if (const auto literal = from.literals.find(part); literal != from.literals.end() && go_on(*literal->second)) return true;
     if (from.one && !part.empty()) {
         values.push_back(part);
-        if (route_node* found = go_on(*from.one)) return found;
+        if (go_on(*from.one)) return true;
         values.pop_back();
     }
-    if (!from.rest || !from.rest->takes(method)) return nullptr;
+    if (!from.rest) return false;
     values.push_back(decode_path(rest));
-    return from.rest.get();
+    if (enough(*from.rest)) return true;
+    values.pop_back();
+    return false;
 }
 
 namespace {
 
-[[nodiscard]] response not_allowed(const route_node& node, bool options) {
+[[nodiscard]] response not_allowed(method_set methods, bool options) {
+    if (methods.contains("GET")) methods.insert("HEAD");
+    methods.insert("OPTIONS");
     std::string allowed;
-    for (const auto& [method, unused] : node.routes) allowed += method + ", ";
-    if (node.routes.contains("GET") && !node.routes.contains("HEAD")) allowed += "HEAD, ";
-    if (!node.routes.contains("OPTIONS")) allowed += "OPTIONS, ";
-    allowed.resize(allowed.size() - 2);
+    for (const std::string& m : methods) allowed.append(allowed.empty() ? "" : ", ").append(m);
     return (options ? response(204) : error_response(405, {})).set("Allow", allowed);
 }
 
@@ -174,16 +184,17 @@ task<response> router::operator()(request q) {
 task<response> router::operator()(request q, body_reader& body) {
     std::vector<std::string> values;
     const std::string path(q.path());
-    const detail::route_node* node = path.starts_with('/') ? routes_->find(path, q.method, values) : nullptr;
-    if (!node) {
-        node = path.starts_with('/') ? routes_->find(path, {}, values) : nullptr;
-        if (node) co_return detail::not_allowed(*node, q.method == "OPTIONS");
+    const bool is_path = path.starts_with('/');
+    const detail::route* to = is_path ? routes_->find(path, q.method, values) : nullptr;
+    if (!to) {
+        detail::method_set methods;
+        if (is_path) methods = routes_->methods(path);
+        if (!methods.empty()) co_return detail::not_allowed(std::move(methods), q.method == "OPTIONS");
         if (routes_->otherwise) co_return co_await routes_->otherwise(std::move(q), body);
         co_return detail::error_response(404, {});
     }
-    const detail::route& to = *node->for_method(q.method);
-    for (std::size_t i = 0; i < values.size(); ++i) q.path_parameters.emplace_back(to.names[i], std::move(values[i]));
-    co_return co_await to.handler(std::move(q), body);
+    for (std::size_t i = 0; i < values.size(); ++i) q.path_parameters.emplace_back(to->names[i], std::move(values[i]));
+    co_return co_await to->handler(std::move(q), body);
 }
 
 } // namespace eddy::http

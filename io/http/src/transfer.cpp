@@ -93,16 +93,19 @@ void transfer::check_url() const {
         throw error(error_kind::bad_url, spec_.method, spec_.url, "it has no host");
 }
 
-// Without support in libcurl, http2 has no effect.
+// Without support in libcurl, http2 has no effect. A transfer that may pause has a connection for itself: libcurl before 8.1 lets
+// the other streams of the connection wait for it, and later ones had mistakes of their own (curl #10988, #16280, #19334).
 void transfer::set_version() {
-    if (!core_->options().http2 || curl_easy_setopt(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS)) != CURLE_OK)
+    const bool shares = core_->options().http2 && !incoming_ && !outgoing_;
+    if (!shares || curl_easy_setopt(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS)) != CURLE_OK)
         return set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1), "HTTP_VERSION");
     if (equal_names(spec_.url.substr(0, 6), "https:")) set(CURLOPT_PIPEWAIT, 1L, "PIPEWAIT"); // rather share than open another
 }
 
 void transfer::set_upload() {
     set(CURLOPT_UPLOAD, 1L, "UPLOAD");
-    set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(outgoing_->size() ? static_cast<std::int64_t>(*outgoing_->size()) : -1), "INFILESIZE_LARGE");
+    const curl_off_t size = outgoing_->size() ? static_cast<curl_off_t>(*outgoing_->size()) : -1; // -1: unknown
+    set(CURLOPT_INFILESIZE_LARGE, size, "INFILESIZE_LARGE");
     set(CURLOPT_READFUNCTION, &transfer::on_read, "READFUNCTION");
     set(CURLOPT_READDATA, static_cast<void*>(this), "READDATA");
     set(CURLOPT_SEEKFUNCTION, &transfer::on_seek, "SEEKFUNCTION");

@@ -74,6 +74,10 @@ public:
     task<> send_all(async_generator<std::string>& source);
     /// Until it has ended.
     task<> wait_for_answer();
+    /// If its answer has begun and it pauses: it may be over.
+    void wake_upload();
+    /// What `source` threw and `take` will not: because the answer was there already, or the request is cancelled.
+    void report_source(bool cancelled) const;
 
     /// libcurl is through with it.
     void finished(CURLcode code) noexcept;
@@ -154,6 +158,7 @@ private:
     CURLcode code_ = CURLE_OK;
     bool answered_ = false; // completely: its handle remembers no error
     std::exception_ptr exception_;
+    std::exception_ptr source_error_; // of an upload
     std::optional<error_kind> refused_;
     std::string refusal_;
     int socket_error_ = 0;

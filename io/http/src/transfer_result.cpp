@@ -146,7 +146,8 @@ error transfer::failure(CURLcode code) const {
 
 void transfer::socket_failed(const std::system_error& e) noexcept {
     try {
-        exception_ = std::make_exception_ptr(error(error_kind::connect, spec_.method, current_url(), "no descriptor for its socket", e.code().value()));
+        const error no_socket(error_kind::connect, spec_.method, current_url(), "no descriptor for its socket", e.code().value());
+        exception_ = std::make_exception_ptr(no_socket);
     } catch (...) {
         exception_ = std::current_exception();
     }

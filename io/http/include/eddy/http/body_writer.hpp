@@ -28,10 +28,11 @@ class connection;
 /// The body of one response, in the hands of the function that makes it (see `response::stream`). An `async_write_stream`;
 /// belongs to the loop and to the connection that calls the function, which must not keep it.
 ///
-/// Whatever is written: one call at a time. Bytes and text stay the caller's until it returns; a string that goes, a
+/// Whatever is written: one call at a time (`busy_resource`). Bytes and text stay the caller's until it returns; a string that goes, a
 /// temporary, is kept by the task. Throws `broken_resource` or `std::system_error` when the client is gone or took longer than
 /// `server_options::write_timeout` for 64 KiB, and `std::length_error` for more bytes than were announced. Checkpoint; a write
-/// that is cancelled leaves half a body behind, so that the connection is reset as soon as the function returns or throws.
+/// that is cancelled leaves half a body behind: later ones throw `broken_resource`, and the connection is reset as soon as the
+/// function returns or throws.
 class body_writer {
 public:
     body_writer(const body_writer&) = delete;
@@ -51,6 +52,7 @@ public:
 
 private:
     friend class detail::connection;
+    class turn;
     enum class framing { length, chunks, until_close };
     body_writer(detail::connection& c, framing f, std::uint64_t length) noexcept : connection_(c), framing_(f), length_(length) {}
 
@@ -58,7 +60,7 @@ private:
     task<> send(std::span<const std::byte> bytes);
     task<std::size_t> send_part(file& from, std::uint64_t offset, std::uint64_t size);
     task<> end();
-    void count(std::uint64_t size);
+    void expect_room(std::uint64_t size) const;
     [[noreturn]] void give_up();
 
     detail::connection& connection_;
@@ -66,6 +68,7 @@ private:
     std::uint64_t length_; // what was announced
     std::uint64_t written_ = 0;
     bool broken_ = false; // by the client, or by a cancellation; not by whoever makes the body
+    bool busy_ = false;
 };
 
 } // namespace eddy::http

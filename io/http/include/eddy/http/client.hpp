@@ -46,7 +46,8 @@ struct client_options {
     std::string_view proxy = {};               // "http://host:port"; default: none
     bool proxy_from_environment = false;       // else http_proxy and its like are ignored
     bool cookies = false;                      // keep those that servers set, and send them back
-    bool http2 = false;                        // over TLS, with servers that offer it; several requests then share a connection
+    bool http2 = false;                        // over TLS, with servers that offer it; several requests then share a connection.
+                                               // Not for streams, uploads and downloads: one that waits would hold up the others
 };
 
 /// An HTTP client; belongs to the thread of one loop. Move-only.
@@ -84,9 +85,10 @@ public:
 
     /// A body that `source` yields piece by piece, while it is sent: the next piece is asked for when the one before it is on its
     /// way. With `content_length` it has to come to that many bytes (`std::length_error`); without, it is sent in chunks. The
-    /// source runs in a task beside this one; an exception in it ends the request and is thrown here. It is cancelled if the
-    /// answer comes before its end. Such a body cannot be sent twice: a redirect that asks for that is an `http::error`
-    /// (`other`). The time limit of the request includes the source's time. Otherwise as all requests.
+    /// source runs in a task beside this one; an exception in it ends the request and is thrown here (one that comes too late for
+    /// that goes to the loop's exception handler). It is cancelled if the answer comes before its end. Such a body cannot be sent
+    /// twice: a redirect that asks for that is an `http::error` (`other`). The time limit of the request includes the source's
+    /// time. Any method but HEAD (`std::invalid_argument`). Otherwise as all requests.
     task<response> upload(std::string method, std::string url, async_generator<std::string> source, request_options options = {});
 
     /// GET into a file. The body goes to `path` + ".part"; when all of it is there and on the device, that is renamed to `path`,
@@ -94,7 +96,8 @@ public:
     /// date, says that the file is still the same (remembered in `path` + ".part.note"); else it starts over.
     /// Cancelled, or failed, it leaves the part for a next attempt, and `path` as it was. Any status but 200 and 206 is an
     /// `http::error` (`bad_status`). Errors of the files are `std::system_error`s; a second download to the same path meanwhile
-    /// is a `busy_resource`. Limits of size and time are those of `stream`. The bytes are stored as sent: not decompressed.
+    /// is a `busy_resource`. Neither `.part` nor `.part.note` may be a symbolic link (ELOOP). Limits of size and time are those of
+    /// `stream`. The bytes are stored as sent: not decompressed.
     task<download_result> download(std::string url, std::string path, download_options options = {});
 
     /// Forgets all cookies.

@@ -31,8 +31,8 @@ class route_tree;
 /// server calls them, on its loop.
 ///
 /// A HEAD request goes to the route for GET unless there is one for HEAD. A path that has routes, but none for the method (not
-/// even a less specific one), is answered with 405 and the methods in `Allow` (OPTIONS: with 204), any other path with 404. `.` and `..` are parts like any
-/// other: they match a parameter, and its handler has to know what it does with them.
+/// even a less specific one), is answered with 405 and all methods that have one in `Allow` (OPTIONS: with 204), any other path
+/// with 404. `.` and `..` are parts like any other: they match a parameter, and its handler has to know what it does with them.
 class router {
 public:
     router();

@@ -30,12 +30,13 @@ struct static_files_options {
 
 /// Answers GET and HEAD with files below `folder`, other methods with 405. Copies share the folder.
 ///
-/// The file is the value of the route's `{name...}`, if a router called with one, else the path of the request. Sent with Content-Type (by the
-/// name's ending), Content-Length, Last-Modified and ETag (size, time of change and inode). Conditional requests are answered with
-/// 304 and 412, one byte range with 206 or 416 (several are answered with the whole file), as RFC 9110 has it. A folder is
-/// answered by its index, after a redirect to the path with "/" at its end. 404 is what there is not, what is no file, what is
-/// hidden and what we may not read: who asks learns no difference. Any other error of the file system (EIO, EMFILE) is thrown: the
-/// server makes it a 500 and reports it. A file that shrinks while it is sent ends the connection.
+/// The file is the value of the route's last parameter, `{name...}`, if a router called with one, else the path of the request.
+/// Sent with Content-Type (by the name's ending), Content-Length, Last-Modified and ETag (size, time of change and inode).
+/// Conditional requests are answered with 304 and 412, one byte range with 206 or 416 (several are answered with the whole file),
+/// as RFC 9110 has it. A folder is answered by its index, after a redirect to the path with "/" at its end. 404 is what there is
+/// not, what is no file, what is hidden and what we may not read: who asks learns no difference. Any other error of the file
+/// system (EIO, EMFILE) is thrown: the server makes it a 500 and reports it. A file that shrinks while it is sent ends the
+/// connection.
 ///
 /// Looking up and opening run on the loop's blocking pool, sending inside the kernel. Cancelled: as `offload` with a pool, then
 /// as the writes of the connection.
