@@ -52,6 +52,14 @@ class writes final : public of_a_connection {
         spawn(&drain, std::move(*far_), much_.size());
     }
 };
+class gathers final : public of_a_connection {
+    std::string much_ = std::string(16 << 20, 'x');
+    std::array<std::span<const std::byte>, 2> parts_{bytes_of(much_), bytes_of(much_)};
+    task<> await_it() override { co_await near_->write(parts_); }
+    void complete() override {
+        spawn(&drain, std::move(*far_), 2 * much_.size());
+    }
+};
 class accepts final : public subject {
     tcp_listener l_ = tcp_listener::bind({"127.0.0.1", 0});
     task<> await_it() override { tcp_stream s = co_await l_.accept(); }
@@ -124,6 +132,18 @@ class sends_descriptors final : public of_a_unix_pair {
         co_return;
     }
     task<> await_it() override { co_await ends_.a.send_descriptors("x", passed_); }
+    void complete() override {
+        std::string sink(1 << 16, '\0');
+        while (::recv(ends_.b.native_handle(), sink.data(), sink.size(), 0) > 0) {}
+    }
+};
+class writes_some final : public of_a_unix_pair {
+    task<> prepare() override {
+        const std::string block(1 << 16, 'x');
+        while (::send(ends_.a.native_handle(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {}
+        co_return;
+    }
+    task<> await_it() override { static_cast<void>(co_await ends_.a.write_some("x")); }
     void complete() override {
         std::string sink(1 << 16, '\0');
         while (::recv(ends_.b.native_handle(), sink.data(), sink.size(), 0) > 0) {}
@@ -307,6 +327,8 @@ const std::vector<matrix::row>& rows() {
     static const std::vector<matrix::row> all{
         of<reads>("read_operation", "tcp_stream::read_some", by_the_kernel),
         of<writes>("write_operation", "tcp_stream::write", {.at_once = false, .again = false}), // R4: broken after half a write
+        of<gathers>("gather_write_operation", "tcp_stream::write of several buffers", {.at_once = false, .again = false}), // R4
+        of<writes_some>("write_some_operation", "unix_stream::write_some", by_the_kernel),
         of<accepts>("accept_operation", "tcp_listener::accept", by_the_kernel),
         of<connects>("connect_operation", "tcp_connect", {.waits = false}),
         of<closes>("close_operation", "tcp_stream::close", {.waits = false, .again = false}), // R13: frees the handle, then throws
