@@ -256,6 +256,43 @@ public:
     }
 };
 
+class of_shared_pipe : public subject {
+protected:
+    std::array<int, 2> ends_{-1, -1};
+    task<> prepare() override {
+        REQUIRE(::pipe2(ends_.data(), O_CLOEXEC) == 0);
+        co_return;
+    }
+
+public:
+    ~of_shared_pipe() override {
+        for (const int fd : ends_) ::close(fd);
+    }
+};
+class reads_shared_pipe final : public of_shared_pipe {
+    std::array<std::byte, 16> buffer_{};
+    task<> await_it() override {
+        standard_input_stream in(ends_[0], "a shared pipe");
+        static_cast<void>(co_await in.read_some(buffer_));
+    }
+    void complete() override { static_cast<void>(::write(ends_[1], "x", 1)); }
+};
+class writes_shared_pipe final : public of_shared_pipe {
+    task<> prepare() override {
+        co_await of_shared_pipe::prepare();
+        const std::string block(1 << 16, 'x'); // as much as a pipe takes
+        REQUIRE(::write(ends_[1], block.data(), block.size()) == 1 << 16);
+    }
+    task<> await_it() override {
+        standard_output_stream out(ends_[1], "a shared pipe");
+        co_await out.write("x");
+    }
+    void complete() override {
+        std::array<char, 1 << 12> sink;
+        static_cast<void>(::read(ends_[0], sink.data(), sink.size()));
+    }
+};
+
 /// To a peer that does not read, until it waits for room.
 class sends_file final : public of_a_connection {
     file file_;
@@ -352,6 +389,8 @@ const std::vector<matrix::row>& rows() {
         of<sends_file>("turn_wait", "send_file", {.at_once = false, .again = false}), // R4
         of<watches_files>("read_operation", "fs::watcher::next", by_the_kernel),
         of<locks_file>("offload_operation", "file::lock", {.at_once = false}),
+        of<reads_shared_pipe>("readiness_operation", "standard_input_stream::read_some", by_the_kernel),
+        of<writes_shared_pipe>("readiness_operation", "standard_output_stream::write", by_the_kernel),
         of<waits_until_readable>("readiness_operation", "wait_readable", by_the_kernel),
     };
     return all;

@@ -15,6 +15,7 @@
 #include <eddy/send_file.hpp>
 #include <eddy/serve.hpp>
 #include <eddy/socket.hpp>
+#include <eddy/standard_streams.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/tcp.hpp>
 #include <eddy/temp_file.hpp>
