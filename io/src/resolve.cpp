@@ -11,6 +11,8 @@
 #include <eddy/event_loop.hpp>
 #include <eddy/offload.hpp>
 
+#include "look_up.hpp"
+
 namespace eddy {
 namespace {
 
@@ -25,25 +27,6 @@ std::optional<std::uint16_t> port_number(const std::string& service) {
     const auto [end, error] = std::from_chars(service.data(), service.data() + service.size(), port);
     if (error != std::errc() || end != service.data() + service.size()) return std::nullopt;
     return port;
-}
-
-std::optional<ip_endpoint> literal(const std::string& host, const std::string& service) {
-    const std::optional<std::uint16_t> port = port_number(service);
-    if (!port) return std::nullopt;
-    try {
-        return ip_endpoint(host, *port);
-    } catch (const std::invalid_argument&) {
-        return std::nullopt;
-    }
-}
-
-// What the C library would read differently: cut off at a NUL, a port modulo 65536, "" as port 0.
-void check(const std::string& host, const std::string& service) {
-    const char* wrong = nullptr;
-    if (host.find('\0') != std::string::npos || service.find('\0') != std::string::npos) wrong = "there is a NUL in it";
-    const bool number = service.find_first_not_of("0123456789") == std::string::npos;
-    if (number && !port_number(service)) wrong = "the service is neither a port nor a name";
-    if (wrong) throw resolve_error(EAI_SERVICE, resolve_category(), std::string("cannot look up '") + host.c_str() + "' (service " + service.c_str() + "): " + wrong); // no NUL in it
 }
 
 std::vector<ip_endpoint> look_up_now(const std::string& host, const std::string& service) {
@@ -90,14 +73,38 @@ look_up_result look_up(const std::string& host, const std::string& service) {
 
 } // namespace
 
+namespace detail {
+
+std::optional<ip_endpoint> literal_endpoint(const std::string& host, const std::string& service) {
+    const std::optional<std::uint16_t> port = port_number(service);
+    if (!port) return std::nullopt;
+    try {
+        return ip_endpoint(host, *port);
+    } catch (const std::invalid_argument&) {
+        return std::nullopt;
+    }
+}
+
+void check_look_up(const std::string& host, const std::string& service) {
+    const char* wrong = nullptr;
+    if (host.find('\0') != std::string::npos || service.find('\0') != std::string::npos) wrong = "there is a NUL in it";
+    const bool number = service.find_first_not_of("0123456789") == std::string::npos;
+    if (number && !port_number(service)) wrong = "the service is neither a port nor a name";
+    if (wrong)
+        throw resolve_error(EAI_SERVICE, resolve_category(),
+                            std::string("cannot look up '") + host.c_str() + "' (service " + service.c_str() + "): " + wrong); // no NUL in it
+}
+
+} // namespace detail
+
 const std::error_category& resolve_category() noexcept {
     static const getaddrinfo_category category;
     return category;
 }
 
 task<std::vector<ip_endpoint>> resolve(std::string host, std::string service) {
-    check(host, service);
-    if (const std::optional<ip_endpoint> e = literal(host, service)) co_return std::vector<ip_endpoint>(1, *e);
+    detail::check_look_up(host, service);
+    if (const std::optional<ip_endpoint> e = detail::literal_endpoint(host, service)) co_return std::vector<ip_endpoint>(1, *e);
     worker_pool& pool = this_loop().blocking_pool();
     const look_up_result found = co_await offload(pool, abandon, &look_up, std::move(host), std::move(service));
     if (found.error) std::rethrow_exception(found.error);

@@ -72,6 +72,16 @@ class connects final : public subject {
     task<> await_it() override { tcp_stream s = co_await tcp_connect(l_.local_endpoint()); }
     void complete() override {}
 };
+class looks_up final : public subject {
+    event known_;
+    resolver_cache names_{{}, [this](std::string, std::string) { return look_up(); }};
+    task<std::vector<ip_endpoint>> look_up() {
+        co_await known_.wait();
+        co_return std::vector<ip_endpoint>(1, ip_endpoint("127.0.0.1", 80));
+    }
+    task<> await_it() override { static_cast<void>(co_await names_.resolve("a.test", "80")); }
+    void complete() override { known_.set(); }
+};
 class closes final : public of_a_connection {
     task<> await_it() override { co_await near_->close(); }
     void complete() override {}
@@ -368,6 +378,7 @@ const std::vector<matrix::row>& rows() {
         of<writes_some>("write_some_operation", "unix_stream::write_some", by_the_kernel),
         of<accepts>("accept_operation", "tcp_listener::accept", by_the_kernel),
         of<connects>("connect_operation", "tcp_connect", {.waits = false}),
+        of<looks_up>("event_wait", "resolver_cache::resolve", {.at_once = false}),
         of<closes>("close_operation", "tcp_stream::close", {.waits = false, .again = false}), // R13: frees the handle, then throws
         of<receives>("receive_operation", "udp_socket::receive_from", by_the_kernel),
         of<receives_many>("receive_many_operation", "udp_socket::receive_many", by_the_kernel),

@@ -12,6 +12,7 @@
 #include <eddy/process.hpp>
 #include <eddy/readiness.hpp>
 #include <eddy/resolve.hpp>
+#include <eddy/resolver_cache.hpp>
 #include <eddy/send_file.hpp>
 #include <eddy/serve.hpp>
 #include <eddy/socket.hpp>

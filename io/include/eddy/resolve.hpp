@@ -21,7 +21,7 @@ public:
 
 /// The stream endpoints of a host and a service or port number, in the order of RFC 6724. Literal addresses with a number
 /// are not looked up. The look-up runs on the loop's blocking pool; cancelled, it is left to itself and its result dropped.
-/// Throws `resolve_error`. After POSIX getaddrinfo.
+/// Nothing is remembered: <eddy/resolver_cache.hpp> does that. Throws `resolve_error`. After POSIX getaddrinfo.
 task<std::vector<ip_endpoint>> resolve(std::string host, std::string service);
 
 } // namespace eddy
