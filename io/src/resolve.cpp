@@ -3,6 +3,8 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
+#include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <memory>
@@ -71,6 +73,32 @@ look_up_result look_up(const std::string& host, const std::string& service) {
     }
 }
 
+struct name_result {
+    resolved_name name;
+    std::exception_ptr error;
+};
+
+resolved_name name_now(const ip_endpoint& e) {
+    std::array<char, NI_MAXHOST> host{};
+    std::array<char, NI_MAXSERV> service{};
+    const auto size = static_cast<socklen_t>(e.size());
+    const int code = ::getnameinfo(e.data(), size, host.data(), host.size(), service.data(), service.size(), 0);
+    if (code == 0) return {host.data(), service.data()};
+    const int system_error = errno;
+    const std::string what = "cannot look up the name of " + e.to_string();
+    if (code == EAI_SYSTEM) throw resolve_error(system_error, std::generic_category(), what);
+    throw resolve_error(code, resolve_category(), what);
+}
+
+// On a worker.
+name_result name_of(const ip_endpoint& e) {
+    try {
+        return {name_now(e), nullptr};
+    } catch (...) {
+        return {{}, std::current_exception()};
+    }
+}
+
 } // namespace
 
 namespace detail {
@@ -109,6 +137,13 @@ task<std::vector<ip_endpoint>> resolve(std::string host, std::string service) {
     const look_up_result found = co_await offload(pool, abandon, &look_up, std::move(host), std::move(service));
     if (found.error) std::rethrow_exception(found.error);
     co_return found.endpoints;
+}
+
+task<resolved_name> resolve_name(ip_endpoint endpoint) {
+    worker_pool& pool = this_loop().blocking_pool();
+    const name_result found = co_await offload(pool, abandon, &name_of, endpoint);
+    if (found.error) std::rethrow_exception(found.error);
+    co_return found.name;
 }
 
 } // namespace eddy

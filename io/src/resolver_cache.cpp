@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <exception>
 #include <map>
+#include <optional>
 #include <utility>
 
+#include <eddy/detail/duration.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/event.hpp>
 #include <eddy/loop_clock.hpp>
@@ -47,9 +49,8 @@ std::string key_of(const std::string& host, const std::string& service) {
     return key += service;
 }
 
-bool is_of_host(std::string_view key, std::string_view host) noexcept {
-    const auto same = [](char of_key, char c) { return of_key == lower(c); };
-    return key.size() > host.size() && key[host.size()] == '\0' && std::equal(host.begin(), host.end(), key.begin(), [&](char c, char k) { return same(k, c); });
+bool is_of_host(const std::string& key, const std::string& host) noexcept {
+    return key.size() > host.size() && key[host.size()] == '\0' && key.starts_with(host);
 }
 
 } // namespace
@@ -74,7 +75,8 @@ public:
         }
         return it->second;
     }
-    [[nodiscard]] static answer_ptr ask(const std::shared_ptr<answers>& self, const std::string& key, const std::string& host, const std::string& service) {
+    [[nodiscard]] static answer_ptr ask(const std::shared_ptr<answers>& self, const std::string& key, const std::string& host,
+                                        const std::string& service) {
         const answer_ptr a = std::make_shared<answer>();
         self->all_.emplace(key, a);
         try {
@@ -85,10 +87,13 @@ public:
         }
         return a;
     }
-    [[nodiscard]] task<endpoint_list> ask_alone(std::string host, std::string service) { return look_up_(std::move(host), std::move(service)); }
+    [[nodiscard]] task<endpoint_list> ask_alone(std::string host, std::string service) {
+        return look_up_(std::move(host), std::move(service));
+    }
     void clear() noexcept { all_.clear(); }
-    void forget(std::string_view host) noexcept {
-        std::erase_if(all_, [&](const auto& e) { return is_of_host(e.first, host); });
+    void forget(std::string_view host) {
+        const std::string lower = lower_case(host);
+        std::erase_if(all_, [&](const auto& e) { return is_of_host(e.first, lower); });
     }
     [[nodiscard]] resolver_cache_stats stats() const noexcept {
         resolver_cache_stats s = stats_;
@@ -111,7 +116,7 @@ private:
     }
     void settle(const std::string& key, const answer_ptr& a) noexcept {
         if (a->error || a->cancelled) drop(key, a);
-        a->until = loop_clock::now() + options_.time_to_live;
+        a->until = detail::after(loop_clock::now(), options_.time_to_live);
         a->last_use = ++uses_;
         a->known.set();
         while (known() > options_.capacity) drop_oldest();
@@ -122,7 +127,8 @@ private:
         if (it != all_.end() && it->second == a) all_.erase(it);
     }
     [[nodiscard]] std::size_t known() const noexcept {
-        return static_cast<std::size_t>(std::count_if(all_.begin(), all_.end(), [](const auto& e) { return e.second->known.is_set(); }));
+        const auto is_known = [](const auto& e) { return e.second->known.is_set(); };
+        return static_cast<std::size_t>(std::count_if(all_.begin(), all_.end(), is_known));
     }
     // A look at each of them, after a look-up on another thread: that is nothing.
     void drop_oldest() noexcept {
@@ -163,7 +169,7 @@ task<std::vector<ip_endpoint>> resolver_cache::resolve(std::string host, std::st
 void resolver_cache::clear() noexcept {
     answers_->clear();
 }
-void resolver_cache::forget(std::string_view host) noexcept {
+void resolver_cache::forget(std::string_view host) {
     answers_->forget(host);
 }
 resolver_cache_stats resolver_cache::stats() const noexcept {

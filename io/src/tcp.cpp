@@ -192,7 +192,8 @@ std::vector<ip_endpoint> interleaved(const std::vector<ip_endpoint>& all) {
 task<tcp_stream> connect_name(std::string host, std::uint16_t port, connect_options o) {
     std::string service = std::to_string(port);
     std::string target = host + ":" + service;
-    task<std::vector<ip_endpoint>> looking_up = o.cache ? o.cache->resolve(host, std::move(service)) : resolve(host, std::move(service));
+    task<std::vector<ip_endpoint>> looking_up =
+        o.cache ? o.cache->resolve(host, std::move(service)) : resolve(host, std::move(service));
     const std::vector<ip_endpoint> endpoints = co_await std::move(looking_up);
     try {
         tcp_stream stream = co_await connect_any(std::move(target), interleaved(endpoints), o);

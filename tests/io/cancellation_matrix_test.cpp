@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,14 +74,17 @@ class connects final : public subject {
     void complete() override {}
 };
 class looks_up final : public subject {
-    event known_;
-    resolver_cache names_{{}, [this](std::string, std::string) { return look_up(); }};
-    task<std::vector<ip_endpoint>> look_up() {
-        co_await known_.wait();
+    std::shared_ptr<event> known_ = std::make_shared<event>();
+    resolver_cache names_{{}, [known = known_](std::string, std::string) { return look_up(known); }};
+    static task<std::vector<ip_endpoint>> look_up(std::shared_ptr<event> known) { // it outlives us
+        co_await known->wait();
         co_return std::vector<ip_endpoint>(1, ip_endpoint("127.0.0.1", 80));
     }
     task<> await_it() override { static_cast<void>(co_await names_.resolve("a.test", "80")); }
-    void complete() override { known_.set(); }
+    void complete() override { known_->set(); }
+
+public:
+    ~looks_up() override { known_->set(); }
 };
 class closes final : public of_a_connection {
     task<> await_it() override { co_await near_->close(); }

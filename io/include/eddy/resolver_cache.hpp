@@ -3,8 +3,8 @@
 //     resolver_cache names;                                                   // ten seconds, 256 names
 //     tcp_stream s = co_await tcp_connect("example.org", 80, {.cache = &names});
 //
-// `resolve` itself remembers nothing, as in asyncio: getaddrinfo does not say how long an answer holds, so every cache above it may
-// use an address that has moved, and the machine may have one already (nscd, systemd-resolved). A program that connects to
+// `resolve` itself remembers nothing, as in asyncio: getaddrinfo does not say how long an answer holds, so every cache above
+// it may use an address that has moved, and the machine may have one already (nscd, systemd-resolved). A program that connects to
 // the same names all the time makes a cache and says how long that may be; the ten seconds are aiohttp's.
 //
 // Look-ups of one name at one time share one getaddrinfo. It belongs to nobody who waits for it: whoever is cancelled leaves, and it
@@ -58,7 +58,7 @@ public:
     /// Forgets everything. What is being looked up is not kept either: it was asked before.
     void clear() noexcept;
     /// The same for one host, with all its services. `tcp_connect` does so when none of the addresses could be connected to.
-    void forget(std::string_view host) noexcept;
+    void forget(std::string_view host);
     [[nodiscard]] resolver_cache_stats stats() const noexcept;
 
 private:
