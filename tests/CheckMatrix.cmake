@@ -24,6 +24,7 @@ set(elsewhere
   write_at=tests/io/file_cancel_test.cpp
   write_file=tests/io/file_cancel_test.cpp
   resolve=tests/io/resolve_test.cpp
+  resolve_name=tests/io/resolve_test.cpp
   read_exactly=tests/io/cancel_rigs.cpp
   read_line=tests/io/buffered_reader_test.cpp
   read_to_end=tests/io/buffered_reader_test.cpp

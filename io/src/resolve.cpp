@@ -3,6 +3,8 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
+#include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <memory>
@@ -10,6 +12,8 @@
 
 #include <eddy/event_loop.hpp>
 #include <eddy/offload.hpp>
+
+#include "look_up.hpp"
 
 namespace eddy {
 namespace {
@@ -25,25 +29,6 @@ std::optional<std::uint16_t> port_number(const std::string& service) {
     const auto [end, error] = std::from_chars(service.data(), service.data() + service.size(), port);
     if (error != std::errc() || end != service.data() + service.size()) return std::nullopt;
     return port;
-}
-
-std::optional<ip_endpoint> literal(const std::string& host, const std::string& service) {
-    const std::optional<std::uint16_t> port = port_number(service);
-    if (!port) return std::nullopt;
-    try {
-        return ip_endpoint(host, *port);
-    } catch (const std::invalid_argument&) {
-        return std::nullopt;
-    }
-}
-
-// What the C library would read differently: cut off at a NUL, a port modulo 65536, "" as port 0.
-void check(const std::string& host, const std::string& service) {
-    const char* wrong = nullptr;
-    if (host.find('\0') != std::string::npos || service.find('\0') != std::string::npos) wrong = "there is a NUL in it";
-    const bool number = service.find_first_not_of("0123456789") == std::string::npos;
-    if (number && !port_number(service)) wrong = "the service is neither a port nor a name";
-    if (wrong) throw resolve_error(EAI_SERVICE, resolve_category(), std::string("cannot look up '") + host.c_str() + "' (service " + service.c_str() + "): " + wrong); // no NUL in it
 }
 
 std::vector<ip_endpoint> look_up_now(const std::string& host, const std::string& service) {
@@ -88,7 +73,57 @@ look_up_result look_up(const std::string& host, const std::string& service) {
     }
 }
 
+struct name_result {
+    resolved_name name;
+    std::exception_ptr error;
+};
+
+resolved_name name_now(const ip_endpoint& e) {
+    std::array<char, NI_MAXHOST> host{};
+    std::array<char, NI_MAXSERV> service{};
+    const auto size = static_cast<socklen_t>(e.size());
+    const int code = ::getnameinfo(e.data(), size, host.data(), host.size(), service.data(), service.size(), 0);
+    if (code == 0) return {host.data(), service.data()};
+    const int system_error = errno;
+    const std::string what = "cannot look up the name of " + e.to_string();
+    if (code == EAI_SYSTEM) throw resolve_error(system_error, std::generic_category(), what);
+    throw resolve_error(code, resolve_category(), what);
+}
+
+// On a worker.
+name_result name_of(const ip_endpoint& e) {
+    try {
+        return {name_now(e), nullptr};
+    } catch (...) {
+        return {{}, std::current_exception()};
+    }
+}
+
 } // namespace
+
+namespace detail {
+
+std::optional<ip_endpoint> literal_endpoint(const std::string& host, const std::string& service) {
+    const std::optional<std::uint16_t> port = port_number(service);
+    if (!port) return std::nullopt;
+    try {
+        return ip_endpoint(host, *port);
+    } catch (const std::invalid_argument&) {
+        return std::nullopt;
+    }
+}
+
+void check_look_up(const std::string& host, const std::string& service) {
+    const char* wrong = nullptr;
+    if (host.find('\0') != std::string::npos || service.find('\0') != std::string::npos) wrong = "there is a NUL in it";
+    const bool number = service.find_first_not_of("0123456789") == std::string::npos;
+    if (number && !port_number(service)) wrong = "the service is neither a port nor a name";
+    if (wrong)
+        throw resolve_error(EAI_SERVICE, resolve_category(),
+                            std::string("cannot look up '") + host.c_str() + "' (service " + service.c_str() + "): " + wrong); // no NUL in it
+}
+
+} // namespace detail
 
 const std::error_category& resolve_category() noexcept {
     static const getaddrinfo_category category;
@@ -96,12 +131,19 @@ const std::error_category& resolve_category() noexcept {
 }
 
 task<std::vector<ip_endpoint>> resolve(std::string host, std::string service) {
-    check(host, service);
-    if (const std::optional<ip_endpoint> e = literal(host, service)) co_return std::vector<ip_endpoint>(1, *e);
+    detail::check_look_up(host, service);
+    if (const std::optional<ip_endpoint> e = detail::literal_endpoint(host, service)) co_return std::vector<ip_endpoint>(1, *e);
     worker_pool& pool = this_loop().blocking_pool();
     const look_up_result found = co_await offload(pool, abandon, &look_up, std::move(host), std::move(service));
     if (found.error) std::rethrow_exception(found.error);
     co_return found.endpoints;
+}
+
+task<resolved_name> resolve_name(ip_endpoint endpoint) {
+    worker_pool& pool = this_loop().blocking_pool();
+    const name_result found = co_await offload(pool, abandon, &name_of, endpoint);
+    if (found.error) std::rethrow_exception(found.error);
+    co_return found.name;
 }
 
 } // namespace eddy

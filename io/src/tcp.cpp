@@ -12,6 +12,7 @@
 
 #include <eddy/event.hpp>
 #include <eddy/resolve.hpp>
+#include <eddy/resolver_cache.hpp>
 #include <eddy/task_group.hpp>
 #include <eddy/timeout.hpp>
 
@@ -189,10 +190,18 @@ std::vector<ip_endpoint> interleaved(const std::vector<ip_endpoint>& all) {
 }
 
 task<tcp_stream> connect_name(std::string host, std::uint16_t port, connect_options o) {
-    const std::vector<ip_endpoint> endpoints = co_await resolve(host, std::to_string(port));
-    std::string target = host + ":" + std::to_string(port);
-    tcp_stream stream = co_await connect_any(std::move(target), interleaved(endpoints), o);
-    co_return stream;
+    std::string service = std::to_string(port);
+    std::string target = host + ":" + service;
+    task<std::vector<ip_endpoint>> looking_up =
+        o.cache ? o.cache->resolve(host, std::move(service)) : resolve(host, std::move(service));
+    const std::vector<ip_endpoint> endpoints = co_await std::move(looking_up);
+    try {
+        tcp_stream stream = co_await connect_any(std::move(target), interleaved(endpoints), o);
+        co_return stream;
+    } catch (const connect_error&) {
+        if (o.cache) o.cache->forget(host); // it may have moved
+        throw;
+    }
 }
 
 task<tcp_stream> connect_within(std::string target, task<tcp_stream> connecting, std::chrono::nanoseconds limit, std::source_location site) {

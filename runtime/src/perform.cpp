@@ -1,6 +1,7 @@
 // The system calls behind io_operation, shared by the engines that work on readiness.
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,11 +34,18 @@ int connect_step(int fd, const io_operation& op, bool ready) noexcept {
     return error == 0 ? 0 : -1;
 }
 
+std::ptrdiff_t write_parts(int fd, const io_operation& op) noexcept {
+    const auto* parts = static_cast<const msghdr*>(op.buffer);
+    if (op.is_socket) return ::sendmsg(fd, parts, MSG_NOSIGNAL);
+    return ::writev(fd, parts->msg_iov, static_cast<int>(parts->msg_iovlen));
+}
+
 std::ptrdiff_t attempt(int fd, io_operation& op, bool ready) noexcept {
     switch (op.opcode) {
     case io_opcode::read: return op.is_socket ? ::recv(fd, op.buffer, op.length, 0) : ::read(fd, op.buffer, op.length);
     case io_opcode::write:
         return op.is_socket ? ::send(fd, op.buffer, op.length, MSG_NOSIGNAL) : ::write(fd, op.buffer, op.length);
+    case io_opcode::write_parts: return write_parts(fd, op);
     case io_opcode::accept: return accept_one(fd, op);
     case io_opcode::connect: return connect_step(fd, op, ready);
     case io_opcode::receive_message: return ::recvmsg(fd, static_cast<msghdr*>(op.buffer), MSG_CMSG_CLOEXEC);

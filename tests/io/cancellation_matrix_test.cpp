@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,6 +53,14 @@ class writes final : public of_a_connection {
         spawn(&drain, std::move(*far_), much_.size());
     }
 };
+class gathers final : public of_a_connection {
+    std::string much_ = std::string(16 << 20, 'x');
+    std::array<std::span<const std::byte>, 2> parts_{bytes_of(much_), bytes_of(much_)};
+    task<> await_it() override { co_await near_->write(parts_); }
+    void complete() override {
+        spawn(&drain, std::move(*far_), 2 * much_.size());
+    }
+};
 class accepts final : public subject {
     tcp_listener l_ = tcp_listener::bind({"127.0.0.1", 0});
     task<> await_it() override { tcp_stream s = co_await l_.accept(); }
@@ -63,6 +72,19 @@ class connects final : public subject {
     tcp_listener l_ = tcp_listener::bind({"127.0.0.1", 0});
     task<> await_it() override { tcp_stream s = co_await tcp_connect(l_.local_endpoint()); }
     void complete() override {}
+};
+class looks_up final : public subject {
+    std::shared_ptr<event> known_ = std::make_shared<event>();
+    resolver_cache names_{{}, [known = known_](std::string, std::string) { return look_up(known); }};
+    static task<std::vector<ip_endpoint>> look_up(std::shared_ptr<event> known) { // it outlives us
+        co_await known->wait();
+        co_return std::vector<ip_endpoint>(1, ip_endpoint("127.0.0.1", 80));
+    }
+    task<> await_it() override { static_cast<void>(co_await names_.resolve("a.test", "80")); }
+    void complete() override { known_->set(); }
+
+public:
+    ~looks_up() override { known_->set(); }
 };
 class closes final : public of_a_connection {
     task<> await_it() override { co_await near_->close(); }
@@ -124,6 +146,18 @@ class sends_descriptors final : public of_a_unix_pair {
         co_return;
     }
     task<> await_it() override { co_await ends_.a.send_descriptors("x", passed_); }
+    void complete() override {
+        std::string sink(1 << 16, '\0');
+        while (::recv(ends_.b.native_handle(), sink.data(), sink.size(), 0) > 0) {}
+    }
+};
+class writes_some final : public of_a_unix_pair {
+    task<> prepare() override {
+        const std::string block(1 << 16, 'x');
+        while (::send(ends_.a.native_handle(), block.data(), block.size(), MSG_NOSIGNAL) > 0) {}
+        co_return;
+    }
+    task<> await_it() override { static_cast<void>(co_await ends_.a.write_some("x")); }
     void complete() override {
         std::string sink(1 << 16, '\0');
         while (::recv(ends_.b.native_handle(), sink.data(), sink.size(), 0) > 0) {}
@@ -236,6 +270,43 @@ public:
     }
 };
 
+class of_shared_pipe : public subject {
+protected:
+    std::array<int, 2> ends_{-1, -1};
+    task<> prepare() override {
+        REQUIRE(::pipe2(ends_.data(), O_CLOEXEC) == 0);
+        co_return;
+    }
+
+public:
+    ~of_shared_pipe() override {
+        for (const int fd : ends_) ::close(fd);
+    }
+};
+class reads_shared_pipe final : public of_shared_pipe {
+    std::array<std::byte, 16> buffer_{};
+    task<> await_it() override {
+        standard_input_stream in(ends_[0], "a shared pipe");
+        static_cast<void>(co_await in.read_some(buffer_));
+    }
+    void complete() override { static_cast<void>(::write(ends_[1], "x", 1)); }
+};
+class writes_shared_pipe final : public of_shared_pipe {
+    task<> prepare() override {
+        co_await of_shared_pipe::prepare();
+        const std::string block(1 << 16, 'x'); // as much as a pipe takes
+        REQUIRE(::write(ends_[1], block.data(), block.size()) == 1 << 16);
+    }
+    task<> await_it() override {
+        standard_output_stream out(ends_[1], "a shared pipe");
+        co_await out.write("x");
+    }
+    void complete() override {
+        std::array<char, 1 << 12> sink;
+        static_cast<void>(::read(ends_[0], sink.data(), sink.size()));
+    }
+};
+
 /// To a peer that does not read, until it waits for room.
 class sends_file final : public of_a_connection {
     file file_;
@@ -307,8 +378,11 @@ const std::vector<matrix::row>& rows() {
     static const std::vector<matrix::row> all{
         of<reads>("read_operation", "tcp_stream::read_some", by_the_kernel),
         of<writes>("write_operation", "tcp_stream::write", {.at_once = false, .again = false}), // R4: broken after half a write
+        of<gathers>("gather_write_operation", "tcp_stream::write of several buffers", {.at_once = false, .again = false}), // R4
+        of<writes_some>("write_some_operation", "unix_stream::write_some", by_the_kernel),
         of<accepts>("accept_operation", "tcp_listener::accept", by_the_kernel),
         of<connects>("connect_operation", "tcp_connect", {.waits = false}),
+        of<looks_up>("event_wait", "resolver_cache::resolve", {.at_once = false}),
         of<closes>("close_operation", "tcp_stream::close", {.waits = false, .again = false}), // R13: frees the handle, then throws
         of<receives>("receive_operation", "udp_socket::receive_from", by_the_kernel),
         of<receives_many>("receive_many_operation", "udp_socket::receive_many", by_the_kernel),
@@ -330,6 +404,8 @@ const std::vector<matrix::row>& rows() {
         of<sends_file>("turn_wait", "send_file", {.at_once = false, .again = false}), // R4
         of<watches_files>("read_operation", "fs::watcher::next", by_the_kernel),
         of<locks_file>("offload_operation", "file::lock", {.at_once = false}),
+        of<reads_shared_pipe>("readiness_operation", "standard_input_stream::read_some", by_the_kernel),
+        of<writes_shared_pipe>("readiness_operation", "standard_output_stream::write", by_the_kernel),
         of<waits_until_readable>("readiness_operation", "wait_readable", by_the_kernel),
     };
     return all;

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "io/blocked_pool.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -76,4 +77,25 @@ EDDY_TEST("what is no port and no name is refused, and not read as another port"
     }
     const auto r = co_await as_result(resolve(std::string("localhost\0.example.org", 22), "80"));
     CHECK(words::of(r).find("there is a NUL in it") != std::string::npos);
+}
+
+EDDY_TEST("resolve_name: an address and a port, and their names or themselves") {
+    const resolved_name local = co_await resolve_name({"127.0.0.1", 9});
+    CHECK_FALSE(local.host.empty());
+    const bool named_or_number = local.service == "discard" || local.service == "9";
+    CHECK(named_or_number);
+    const resolved_name six = co_await resolve_name({"::1", 65000});
+    CHECK_FALSE(six.host.empty());
+    CHECK(six.service == "65000");
+}
+
+EDDY_TEST("R4 resolve_name: cancelled, it leaves at once") {
+    io_test::blocked_pool pool;
+    co_await pool.block();
+    auto h = spawn(resolve_name({"127.0.0.1", 80}));
+    co_await io_test::some_turns();
+    CHECK_FALSE(h.done());
+    co_await h.cancel_and_join();
+    CHECK(h.cancelled());
+    co_await pool.release();
 }

@@ -13,9 +13,11 @@
 #include <eddy/process.hpp>
 #include <eddy/readiness.hpp>
 #include <eddy/resolve.hpp>
+#include <eddy/resolver_cache.hpp>
 #include <eddy/send_file.hpp>
 #include <eddy/serve.hpp>
 #include <eddy/socket.hpp>
+#include <eddy/standard_streams.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/tcp.hpp>
 #include <eddy/temp_file.hpp>

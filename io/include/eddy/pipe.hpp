@@ -14,7 +14,9 @@
 #include <string_view>
 #include <utility>
 
+#include <eddy/detail/gather_write.hpp>
 #include <eddy/detail/stream_core.hpp>
+#include <eddy/detail/write_some.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/stream.hpp>
 
@@ -68,6 +70,15 @@ public:
     detail::write_operation write(std::span<const std::byte> bytes) { return {core(), bytes}; }
     detail::write_operation write(std::string_view text) { return write(bytes_of(text)); }
     detail::write_operation write(const char* text) { return write(std::string_view(text)); }
+    /// The same with several buffers, in their order and as one write: `std::array parts{head, body}; co_await w.write(parts)`. Nothing
+    /// is copied; the kernel gets sixteen buffers at a time. Empty ones do no harm. POSIX writev.
+    detail::gather_write_operation write(std::span<const std::span<const std::byte>> buffers) { return {core(), buffers}; }
+    /// Awaitable: how many bytes the kernel took, at least one: what it has room for now, or when it has some; 0 of no bytes.
+    /// Waits its turn as `write` does; after it comes whoever is next, which may not be the one with the rest. Checkpoint;
+    /// cancelled, nothing was written (R4), and later writes go on. Errors as of `write`.
+    detail::write_some_operation write_some(std::span<const std::byte> bytes) { return {core(), bytes}; }
+    detail::write_some_operation write_some(std::string_view text) { return write_some(bytes_of(text)); }
+    detail::write_some_operation write_some(const char* text) { return write_some(std::string_view(text)); }
     /// Awaitable: frees the descriptor at once; the reader still gets what was written. As `readable_pipe::close`.
     detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
     void abort() noexcept {

@@ -30,6 +30,8 @@
 
 namespace eddy {
 
+class resolver_cache;
+
 /// No address could be connected to. Always this type, whatever the number of addresses.
 class connect_error : public std::system_error {
 public:
@@ -83,6 +85,7 @@ struct connect_options {
     /// An address that has not answered for so long is joined by the next one (RFC 8305); 0: one after another.
     std::chrono::nanoseconds happy_eyeballs = std::chrono::milliseconds(250);
     std::optional<ip_endpoint> local = {}; // bound to it; port 0: any. Addresses of the other family fail.
+    resolver_cache* cache = nullptr;                // asked instead of `resolve`; outlives the call (<eddy/resolver_cache.hpp>)
 };
 
 /// Looks the name up and tries its addresses: IPv6 and IPv4 in turn, the next one when one has failed or is slow; the first that

@@ -208,6 +208,8 @@ public:
     [[nodiscard]] int fd() const noexcept { return fd_; }
     [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
     [[nodiscard]] bool is_write_shut() const noexcept { return write_shut_; }
+    /// A cancelled write left half a message in it: whatever came now would be taken for the rest.
+    [[nodiscard]] bool is_write_broken() const noexcept { return write_broken_; }
     /// What error messages call it: "127.0.0.1:80".
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     void set_name(std::string n) { name_ = std::move(n); }
@@ -254,7 +256,7 @@ private:
     int duplicate_ = -1; // registered instead of `fd_`, if that was taken
     bool is_socket_;
     bool write_shut_ = false;
-    bool write_broken_ = false; // a cancelled write left half a message in it
+    bool write_broken_ = false;
     int lost_ = 0;              // the errno with which a write learned that the connection is lost
     std::shared_ptr<engine> engine_;
     io_descriptor* descriptor_ = nullptr;

@@ -18,6 +18,7 @@ class scheduler;
 enum class io_opcode : std::uint8_t {
     read,
     write,
+    write_parts,
     accept,
     connect,
     wait_read,
@@ -30,14 +31,14 @@ enum class io_opcode : std::uint8_t {
 
 /// Does the operation use the descriptor's outgoing side? One operation at a time is in progress on each side.
 [[nodiscard]] constexpr bool is_outgoing(io_opcode o) noexcept {
-    return o == io_opcode::write || o == io_opcode::connect || o == io_opcode::wait_write || o == io_opcode::send_message ||
-           o == io_opcode::send_messages;
+    return o == io_opcode::write || o == io_opcode::write_parts || o == io_opcode::connect || o == io_opcode::wait_write ||
+           o == io_opcode::send_message || o == io_opcode::send_messages;
 }
 
 /// One kernel operation. Lives in the awaiter, untouched by the engine before `start` and after `complete`.
 struct io_operation {
     io_opcode opcode = io_opcode::read;
-    void* buffer = nullptr;     // bytes; sockaddr for accept and connect; msghdr for a message, mmsghdr[] for several
+    void* buffer = nullptr;     // bytes; sockaddr for accept and connect; msghdr for a message and for parts, mmsghdr[] for several
     std::size_t length = 0;     // bytes; for connect the size of the address; messages
     std::ptrdiff_t result = 0;  // bytes or messages moved, or the accepted descriptor
     int error = 0;              // errno, 0 if it succeeded

@@ -1,0 +1,136 @@
+#include <eddy/standard_streams.hpp>
+
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include <eddy/errors.hpp>
+#include <eddy/event_loop.hpp>
+#include <eddy/offload.hpp>
+#include <eddy/outcome.hpp>
+#include <eddy/readiness.hpp>
+#include <eddy/this_task.hpp>
+
+#include "shared_descriptor.hpp"
+
+namespace eddy {
+namespace {
+
+using detail::shared_descriptor;
+using descriptor_ptr = std::shared_ptr<shared_descriptor>;
+
+class reading_mark {
+public:
+    explicit reading_mark(shared_descriptor& d) : descriptor_(d) {
+        if (d.reading) throw busy_resource("another task is already reading from " + d.name());
+        d.reading = true;
+    }
+    reading_mark(const reading_mark&) = delete;
+    reading_mark& operator=(const reading_mark&) = delete;
+    ~reading_mark() { descriptor_.reading = false; }
+
+private:
+    shared_descriptor& descriptor_;
+};
+
+std::size_t read_on_worker(const descriptor_ptr& d, std::span<std::byte> out) {
+    return d->read_waiting(out);
+}
+void write_on_worker(const descriptor_ptr& d, std::span<const std::byte> bytes) {
+    d->write_waiting(bytes);
+}
+
+/// Until there may be room. A write that is cancelled half-way leaves half a message.
+task<> wait_for_room(shared_descriptor& d, std::size_t written) {
+    const detail::task_context& self = co_await detail::this_context();
+    auto waiting = wait_readable(d.watch()); // the set is readable when what is in it is writable
+    const outcome<> waited = co_await as_result(waiting);
+    if (!waited.cancelled()) {
+        if (waited.exception()) std::rethrow_exception(waited.exception());
+        co_return;
+    }
+    if (written > 0) d.broken = true;
+    throw operation_cancelled(self.scope().effective_reason(), written);
+}
+
+// Each call keeps the descriptor's state: the object may go while it waits.
+task<std::size_t> read_from(descriptor_ptr d, std::span<std::byte> buffer) {
+    if (!d) throw closed_resource("read from a standard_input_stream that was moved from");
+    co_await this_task::checkpoint();
+    const reading_mark mark(*d);
+    if (buffer.empty()) co_return 0;
+    if (d->watch() < 0) co_return co_await offload(this_loop().blocking_pool(), &read_on_worker, d, buffer);
+    for (;;) {
+        const std::ptrdiff_t n = d->read_now(buffer);
+        if (n != shared_descriptor::would_wait) co_return static_cast<std::size_t>(n);
+        co_await wait_readable(d->watch());
+    }
+}
+
+task<> write_all(descriptor_ptr d, std::span<const std::byte> bytes) {
+    if (!d) throw closed_resource("write to a standard_output_stream that was moved from");
+    const mutex_guard turn = co_await d->turn.lock();
+    if (d->broken) throw broken_resource("write to " + d->name() + ": an earlier write was cancelled half-way");
+    if (bytes.empty()) co_return;
+    if (d->watch() < 0) {
+        co_await offload(this_loop().blocking_pool(), &write_on_worker, d, bytes);
+        co_return;
+    }
+    for (std::size_t written = 0; written < bytes.size();) {
+        const std::ptrdiff_t n = d->write_now(bytes.subspan(written));
+        if (n == shared_descriptor::would_wait)
+            co_await wait_for_room(*d, written);
+        else
+            written += static_cast<std::size_t>(n);
+    }
+}
+
+task<> write_text(descriptor_ptr d, std::string text) {
+    co_await write_all(std::move(d), bytes_of(text));
+}
+
+} // namespace
+
+standard_input_stream::standard_input_stream(int native_handle, std::string_view name)
+    : descriptor_(std::make_shared<shared_descriptor>(native_handle, shared_descriptor::direction::in, std::string(name))) {}
+
+bool standard_input_stream::is_terminal() const noexcept {
+    return descriptor_ && descriptor_->is_terminal();
+}
+int standard_input_stream::native_handle() const noexcept {
+    return descriptor_ ? descriptor_->fd() : -1;
+}
+
+task<std::size_t> standard_input_stream::read_some(std::span<std::byte> buffer) {
+    return read_from(descriptor_, buffer);
+}
+
+standard_output_stream::standard_output_stream(int native_handle, std::string_view name)
+    : descriptor_(std::make_shared<shared_descriptor>(native_handle, shared_descriptor::direction::out, std::string(name))) {}
+
+bool standard_output_stream::is_terminal() const noexcept {
+    return descriptor_ && descriptor_->is_terminal();
+}
+int standard_output_stream::native_handle() const noexcept {
+    return descriptor_ ? descriptor_->fd() : -1;
+}
+
+task<> standard_output_stream::write(std::span<const std::byte> bytes) {
+    return write_all(descriptor_, bytes);
+}
+task<> standard_output_stream::write(std::string&& text) {
+    return write_text(descriptor_, std::move(text));
+}
+
+standard_input_stream standard_input() {
+    return {STDIN_FILENO, "standard input"};
+}
+standard_output_stream standard_output() {
+    return {STDOUT_FILENO, "standard output"};
+}
+standard_output_stream standard_error() {
+    return {STDERR_FILENO, "standard error"};
+}
+
+} // namespace eddy

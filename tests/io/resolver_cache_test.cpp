@@ -1,0 +1,216 @@
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <netdb.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/support.hpp"
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace std::chrono_literals;
+
+namespace {
+
+using endpoints = std::vector<ip_endpoint>;
+
+/// Answers with 192.0.2.n, n counting the questions, after a second.
+class fake_names {
+public:
+    std::string log;
+    bool failing = false;
+    std::chrono::nanoseconds takes = 1s;
+    [[nodiscard]] resolver_cache::look_up_function function() {
+        return [this](std::string host, std::string service) { return look_up(std::move(host), std::move(service)); };
+    }
+    [[nodiscard]] task<endpoints> look_up(std::string host, std::string service) {
+        log += host + ":" + service + " ";
+        const int n = ++asked_;
+        co_await sleep_for(takes);
+        if (failing) throw resolve_error(EAI_AGAIN, resolve_category(), "cannot look up '" + host + "'");
+        co_return endpoints(1, ip_endpoint("192.0.2." + std::to_string(n), 80));
+    }
+
+private:
+    int asked_ = 0;
+};
+
+task<std::string> cached_address(resolver_cache& names, std::string host, std::string service = "80") {
+    const endpoints found = co_await names.resolve(std::move(host), std::move(service));
+    co_return found.front().address();
+}
+
+} // namespace
+
+EDDY_TEST("resolver_cache: an answer is kept for its time, and then asked for again") {
+    fake_names fake;
+    resolver_cache names({.time_to_live = 10s}, fake.function());
+    const std::string first = co_await cached_address(names, "a.test");
+    co_await sleep_for(9s);
+    const std::string kept = co_await cached_address(names, "A.Test");
+    co_await sleep_for(1s);
+    const std::string later = co_await cached_address(names, "a.test");
+    CHECK(first + " " + kept + " " + later == "192.0.2.1 192.0.2.1 192.0.2.2");
+    CHECK(fake.log == "a.test:80 a.test:80 ");
+    CHECK(names.stats().hits == 1);
+    CHECK(names.stats().look_ups == 2);
+    CHECK(names.stats().entries == 1);
+}
+
+EDDY_TEST("resolver_cache: another host and another service are other questions") {
+    fake_names fake;
+    resolver_cache names({}, fake.function());
+    static_cast<void>(co_await cached_address(names, "a.test"));
+    static_cast<void>(co_await cached_address(names, "a.test", "81"));
+    static_cast<void>(co_await cached_address(names, "b.test"));
+    static_cast<void>(co_await cached_address(names, "a.test"));
+    CHECK(fake.log == "a.test:80 a.test:81 b.test:80 ");
+}
+
+EDDY_TEST("resolver_cache: look-ups of one name at one time are one") {
+    fake_names fake;
+    resolver_cache names({}, fake.function());
+    std::vector<task<std::string>> all;
+    for (int i = 0; i < 10; ++i) all.push_back(cached_address(names, "a.test"));
+    const std::vector<std::string> got = co_await gather(std::move(all));
+    CHECK(got == std::vector<std::string>(10, "192.0.2.1"));
+    CHECK(fake.log == "a.test:80 ");
+    CHECK(names.stats().shared == 9);
+}
+
+EDDY_TEST("resolver_cache: whoever is cancelled leaves; the look-up goes on for the others and for the cache") {
+    fake_names fake;
+    resolver_cache names({}, fake.function());
+    auto first = spawn(cached_address(names, "a.test"));
+    auto second = spawn(cached_address(names, "a.test"));
+    co_await sleep_for(500ms);
+    co_await first.cancel_and_join();
+    CHECK(first.cancelled());
+    const std::string got = co_await std::move(second);
+    CHECK(got == "192.0.2.1");
+    auto alone = spawn(cached_address(names, "b.test"));
+    co_await sleep_for(500ms);
+    co_await alone.cancel_and_join();
+    co_await sleep_for(1s);
+    const std::string kept = co_await cached_address(names, "b.test");
+    CHECK(kept == "192.0.2.2");
+    CHECK(fake.log == "a.test:80 b.test:80 ");
+}
+
+EDDY_TEST("resolver_cache: a failure is told to everybody who waits, and not kept") {
+    fake_names fake;
+    fake.failing = true;
+    resolver_cache names({}, fake.function());
+    auto first = spawn(cached_address(names, "a.test"));
+    auto second = spawn(cached_address(names, "a.test"));
+    const std::string one = co_await words::ending(std::move(first));
+    const std::string two = co_await words::ending(std::move(second));
+    CHECK(one.starts_with("cannot look up 'a.test'"));
+    CHECK(one == two);
+    CHECK(names.stats().failures == 1);
+    CHECK(names.stats().entries == 0);
+    fake.failing = false;
+    const std::string got = co_await cached_address(names, "a.test");
+    CHECK(got == "192.0.2.2");
+}
+
+EDDY_TEST("resolver_cache: the answer that was not used for longest makes room") {
+    fake_names fake;
+    resolver_cache names({.time_to_live = 1h, .capacity = 2}, fake.function());
+    static_cast<void>(co_await cached_address(names, "a.test"));
+    static_cast<void>(co_await cached_address(names, "b.test"));
+    static_cast<void>(co_await cached_address(names, "a.test"));
+    static_cast<void>(co_await cached_address(names, "c.test"));
+    CHECK(names.stats().entries == 2);
+    static_cast<void>(co_await cached_address(names, "a.test"));
+    static_cast<void>(co_await cached_address(names, "b.test"));
+    CHECK(fake.log == "a.test:80 b.test:80 c.test:80 b.test:80 ");
+}
+
+EDDY_TEST("resolver_cache: with nothing to be kept, look-ups at one time are still one") {
+    fake_names fake;
+    resolver_cache names({.capacity = 0}, fake.function());
+    auto first = spawn(cached_address(names, "a.test"));
+    auto second = spawn(cached_address(names, "a.test"));
+    static_cast<void>(co_await std::move(first));
+    static_cast<void>(co_await std::move(second));
+    static_cast<void>(co_await cached_address(names, "a.test"));
+    CHECK(fake.log == "a.test:80 a.test:80 ");
+    CHECK(names.stats().entries == 0);
+}
+
+EDDY_TEST("resolver_cache: what is forgotten while it is looked up is not kept, but told to who waits") {
+    fake_names fake;
+    resolver_cache names({}, fake.function());
+    auto before = spawn(cached_address(names, "a.test"));
+    co_await sleep_for(500ms);
+    names.clear();
+    const std::string after = co_await cached_address(names, "a.test");
+    const std::string old = co_await std::move(before);
+    CHECK(old + " " + after == "192.0.2.1 192.0.2.2");
+    const std::string kept = co_await cached_address(names, "a.test");
+    CHECK(kept == "192.0.2.2");
+    static_cast<void>(co_await cached_address(names, "a.test", "81"));
+    static_cast<void>(co_await cached_address(names, "a.test.b", "80"));
+    names.forget("A.test");
+    CHECK(names.stats().entries == 1);
+    const std::string other = co_await cached_address(names, "a.test.b");
+    CHECK(other == "192.0.2.4");
+}
+
+EDDY_TEST("resolver_cache: it may go while a look-up is in progress") {
+    fake_names fake;
+    std::optional<resolver_cache> names;
+    names.emplace(resolver_cache_options{}, fake.function());
+    auto waiting = spawn(cached_address(*names, "a.test"));
+    co_await sleep_for(500ms);
+    names.reset();
+    const std::string got = co_await std::move(waiting);
+    CHECK(got == "192.0.2.1");
+}
+
+EDDY_TEST("resolver_cache: literal addresses are neither looked up nor kept, and nonsense is refused") {
+    fake_names fake;
+    resolver_cache names({}, fake.function());
+    const std::string four = co_await cached_address(names, "127.0.0.1");
+    const std::string six = co_await cached_address(names, "::1");
+    CHECK(four + " " + six == "127.0.0.1 ::1");
+    const std::string wrong = co_await words::ending(cached_address(names, "a.test", "65536"));
+    CHECK(wrong.find("the service is neither a port nor a name") != std::string::npos);
+    CHECK(fake.log.empty());
+    CHECK(names.stats().entries == 0);
+}
+
+EDDY_TEST("resolver_cache: tcp_connect uses it, and forgets a host that cannot be connected to") {
+    resolver_cache names;
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const std::uint16_t port = l.local_endpoint().port();
+    tcp_stream first = co_await tcp_connect("localhost", port, {.cache = &names});
+    tcp_stream second = co_await tcp_connect("localhost", port, {.cache = &names});
+    CHECK(names.stats().look_ups == 1);
+    CHECK(names.stats().hits == 1);
+    co_await l.close();
+    outcome<tcp_stream> refused = co_await as_result(tcp_connect("localhost", port, {.cache = &names}));
+    CHECK(words::holds<connect_error>(refused.exception()));
+    CHECK(names.stats().entries == 0);
+}
+
+TEST_CASE("resolver_cache: a loop that shuts down ends a look-up; who waits in a shield asks by himself") {
+    fake_names fake;
+    std::string log;
+    detail::virtual_clock clock;
+    const auto main = [&]() -> task<> {
+        auto names = std::make_shared<resolver_cache>(resolver_cache_options{}, fake.function());
+        spawn([](std::shared_ptr<resolver_cache> n, std::string& to) -> task<> {
+            const auto body = [&]() -> task<> { to = co_await cached_address(*n, "a.test"); };
+            co_await with_shield(body);
+        }, names, std::ref(log));
+        co_await testing::settle();
+    };
+    run(main(), {.handle_signals = false, .clock = &clock});
+    CHECK(log == "192.0.2.2");
+}
