@@ -93,7 +93,8 @@ public:
 };
 
 task<> run_websocket(any_stream stream, std::shared_ptr<const accepted_websocket> a) {
-    websocket ws(std::make_shared<websocket_link>(std::move(stream), detail::websocket_side::server, a->peer, a->subprotocol, a->options));
+    constexpr auto side = detail::websocket_side::server;
+    websocket ws(std::make_shared<websocket_link>(std::move(stream), side, a->peer, a->subprotocol, a->options));
     std::exception_ptr failure;
     std::uint16_t code = detail::close_codes::normal;
     try {
@@ -139,8 +140,11 @@ constexpr std::size_t answer_part = 4096; // no more than a link takes over
 class websocket_client {
 public:
     websocket_client(std::string u, std::string_view authority, std::string_view target, const websocket_options& o)
-        : url(std::move(u)), key(detail::new_websocket_key()), request(detail::websocket_request(authority, target, key, o.subprotocols, o.headers)),
-          subprotocols(o.subprotocols), options(o) {
+        : url(std::move(u)),
+          key(detail::new_websocket_key()),
+          request(detail::websocket_request(authority, target, key, o.subprotocols, o.headers)),
+          subprotocols(o.subprotocols),
+          options(o) {
         options.subprotocols = options.origins = {};
         options.headers = {};
     }
@@ -180,7 +184,8 @@ task<websocket> websocket_client::shake_hands() {
     std::string received;
     const std::size_t end = co_await read_head(received);
     std::string subprotocol = detail::check_websocket_answer(std::string_view(received).substr(0, end), key, subprotocols, url);
-    auto link = std::make_shared<websocket_link>(std::move(stream), detail::websocket_side::client, url, std::move(subprotocol), options);
+    constexpr auto side = detail::websocket_side::client;
+    auto link = std::make_shared<websocket_link>(std::move(stream), side, url, std::move(subprotocol), options);
     link->received(std::string_view(received).substr(end));
     co_return websocket(std::move(link));
 }
@@ -207,7 +212,8 @@ task<websocket> websocket_connect(std::string url, websocket_options options, st
     return shake_hands_within(std::move(client), site);
 }
 
-task<websocket> websocket_handshake(any_stream stream, std::string host, std::string target, websocket_options options, std::source_location site) {
+task<websocket> websocket_handshake(any_stream stream, std::string host, std::string target, websocket_options options,
+                                    std::source_location site) {
     auto client = std::make_unique<websocket_client>(host + target, host, target, options);
     client->stream = std::move(stream);
     return shake_hands_within(std::move(client), site);

@@ -115,12 +115,12 @@ std::span<std::byte> frame_decoder::room() {
     direct_ = in_frame_ && !is_control() && available() == 0 && remaining_ >= input_.size();
     if (direct_) {
         if (message_.size() == filled_)
-            message_.resize(filled_ + static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, std::max(filled_, least_growth))));
+            message_.resize(filled_ + std::min(static_cast<std::size_t>(remaining_), std::max(filled_, least_growth)));
         const std::span<std::byte> all = std::as_writable_bytes(std::span(message_)).subspan(filled_);
-        return all.first(static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, all.size())));
+        return all.first(std::min(static_cast<std::size_t>(remaining_), all.size())); // max_message bounds what remains
     }
     if (begin_ > 0) { // no more than a part of a head
-        std::copy(input_.begin() + static_cast<std::ptrdiff_t>(begin_), input_.begin() + static_cast<std::ptrdiff_t>(end_), input_.begin());
+        std::memmove(input_.data(), input_.data() + begin_, available());
         end_ -= std::exchange(begin_, 0);
     }
     return std::span(input_).subspan(end_);
@@ -188,7 +188,8 @@ bool frame_decoder::check_start(unsigned first, unsigned second) {
     const unsigned opcode = first & 0x0FU;
     if ((first & reserved_bits) != 0) return refuse("a frame with a reserved bit set");
     if (!is_known_opcode(opcode)) return refuse("a frame with an unknown opcode");
-    if (((second & mask_bit) != 0) != masked_) return refuse(masked_ ? "a frame of a client that is not masked" : "a frame of a server that is masked");
+    if (((second & mask_bit) != 0) != masked_)
+        return refuse(masked_ ? "a frame of a client that is not masked" : "a frame of a server that is masked");
     if (opcode >= 8) {
         if ((first & last_bit) == 0) return refuse("a control frame that is fragmented");
         if (length_size(second) > 0) return refuse("a control frame with more than 125 bytes");
@@ -214,7 +215,8 @@ bool frame_decoder::begin_frame(unsigned first, std::uint64_t length) {
         filled_ = 0;
         utf8_ = {};
     }
-    if (length > max_message_ - filled_) return violate(close_codes::too_big, "a message of more than " + std::to_string(max_message_) + " bytes");
+    if (length > max_message_ - filled_)
+        return violate(close_codes::too_big, "a message of more than " + std::to_string(max_message_) + " bytes");
     return true;
 }
 

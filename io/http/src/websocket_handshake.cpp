@@ -21,7 +21,7 @@ namespace eddy::http::detail {
 namespace {
 
 constexpr std::size_t key_letters = 24; // base64 of 16 bytes
-constexpr std::string_view version = "13";
+constexpr std::string_view websocket_version = "13";
 
 [[nodiscard]] std::string base64_of(std::span<const std::byte> bytes) {
     namespace base64 = boost::beast::detail::base64;
@@ -106,8 +106,10 @@ std::optional<response> refuse_websocket(const request& q, std::string_view orig
     if (q.minor_version < 1 || !h.has_token("Upgrade", "websocket") || !h.has_token("Connection", "Upgrade"))
         return response(426, "this is a WebSocket").set("Upgrade", "websocket");
     const std::vector<std::string_view> versions = h.get_all("Sec-WebSocket-Version");
-    if (versions.size() != 1 || versions.front() != version)
-        return response(426, "this is WebSocket version 13").set("Upgrade", "websocket").set("Sec-WebSocket-Version", version);
+    if (versions.size() != 1 || versions.front() != websocket_version)
+        return response(426, "this is WebSocket version 13")
+            .set("Upgrade", "websocket")
+            .set("Sec-WebSocket-Version", websocket_version);
     const std::vector<std::string_view> keys = h.get_all("Sec-WebSocket-Key");
     if (keys.size() != 1 || !is_websocket_key(keys.front())) return response(400, "Sec-WebSocket-Key is not the base64 of 16 bytes");
     if (!q.body.empty()) return response(400, "a WebSocket handshake has no body");
@@ -131,7 +133,8 @@ std::string choose_subprotocol(const header_list& offer, std::string_view ours) 
 namespace {
 
 [[noreturn]] void throw_bad_websocket_url(std::string_view url, std::string_view reason) {
-    throw std::invalid_argument("'" + std::string(url.substr(0, 255)) + "' is not the URL of a WebSocket that we can connect to: " + std::string(reason));
+    throw std::invalid_argument("'" + std::string(url.substr(0, 255)) + "' is not the URL of a WebSocket that we can connect to: " +
+                                std::string(reason));
 }
 
 /// Letters that can stand in a request line.
@@ -140,9 +143,10 @@ namespace {
 }
 
 void require_sendable(const header& h) {
-    for (const std::string_view ours : {"Host", "Upgrade", "Connection", "Content-Length", "Transfer-Encoding", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
-                                        "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Sec-WebSocket-Accept"}) {
-        if (equal_names(h.name, ours)) throw std::invalid_argument("the header " + h.name + " of a WebSocket handshake is not the caller's to set");
+    constexpr std::string_view family = "Sec-WebSocket-";
+    for (const std::string_view ours : {"Host", "Upgrade", "Connection", "Content-Length", "Transfer-Encoding"}) {
+        if (equal_names(h.name, ours) || equal_names(std::string_view(h.name).substr(0, family.size()), family))
+            throw std::invalid_argument("the header " + h.name + " of a WebSocket handshake is not the caller's to set");
     }
     header_list().add(h.name, h.value); // throws
 }
@@ -181,7 +185,8 @@ websocket_url::websocket_url(std::string_view url) {
 
 std::string websocket_request(std::string_view authority, std::string_view target, std::string_view key, std::string_view subprotocols,
                               std::span<const header> headers) {
-    if (authority.empty() || !is_visible(authority)) throw std::invalid_argument("a WebSocket handshake needs a host, and '" + std::string(authority) + "' is none");
+    if (authority.empty() || !is_visible(authority))
+        throw std::invalid_argument("a WebSocket handshake needs a host, and '" + std::string(authority) + "' is none");
     if (!target.starts_with('/') || !is_visible(target))
         throw std::invalid_argument("the target of a WebSocket handshake is a path, and '" + std::string(target) + "' is none");
     require_subprotocols(subprotocols);
@@ -191,7 +196,7 @@ std::string websocket_request(std::string_view authority, std::string_view targe
     field_line(out, "Upgrade", "websocket");
     field_line(out, "Connection", "Upgrade");
     field_line(out, "Sec-WebSocket-Key", key);
-    field_line(out, "Sec-WebSocket-Version", version);
+    field_line(out, "Sec-WebSocket-Version", websocket_version);
     if (!trim(subprotocols).empty()) field_line(out, "Sec-WebSocket-Protocol", subprotocols);
     for (const header& h : headers) {
         require_sendable(h);
@@ -229,7 +234,7 @@ namespace {
 }
 
 /// The status of "HTTP/1.1 101 …"; 0 if that is not what it is.
-[[nodiscard]] int status_of(std::string_view line) noexcept {
+[[nodiscard]] int answer_status(std::string_view line) noexcept {
     constexpr std::string_view protocol = "HTTP/1.1 ";
     int status = 0;
     if (!line.starts_with(protocol) || line.size() < protocol.size() + 3) return 0;
@@ -240,16 +245,22 @@ namespace {
 
 } // namespace
 
-std::string check_websocket_answer(std::string_view head, std::string_view key, std::string_view subprotocols, std::string_view url) {
+std::string check_websocket_answer(std::string_view head, std::string_view key, std::string_view subprotocols,
+                                   std::string_view url) {
     const std::size_t line_end = head.find("\r\n");
     const std::string_view line = head.substr(0, line_end);
-    const int status = status_of(line);
+    const int status = answer_status(line);
     if (status == 0) throw_answer(url, "it is not HTTP/1.1");
-    if (status != 101) throw error(error_kind::bad_status, "GET", url, "the WebSocket handshake was answered with " + std::string(line.substr(9)), 0, status);
+    if (status != 101) {
+        const std::string detail = "the WebSocket handshake was answered with " + std::string(line.substr(line.find(' ') + 1));
+        throw error(error_kind::bad_status, "GET", url, detail, 0, status);
+    }
     const header_list fields = fields_of(head.substr(line_end + 2), url);
-    if (!fields.has_token("Upgrade", "websocket") || !fields.has_token("Connection", "Upgrade")) throw_answer(url, "no upgrade to websocket");
+    if (!fields.has_token("Upgrade", "websocket") || !fields.has_token("Connection", "Upgrade"))
+        throw_answer(url, "no upgrade to websocket");
     const std::vector<std::string_view> accepted = fields.get_all("Sec-WebSocket-Accept");
-    if (accepted.size() != 1 || accepted.front() != websocket_accept_key(key)) throw_answer(url, "its Sec-WebSocket-Accept is not for our key");
+    if (accepted.size() != 1 || accepted.front() != websocket_accept_key(key))
+        throw_answer(url, "its Sec-WebSocket-Accept is not for our key");
     if (!fields.get("Sec-WebSocket-Extensions").empty()) throw_answer(url, "an extension that we did not ask for");
     const std::vector<std::string_view> chosen = fields.get_all("Sec-WebSocket-Protocol");
     if (chosen.empty()) return {};

@@ -49,6 +49,7 @@ public:
 /// Where the head of an answer ends: behind its empty line; npos if that has not come.
 [[nodiscard]] std::size_t head_end(std::string_view received) noexcept;
 /// The subprotocol that the server chose. Throws `http::error` if it does not accept, or not as it must.
-[[nodiscard]] std::string check_websocket_answer(std::string_view head, std::string_view key, std::string_view subprotocols, std::string_view url);
+[[nodiscard]] std::string check_websocket_answer(std::string_view head, std::string_view key, std::string_view subprotocols,
+                                                 std::string_view url);
 
 } // namespace eddy::http::detail

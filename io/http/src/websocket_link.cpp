@@ -41,7 +41,8 @@ private:
 
 } // namespace
 
-websocket_link::websocket_link(any_stream stream, websocket_side side, std::string peer, std::string subprotocol, const websocket_options& options)
+websocket_link::websocket_link(any_stream stream, websocket_side side, std::string peer, std::string subprotocol,
+                               const websocket_options& options)
     : stream_(std::move(stream)),
       side_(side),
       peer_(std::move(peer)),
@@ -137,7 +138,7 @@ std::chrono::nanoseconds websocket_link::patience() {
     if (ping_interval_.count() <= 0 || !can_write()) return forever;
     if (pinged_ && pong_timeout_.count() <= 0) return forever;
     const loop_clock::time_point until = pinged_ ? *pinged_ + pong_timeout_ : heard_ + ping_interval_;
-    return std::max<std::chrono::nanoseconds>(until - loop_clock::now(), 1ms); // what has come is found, also by a read that begins late
+    return std::max<std::chrono::nanoseconds>(until - loop_clock::now(), 1ms); // a read that begins late finds what has come
 }
 
 task<std::size_t> websocket_link::read_within(std::chrono::nanoseconds limit, std::span<std::byte> room, bool& in_time) {

@@ -29,7 +29,8 @@ enum class websocket_side { server, client };
 class websocket_link {
 public:
     using pointer = std::shared_ptr<websocket_link>;
-    websocket_link(any_stream stream, websocket_side side, std::string peer, std::string subprotocol, const websocket_options& options);
+    websocket_link(any_stream stream, websocket_side side, std::string peer, std::string subprotocol,
+                   const websocket_options& options);
     websocket_link(const websocket_link&) = delete;
     websocket_link& operator=(const websocket_link&) = delete;
 
