@@ -16,3 +16,4 @@
 #include <eddy/http/server.hpp>
 #include <eddy/http/static_files.hpp>
 #include <eddy/http/streamed_response.hpp>
+#include <eddy/http/websocket.hpp>
