@@ -9,6 +9,8 @@
 #include <vector>
 
 #include <eddy/eddy.hpp>
+#include <eddy/fs.hpp>
+#include <eddy/fs_watcher.hpp>
 
 #include "faults/fault.hpp"
 #include "faults/scenarios.hpp"
@@ -131,8 +133,8 @@ task<> unix_sockets(std::string folder) {
     co_await c.close();
     co_await srv.shutdown(1s);
     unix_streams pair = unix_stream_pair();
-    co_await pair.first.write("by pair"sv);
-    co_await expect_from(pair.second, "by pair");
+    co_await pair.a.write("by pair"sv);
+    co_await expect_from(pair.b, "by pair");
 }
 
 task<> resolving(std::string) {
