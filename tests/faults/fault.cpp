@@ -138,6 +138,17 @@ bool is_counter(int fd) noexcept {
     return fd >= 0 && static_cast<std::size_t>(fd) < counters.size() && counters[static_cast<std::size_t>(fd)];
 }
 
+void* looked_up(std::atomic<void*>& address, const char* name) noexcept {
+    void* a = address.load(std::memory_order_relaxed);
+    if (!a) address.store(a = ::dlsym(RTLD_NEXT, name), std::memory_order_relaxed);
+    return a;
+}
+
+/// Has `open` an argument for the permissions?
+bool creates(int flags) noexcept {
+    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
 bool shortens() noexcept {
     return in_force && plan == kind::shortened;
 }
@@ -222,8 +233,11 @@ using fault::call;
 using fault::error_for;
 using fault::fails;
 
-// The C library's own, which comes after the program where the dynamic linker looks.
-#define EDDY_REAL(function) static const auto real = reinterpret_cast<decltype(&::function)>(::dlsym(RTLD_NEXT, #function))
+// The C library's own, which comes after the program where the dynamic linker looks. No guarded static: who waits for its guard calls
+// `syscall`.
+#define EDDY_REAL(function)                                                                                            \
+    static std::atomic<void*> address{nullptr};                                                                        \
+    const auto real = reinterpret_cast<decltype(&::function)>(fault::looked_up(address, #function))
 
 extern "C" {
 
@@ -237,34 +251,34 @@ int socketpair(int domain, int type, int protocol, int ends[2]) noexcept {
     EDDY_REAL(socketpair);
     return fails(call::socketpair) ? -1 : real(domain, type, protocol, ends);
 }
-int bind(int fd, const sockaddr* address, socklen_t size) noexcept {
+int bind(int fd, const sockaddr* peer, socklen_t size) noexcept {
     EDDY_REAL(bind);
-    return fails(call::bind) ? -1 : real(fd, address, size);
+    return fails(call::bind) ? -1 : real(fd, peer, size);
 }
 int listen(int fd, int backlog) noexcept {
     EDDY_REAL(listen);
     return fails(call::listen) ? -1 : real(fd, backlog);
 }
-int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
+int accept4(int fd, sockaddr* peer, socklen_t* size, int flags) {
     EDDY_REAL(accept4);
-    return fails(call::accept4) ? -1 : real(fd, address, size, flags);
+    return fails(call::accept4) ? -1 : real(fd, peer, size, flags);
 }
 // One that was interrupted goes on in the kernel; Unix-domain sockets connect at once or not at all.
-int connect(int fd, const sockaddr* address, socklen_t size) {
+int connect(int fd, const sockaddr* peer, socklen_t size) {
     EDDY_REAL(connect);
     const int error = error_for(call::connect);
-    if (error == EINTR && address->sa_family != AF_UNIX && real(fd, address, size) != 0 && errno != EINPROGRESS) return -1;
-    if (error == 0) return real(fd, address, size);
+    if (error == EINTR && peer->sa_family != AF_UNIX && real(fd, peer, size) != 0 && errno != EINPROGRESS) return -1;
+    if (error == 0) return real(fd, peer, size);
     errno = error;
     return -1;
 }
-int getpeername(int fd, sockaddr* address, socklen_t* size) noexcept {
+int getpeername(int fd, sockaddr* peer, socklen_t* size) noexcept {
     EDDY_REAL(getpeername);
-    return fails(call::getpeername) ? -1 : real(fd, address, size);
+    return fails(call::getpeername) ? -1 : real(fd, peer, size);
 }
-int getsockname(int fd, sockaddr* address, socklen_t* size) noexcept {
+int getsockname(int fd, sockaddr* peer, socklen_t* size) noexcept {
     EDDY_REAL(getsockname);
-    return fails(call::getsockname) ? -1 : real(fd, address, size);
+    return fails(call::getsockname) ? -1 : real(fd, peer, size);
 }
 int getsockopt(int fd, int level, int option, void* value, socklen_t* size) noexcept {
     EDDY_REAL(getsockopt);
@@ -399,7 +413,7 @@ int pipe2(int ends[2], int flags) noexcept {
 int open(const char* path, int flags, ...) {
     EDDY_REAL(open);
     mode_t mode = 0;
-    if ((flags & (O_CREAT | O_TMPFILE)) != 0) {
+    if (fault::creates(flags)) {
         va_list more;
         va_start(more, flags);
         mode = va_arg(more, mode_t);
@@ -410,7 +424,7 @@ int open(const char* path, int flags, ...) {
 int openat(int folder, const char* path, int flags, ...) {
     EDDY_REAL(openat);
     mode_t mode = 0;
-    if ((flags & (O_CREAT | O_TMPFILE)) != 0) {
+    if (fault::creates(flags)) {
         va_list more;
         va_start(more, flags);
         mode = va_arg(more, mode_t);
