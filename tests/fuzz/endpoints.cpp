@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         const eddy::unix_endpoint e(text);
         const eddy::unix_endpoint again(e.path());
         fuzz::require_equal(e.path(), again.path(), "a path and what it is written as");
-        fuzz::require_equal(e.path(), text, "a path and what is kept of it");
+        const std::string shown = (text.front() == '\0' ? "@" : std::string(text.substr(0, 1))) + std::string(text.substr(1));
+        fuzz::require_equal(e.path(), shown, "a path and what is kept of it");
     } catch (const std::invalid_argument&) { // cannot be one
     }
     return 0;
