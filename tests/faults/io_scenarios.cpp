@@ -113,7 +113,10 @@ task<> udp_batches(std::string) {
     std::array<std::array<std::byte, 16>, 3> rooms{};
     std::array<udp_socket::incoming, 3> in{};
     for (std::size_t i = 0; i < in.size(); ++i) in[i].buffer = rooms[i];
-    for (std::size_t have = 0; have < in.size();) have += co_await u.receive_many(std::span(in).subspan(have));
+    for (std::size_t have = 0; have < in.size();) {
+        const std::size_t n = co_await u.receive_many(std::span(in).subspan(have));
+        have += n;
+    }
     for (std::size_t i = 0; i < in.size(); ++i) expect(std::string(reinterpret_cast<const char*>(rooms[i].data()), in[i].size), texts[i]);
 }
 
