@@ -3,7 +3,8 @@
 #
 #   tests/run.sh [--core] [--preset NAME] [-- CTEST-ARGUMENT...]
 #
-#   --core          leave out the tests that need outside programs (nginx, openssl, redis-cli, curl), and do not install those
+#   --core          leave out the tests that need outside programs (nginx, openssl, redis-cli, curl, wrk, ab, h2load, socat), and
+#                   do not install those
 #   --preset NAME   debug (default), release, asan, tsan, coverage, clang, clang-asan or clang-19;
 #                   built in build/NAME
 #   --              the rest goes to ctest: -- -R io -V
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
         --preset) [ $# -ge 2 ] || die "--preset needs a name, e.g. --preset asan"; preset=$2; shift ;;
         --preset=*) preset=${1#*=} ;;
         --) shift; break ;;
-        -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) die "cannot read '$1'" "usage: tests/run.sh [--core] [--preset NAME] [-- CTEST-ARGUMENT...]" ;;
     esac
     shift
@@ -35,7 +36,7 @@ esac
 jobs=${JOBS:-$(nproc)}
 
 wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev catch2 'pkg-config|pkgconf')
-[ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-tools curl)
+[ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-tools curl wrk apache2-utils nghttp2-client socat netcat-openbsd)
 case $preset in
     clang) wanted+=(clang-16) ;;
     clang-asan) wanted+=(clang-16 libclang-rt-16-dev) ;;

@@ -197,10 +197,10 @@ public:
         if (::fchmod(handle_->fd(), old.st_mode & kept) != 0) fail("cannot keep the permissions of", target_);
     }
     void take_place() {
+        const handle_ptr folder = open_now(folder_, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); // first: for want of it nothing is replaced
         if (::rename(name_.c_str(), target_.c_str()) != 0) fail("cannot replace", target_);
         name_.clear();
-        const handle_ptr folder = open_now(folder_, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-        if (::fsync(folder->fd()) != 0 && errno != EINVAL) fail("cannot sync the folder", folder_); // EINVAL: it has no such thing
+        if (uninterrupted([&] { return ::fsync(folder->fd()); }) != 0 && errno != EINVAL) fail("cannot sync the folder", folder_); // EINVAL: it has no such thing
     }
 
 private:
@@ -210,16 +210,21 @@ private:
     handle_ptr handle_; // by the target's name: that is what errors are about
 };
 
-/// Where a link leads: the link stays, and what it leads to is replaced.
+/// Where a link leads: the link stays, and what it leads to is replaced. A link that leads nowhere is replaced itself.
 std::string resolved(const std::string& path) {
     const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
-    return real ? std::string(real.get()) : path;
+    if (real) return real.get();
+    if (errno != ENOENT) fail("cannot replace", path);
+    return path;
 }
 
 /// The file that is to be replaced, if there is one. Nothing else can be: a rename would put a file in the place of /dev/null.
 std::optional<file_status> plain_file_at(const std::string& path) {
     file_status st{};
-    if (::stat(path.c_str(), &st) != 0) return std::nullopt;
+    if (::stat(path.c_str(), &st) != 0) {
+        if (errno != ENOENT) fail("cannot replace", path); // there may be one, and its permissions would be lost
+        return std::nullopt;
+    }
     if (S_ISREG(st.st_mode)) return st;
     errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
     fail("cannot replace", path);

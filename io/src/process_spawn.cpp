@@ -17,6 +17,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "file_handle.hpp"
 #include "process_state.hpp"
 
 extern char** environ;
@@ -175,7 +176,7 @@ private:
     }
     void open_file(int stream, const std::string& path, int flags) {
         const std::string what = text(std::string(stream_names[static_cast<std::size_t>(stream)]) + ", '" + path + "'");
-        unique_fd fd(::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY, 0666));
+        unique_fd fd(uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY, 0666); }));
         if (!fd) fail(errno, what);
         childs_[stream] = above_standard(std::move(fd), what);
     }

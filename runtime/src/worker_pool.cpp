@@ -95,8 +95,8 @@ private:
     void start_thread_if_possible() {
         try {
             start_thread();
-        } catch (const std::system_error&) {
-            if (threads_.empty()) throw;
+        } catch (const std::system_error& e) {
+            if (threads_.empty()) throw std::system_error(e.code(), fmt::format("cannot start a thread of the worker pool '{}'", name_));
         }
     }
     void work();

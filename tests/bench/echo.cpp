@@ -13,7 +13,7 @@ using namespace eddy;
 namespace {
 
 task<> echo(tcp_stream s) {
-    const auto buffer = std::make_unique<std::byte[]>(16384);
+    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(16384); // what is never used takes no memory
     const std::span<std::byte> room(buffer.get(), 16384);
     for (;;) {
         const outcome<std::size_t> n = co_await as_result(s.read_some(room));

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the benchmarks, runs ours and the peers' in one go, and writes docs/benchmarks.md.
 #
-#   tests/bench/run.sh            everything, about three minutes
+#   tests/bench/run.sh            everything, about four minutes
 #   tests/bench/run.sh --print    only prints
 #
 # Servers are pinned to processor 0 and the load to 1; all servers of a cell are up at once and take short turns in a
@@ -155,6 +155,7 @@ offload_table() {
     seeing_table
     memory_table
     offload_table
+    "$here/idle.sh"
 } >"$work/page.md" # not a pipe: the list of servers to end has to stay with this shell
 cat "$work/page.md"
 [ "$target" = /dev/null ] || cp "$work/page.md" "$target"

@@ -1,0 +1,529 @@
+// Not together with other sources (unity build): the headers of the C library may declare its functions otherwise there.
+#include "faults/fault.hpp"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+
+namespace fault {
+namespace {
+
+constexpr std::array descriptions{
+    description{call::accept4, "accept4", true, 2, {EMFILE, ECONNABORTED}},
+    description{call::bind, "bind", false, 2, {EADDRINUSE, ENOMEM}},
+    description{call::close, "close", true, 1, {EIO}},
+    description{call::connect, "connect", true, 2, {ECONNREFUSED, ENOMEM}},
+    description{call::epoll_add, "epoll_ctl", false, 2, {ENOMEM, ENOSPC}},
+    description{call::epoll_create1, "epoll_create1", false, 2, {EMFILE, ENOMEM}},
+    description{call::epoll_wait, "epoll_wait", true, 0, {}},
+    description{call::eventfd, "eventfd", false, 2, {EMFILE, ENOMEM}},
+    description{call::fchmod, "fchmod", false, 1, {EIO}},
+    description{call::fdopendir, "fdopendir", false, 1, {ENOMEM}},
+    description{call::flock, "flock", true, 1, {ENOLCK}},
+    description{call::fstat, "fstat", false, 1, {EIO}},
+    description{call::fstatat, "fstatat", false, 2, {EIO, ENOMEM}},
+    description{call::fsync, "fsync", true, 2, {EIO, ENOSPC}},
+    description{call::ftruncate, "ftruncate", true, 1, {EIO}},
+    description{call::duplicate, "fcntl", false, 1, {EMFILE}},
+    description{call::getpeername, "getpeername", false, 1, {ENOTCONN}},
+    description{call::getsockname, "getsockname", false, 1, {ENOBUFS}},
+    description{call::getsockopt, "getsockopt", false, 1, {ENOBUFS}},
+    description{call::inotify_add_watch, "inotify_add_watch", false, 2, {ENOMEM, ENOSPC}},
+    description{call::inotify_init1, "inotify_init1", false, 2, {EMFILE, ENOMEM}},
+    description{call::ioctl, "ioctl", false, 1, {EIO}},
+    description{call::listen, "listen", false, 1, {EADDRINUSE}},
+    description{call::lstat, "lstat", false, 2, {EIO, ENOMEM}},
+    description{call::mkdir, "mkdir", false, 2, {ENOSPC, ENOMEM}},
+    description{call::open, "open", true, 2, {EMFILE, ENOMEM}},
+    description{call::openat, "openat", false, 2, {EMFILE, ENOMEM}},
+    description{call::pidfd_open, "pidfd_open", false, 2, {EMFILE, ENOMEM}},
+    description{call::pipe2, "pipe2", false, 1, {EMFILE}},
+    description{call::poll, "poll", true, 0, {}},
+    description{call::posix_openpt, "posix_openpt", false, 2, {EMFILE, ENOSPC}},
+    description{call::posix_spawn, "posix_spawn", false, 2, {EAGAIN, ENOMEM}},
+    description{call::pread, "pread", true, 1, {EIO}},
+    description{call::pthread_create, "pthread_create", false, 1, {EAGAIN}},
+    description{call::pwrite, "pwrite", true, 2, {EIO, ENOSPC}},
+    description{call::read, "read", true, 1, {EIO}},
+    description{call::readdir, "readdir", false, 1, {EIO}},
+    description{call::realpath, "realpath", false, 2, {EIO, ENOMEM}},
+    description{call::recv, "recv", true, 2, {ECONNRESET, ENOMEM}},
+    description{call::recvmmsg, "recvmmsg", true, 2, {ECONNREFUSED, ENOMEM}},
+    description{call::recvmsg, "recvmsg", true, 2, {ECONNREFUSED, ENOMEM}},
+    description{call::rename, "rename", false, 2, {EIO, ENOSPC}},
+    description{call::send, "send", true, 2, {ECONNRESET, ENOMEM}},
+    description{call::sendfile, "sendfile", true, 2, {EIO, ENOMEM}},
+    description{call::sendmmsg, "sendmmsg", true, 2, {ECONNREFUSED, ENOMEM}},
+    description{call::sendmsg, "sendmsg", true, 2, {ECONNRESET, ENOMEM}},
+    description{call::setsockopt, "setsockopt", false, 1, {ENOMEM}},
+    description{call::socket, "socket", false, 2, {EMFILE, ENOBUFS}},
+    description{call::socketpair, "socketpair", false, 2, {EMFILE, ENOMEM}},
+    description{call::stat, "stat", false, 2, {EIO, ENOMEM}},
+    description{call::timerfd_create, "timerfd_create", false, 1, {EMFILE}},
+    description{call::unlink, "unlink", false, 1, {EIO}},
+    description{call::unlinkat, "unlinkat", false, 1, {EIO}},
+    description{call::waitid, "waitid", true, 0, {}},
+    description{call::write, "write", true, 2, {EIO, ENOSPC}},
+};
+
+// The only ones who call openat are the standard library's functions for directories, which no signal interrupts and which do
+// not expect it.
+
+enum class kind : std::uint8_t { counting, nth, storm, shortened };
+
+// Read by any thread, in handlers of signals too.
+std::atomic<bool> in_force{false};
+std::atomic<kind> plan{kind::counting};
+std::atomic<call> wanted{};
+std::atomic<std::size_t> wanted_number{0}; // in a storm: how many in a row
+std::atomic<int> wanted_error{0};
+std::atomic<std::size_t> injections{0};
+std::array<std::atomic<std::size_t>, descriptions.size()> counts;
+std::array<std::atomic<bool>, 8192> counters; // descriptors of eventfd and timerfd
+
+void make(kind k, call c, std::size_t number, int error) noexcept {
+    plan = k;
+    wanted = c;
+    wanted_number = number;
+    wanted_error = error;
+    injections = 0;
+    for (std::atomic<std::size_t>& n : counts) n = 0;
+}
+
+/// Counts it; the error it is to fail with, or 0.
+int error_for(call c) noexcept {
+    if (!in_force) return 0;
+    const auto i = static_cast<std::size_t>(c);
+    const std::size_t n = counts[i].fetch_add(1) + 1;
+    int error = 0;
+    if (plan == kind::nth && wanted == c && n == wanted_number) error = wanted_error;
+    if (plan == kind::storm && descriptions[i].interruptible && n % (wanted_number + 1) != 0) error = EINTR;
+    if (error != 0) ++injections;
+    return error;
+}
+
+bool fails(call c) noexcept {
+    const int error = error_for(c);
+    if (error != 0) errno = error;
+    return error != 0;
+}
+
+void note_counter(int fd, bool is) noexcept {
+    if (fd >= 0 && static_cast<std::size_t>(fd) < counters.size()) counters[static_cast<std::size_t>(fd)] = is;
+}
+bool is_counter(int fd) noexcept {
+    return fd >= 0 && static_cast<std::size_t>(fd) < counters.size() && counters[static_cast<std::size_t>(fd)];
+}
+
+void* looked_up(std::atomic<void*>& address, const char* name) noexcept {
+    void* a = address.load(std::memory_order_relaxed);
+    if (!a) address.store(a = ::dlsym(RTLD_NEXT, name), std::memory_order_relaxed);
+    return a;
+}
+
+/// Has `open` an argument for the permissions?
+bool creates(int flags) noexcept {
+    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
+bool shortens() noexcept {
+    return in_force && plan == kind::shortened;
+}
+// Of a datagram the rest would be lost, and inotify gives whole events.
+bool is_byte_stream(int fd) noexcept {
+    struct ::stat s {};
+    if (::fstat(fd, &s) != 0) return false;
+    if (S_ISREG(s.st_mode) || S_ISFIFO(s.st_mode)) return true;
+    int type = 0;
+    ::socklen_t size = sizeof type;
+    return S_ISSOCK(s.st_mode) && ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+std::size_t shortened(int fd, std::size_t size) noexcept {
+    constexpr std::size_t most = 3;
+    if (size <= most || !shortens() || !is_byte_stream(fd)) return size;
+    ++injections;
+    return most;
+}
+/// At most the first piece, and not all of it.
+class short_message {
+public:
+    short_message(int fd, const ::msghdr& whole) noexcept : message_(whole) {
+        if (message_.msg_iovlen == 0 || message_.msg_controllen > 0) return;
+        const std::size_t size = shortened(fd, message_.msg_iov[0].iov_len);
+        if (size == message_.msg_iov[0].iov_len) return;
+        piece_ = {message_.msg_iov[0].iov_base, size};
+        message_.msg_iov = &piece_;
+        message_.msg_iovlen = 1;
+    }
+    short_message(const short_message&) = delete;
+    short_message& operator=(const short_message&) = delete;
+    [[nodiscard]] ::msghdr* get() noexcept { return &message_; }
+
+private:
+    ::msghdr message_;
+    ::iovec piece_{};
+};
+unsigned one_of(unsigned batch) noexcept {
+    if (batch <= 1 || !shortens()) return batch;
+    ++injections;
+    return 1;
+}
+
+} // namespace
+
+std::span<const description> all_calls() noexcept {
+    return descriptions;
+}
+
+void count_calls() noexcept {
+    make(kind::counting, call{}, 0, 0);
+}
+void fail_nth(call what, std::size_t n, int error) noexcept {
+    make(kind::nth, what, n, error);
+}
+void eintr_storm(std::size_t in_a_row) noexcept {
+    make(kind::storm, call{}, in_a_row, EINTR);
+}
+void short_transfers() noexcept {
+    make(kind::shortened, call{}, 0, 0);
+}
+
+armed::armed() noexcept {
+    in_force = true;
+}
+void armed::disarm() noexcept {
+    in_force = false;
+}
+
+std::size_t count(call what) noexcept {
+    return counts[static_cast<std::size_t>(what)];
+}
+std::size_t injected() noexcept {
+    return injections;
+}
+
+} // namespace fault
+
+// --- in the place of the C library's
+
+using fault::call;
+using fault::error_for;
+using fault::fails;
+
+// The C library's own, which comes after the program where the dynamic linker looks. No guarded static: who waits for its guard calls
+// `syscall`.
+#define EDDY_REAL(function)                                                                                            \
+    static std::atomic<void*> address{nullptr};                                                                        \
+    const auto real = reinterpret_cast<decltype(&::function)>(fault::looked_up(address, #function))
+
+extern "C" {
+
+// Sockets
+
+int socket(int domain, int type, int protocol) noexcept {
+    EDDY_REAL(socket);
+    return fails(call::socket) ? -1 : real(domain, type, protocol);
+}
+int socketpair(int domain, int type, int protocol, int ends[2]) noexcept {
+    EDDY_REAL(socketpair);
+    return fails(call::socketpair) ? -1 : real(domain, type, protocol, ends);
+}
+int bind(int fd, const sockaddr* peer, socklen_t size) noexcept {
+    EDDY_REAL(bind);
+    return fails(call::bind) ? -1 : real(fd, peer, size);
+}
+int listen(int fd, int backlog) noexcept {
+    EDDY_REAL(listen);
+    return fails(call::listen) ? -1 : real(fd, backlog);
+}
+int accept4(int fd, sockaddr* peer, socklen_t* size, int flags) {
+    EDDY_REAL(accept4);
+    return fails(call::accept4) ? -1 : real(fd, peer, size, flags);
+}
+// One that was interrupted goes on in the kernel; Unix-domain sockets connect at once or not at all.
+int connect(int fd, const sockaddr* peer, socklen_t size) {
+    EDDY_REAL(connect);
+    const int error = error_for(call::connect);
+    if (error == EINTR && peer->sa_family != AF_UNIX && real(fd, peer, size) != 0 && errno != EINPROGRESS) return -1;
+    if (error == 0) return real(fd, peer, size);
+    errno = error;
+    return -1;
+}
+int getpeername(int fd, sockaddr* peer, socklen_t* size) noexcept {
+    EDDY_REAL(getpeername);
+    return fails(call::getpeername) ? -1 : real(fd, peer, size);
+}
+int getsockname(int fd, sockaddr* peer, socklen_t* size) noexcept {
+    EDDY_REAL(getsockname);
+    return fails(call::getsockname) ? -1 : real(fd, peer, size);
+}
+int getsockopt(int fd, int level, int option, void* value, socklen_t* size) noexcept {
+    EDDY_REAL(getsockopt);
+    return fails(call::getsockopt) ? -1 : real(fd, level, option, value, size);
+}
+int setsockopt(int fd, int level, int option, const void* value, socklen_t size) noexcept {
+    EDDY_REAL(setsockopt);
+    return fails(call::setsockopt) ? -1 : real(fd, level, option, value, size);
+}
+ssize_t recv(int fd, void* buffer, size_t size, int flags) {
+    EDDY_REAL(recv);
+    return fails(call::recv) ? -1 : real(fd, buffer, fault::shortened(fd, size), flags);
+}
+ssize_t send(int fd, const void* buffer, size_t size, int flags) {
+    EDDY_REAL(send);
+    return fails(call::send) ? -1 : real(fd, buffer, fault::shortened(fd, size), flags);
+}
+ssize_t recvmsg(int fd, msghdr* message, int flags) {
+    EDDY_REAL(recvmsg);
+    return fails(call::recvmsg) ? -1 : real(fd, message, flags);
+}
+ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+    EDDY_REAL(sendmsg);
+    return fails(call::sendmsg) ? -1 : real(fd, fault::short_message(fd, *message).get(), flags);
+}
+int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+    EDDY_REAL(recvmmsg);
+    return fails(call::recvmmsg) ? -1 : real(fd, messages, fault::one_of(count), flags, timeout);
+}
+int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
+    EDDY_REAL(sendmmsg);
+    return fails(call::sendmmsg) ? -1 : real(fd, messages, fault::one_of(count), flags);
+}
+ssize_t sendfile(int to, int from, off_t* offset, size_t size) noexcept {
+    EDDY_REAL(sendfile);
+    return fails(call::sendfile) ? -1 : real(to, from, offset, fault::shortened(to, size));
+}
+
+// Waiting
+
+int epoll_create1(int flags) noexcept {
+    EDDY_REAL(epoll_create1);
+    return fails(call::epoll_create1) ? -1 : real(flags);
+}
+// Asio does not look at what becomes of its own eventfd and timerfd, for which it does not ask for EPOLLPRI; nor can the kernel
+// run out of memory when it changes what it has or lets go of it.
+int epoll_ctl(int set, int operation, int fd, epoll_event* e) noexcept {
+    EDDY_REAL(epoll_ctl);
+    const bool can_fail = operation == EPOLL_CTL_ADD && (e->events & EPOLLPRI) != 0;
+    return can_fail && fails(call::epoll_add) ? -1 : real(set, operation, fd, e);
+}
+int epoll_wait(int set, epoll_event* events, int most, int timeout) {
+    EDDY_REAL(epoll_wait);
+    return fails(call::epoll_wait) ? -1 : real(set, events, most, timeout);
+}
+int poll(pollfd* all, nfds_t size, int timeout) {
+    EDDY_REAL(poll);
+    return fails(call::poll) ? -1 : real(all, size, timeout);
+}
+int eventfd(unsigned start, int flags) noexcept {
+    EDDY_REAL(eventfd);
+    const int fd = fails(call::eventfd) ? -1 : real(start, flags);
+    fault::note_counter(fd, true);
+    return fd;
+}
+int timerfd_create(clockid_t clock, int flags) noexcept {
+    EDDY_REAL(timerfd_create);
+    const int fd = fails(call::timerfd_create) ? -1 : real(clock, flags);
+    fault::note_counter(fd, true);
+    return fd;
+}
+int inotify_init1(int flags) noexcept {
+    EDDY_REAL(inotify_init1);
+    return fails(call::inotify_init1) ? -1 : real(flags);
+}
+int inotify_add_watch(int fd, const char* path, uint32_t mask) noexcept {
+    EDDY_REAL(inotify_add_watch);
+    return fails(call::inotify_add_watch) ? -1 : real(fd, path, mask);
+}
+int ioctl(int fd, unsigned long request, ...) noexcept {
+    EDDY_REAL(ioctl);
+    va_list more;
+    va_start(more, request);
+    void* const argument = va_arg(more, void*);
+    va_end(more);
+    const bool can_fail = !fault::is_counter(fd);
+    return can_fail && fails(call::ioctl) ? -1 : real(fd, request, argument);
+}
+
+// Descriptors
+
+ssize_t read(int fd, void* buffer, size_t size) {
+    EDDY_REAL(read);
+    if (fault::is_counter(fd)) return real(fd, buffer, size);
+    return fails(call::read) ? -1 : real(fd, buffer, fault::shortened(fd, size));
+}
+ssize_t write(int fd, const void* buffer, size_t size) {
+    EDDY_REAL(write);
+    if (fault::is_counter(fd)) return real(fd, buffer, size);
+    return fails(call::write) ? -1 : real(fd, buffer, fault::shortened(fd, size));
+}
+ssize_t pread(int fd, void* buffer, size_t size, off_t offset) {
+    EDDY_REAL(pread);
+    return fails(call::pread) ? -1 : real(fd, buffer, fault::shortened(fd, size), offset);
+}
+ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset) {
+    EDDY_REAL(pwrite);
+    return fails(call::pwrite) ? -1 : real(fd, buffer, fault::shortened(fd, size), offset);
+}
+int close(int fd) {
+    EDDY_REAL(close);
+    fault::note_counter(fd, false); // first: the number may be somebody else's at once
+    const int result = real(fd);
+    return fails(call::close) ? -1 : result;
+}
+int fcntl(int fd, int command, ...) {
+    EDDY_REAL(fcntl);
+    va_list more;
+    va_start(more, command);
+    void* const argument = va_arg(more, void*);
+    va_end(more);
+    const bool can_fail = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+    return can_fail && fails(call::duplicate) ? -1 : real(fd, command, argument);
+}
+int pipe2(int ends[2], int flags) noexcept {
+    EDDY_REAL(pipe2);
+    return fails(call::pipe2) ? -1 : real(ends, flags);
+}
+
+// Files
+
+int open(const char* path, int flags, ...) {
+    EDDY_REAL(open);
+    mode_t mode = 0;
+    if (fault::creates(flags)) {
+        va_list more;
+        va_start(more, flags);
+        mode = va_arg(more, mode_t);
+        va_end(more);
+    }
+    return fails(call::open) ? -1 : real(path, flags, mode);
+}
+int openat(int folder, const char* path, int flags, ...) {
+    EDDY_REAL(openat);
+    mode_t mode = 0;
+    if (fault::creates(flags)) {
+        va_list more;
+        va_start(more, flags);
+        mode = va_arg(more, mode_t);
+        va_end(more);
+    }
+    return fails(call::openat) ? -1 : real(folder, path, flags, mode);
+}
+int stat(const char* path, struct stat* s) noexcept {
+    EDDY_REAL(stat);
+    return fails(call::stat) ? -1 : real(path, s);
+}
+int lstat(const char* path, struct stat* s) noexcept {
+    EDDY_REAL(lstat);
+    return fails(call::lstat) ? -1 : real(path, s);
+}
+int fstat(int fd, struct stat* s) noexcept {
+    EDDY_REAL(fstat);
+    return fails(call::fstat) ? -1 : real(fd, s);
+}
+int fstatat(int folder, const char* path, struct stat* s, int flags) noexcept {
+    EDDY_REAL(fstatat);
+    return fails(call::fstatat) ? -1 : real(folder, path, s, flags);
+}
+int fsync(int fd) {
+    EDDY_REAL(fsync);
+    return fails(call::fsync) ? -1 : real(fd);
+}
+int ftruncate(int fd, off_t size) noexcept {
+    EDDY_REAL(ftruncate);
+    return fails(call::ftruncate) ? -1 : real(fd, size);
+}
+int fchmod(int fd, mode_t mode) noexcept {
+    EDDY_REAL(fchmod);
+    return fails(call::fchmod) ? -1 : real(fd, mode);
+}
+int flock(int fd, int operation) noexcept {
+    EDDY_REAL(flock);
+    return fails(call::flock) ? -1 : real(fd, operation);
+}
+int rename(const char* from, const char* to) noexcept {
+    EDDY_REAL(rename);
+    return fails(call::rename) ? -1 : real(from, to);
+}
+int mkdir(const char* path, mode_t mode) noexcept {
+    EDDY_REAL(mkdir);
+    return fails(call::mkdir) ? -1 : real(path, mode);
+}
+int unlink(const char* path) noexcept {
+    EDDY_REAL(unlink);
+    return fails(call::unlink) ? -1 : real(path);
+}
+int unlinkat(int folder, const char* path, int flags) noexcept {
+    EDDY_REAL(unlinkat);
+    return fails(call::unlinkat) ? -1 : real(folder, path, flags);
+}
+char* realpath(const char* path, char* out) noexcept {
+    EDDY_REAL(realpath);
+    return fails(call::realpath) ? nullptr : real(path, out);
+}
+DIR* fdopendir(int fd) {
+    EDDY_REAL(fdopendir);
+    return fails(call::fdopendir) ? nullptr : real(fd);
+}
+dirent* readdir(DIR* folder) {
+    EDDY_REAL(readdir);
+    return fails(call::readdir) ? nullptr : real(folder);
+}
+
+// Processes and threads
+
+int posix_openpt(int flags) {
+    EDDY_REAL(posix_openpt);
+    return fails(call::posix_openpt) ? -1 : real(flags);
+}
+int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions, const posix_spawnattr_t* attributes,
+                char* const* argv, char* const* envp) {
+    EDDY_REAL(posix_spawn);
+    const int error = error_for(call::posix_spawn);
+    return error != 0 ? error : real(pid, path, actions, attributes, argv, envp);
+}
+int waitid(idtype_t type, id_t id, siginfo_t* info, int options) {
+    EDDY_REAL(waitid);
+    return fails(call::waitid) ? -1 : real(type, id, info, options);
+}
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) noexcept {
+    EDDY_REAL(pthread_create);
+    const int error = error_for(call::pthread_create);
+    return error != 0 ? error : real(thread, attributes, start, argument);
+}
+// Of what has no function of its own, eddy needs pidfd_open; the standard library waits by futex.
+long syscall(long number, ...) noexcept {
+    EDDY_REAL(syscall);
+    va_list more;
+    va_start(more, number);
+    long a[6];
+    for (long& argument : a) argument = va_arg(more, long); // those that are not there are not looked at
+    va_end(more);
+    if (number == SYS_pidfd_open && fails(call::pidfd_open)) return -1;
+    return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+} // extern "C"

@@ -1,0 +1,117 @@
+// System calls that fail when a test wants it. fault.cpp defines the functions of the C library through which eddy and Asio reach the
+// kernel; they do what they always do, but while a plan is armed they are counted, and fail as the plan says. One plan at a time, for
+// the calls of all threads.
+//
+//     fault::fail_nth(fault::call::recv, 2, ECONNRESET);
+//     const fault::armed here;      // until the end of the scope
+//     …
+//     fault::injected();            // how many calls failed or were cut short
+//
+// Spared are calls that fail for no reason but a wrong argument, and those on descriptors that the kernel only counts in (eventfd,
+// timerfd): these have no errors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace fault {
+
+enum class call : std::uint8_t {
+    accept4,
+    bind,
+    close, // the descriptor is freed all the same, as Linux does
+    connect,
+    epoll_add, // epoll_ctl for a new descriptor
+    epoll_create1,
+    epoll_wait,
+    eventfd,
+    fchmod,
+    fdopendir,
+    flock,
+    fstat,
+    fstatat,
+    fsync,
+    ftruncate,
+    duplicate, // fcntl with F_DUPFD and F_DUPFD_CLOEXEC
+    getpeername,
+    getsockname,
+    getsockopt,
+    inotify_add_watch,
+    inotify_init1,
+    ioctl,
+    listen,
+    lstat,
+    mkdir,
+    open,
+    openat,
+    pidfd_open,
+    pipe2,
+    poll,
+    posix_openpt,
+    posix_spawn,
+    pread,
+    pthread_create,
+    pwrite,
+    read,
+    readdir,
+    realpath,
+    recv,
+    recvmmsg,
+    recvmsg,
+    rename,
+    send,
+    sendfile,
+    sendmmsg,
+    sendmsg,
+    setsockopt,
+    socket,
+    socketpair,
+    stat,
+    timerfd_create,
+    unlink,
+    unlinkat,
+    waitid,
+    write,
+};
+
+/// What a call can fail with, as its manual page says, besides EINTR.
+struct description {
+    call id;
+    std::string_view name;
+    bool interruptible; // may fail with EINTR
+    std::uint8_t error_count;
+    int errors[2];
+    [[nodiscard]] std::span<const int> possible_errors() const noexcept { return std::span(errors).first(error_count); }
+};
+[[nodiscard]] std::span<const description> all_calls() noexcept;
+
+// The plan; each of them replaces the one before and sets the counts to 0. Not while armed.
+
+/// Nothing fails.
+void count_calls() noexcept;
+/// The `n`th call of that kind, from 1 on, fails.
+void fail_nth(call what, std::size_t n, int error) noexcept;
+/// Of each `in_a_row` + 1 calls of a kind that a signal may interrupt, only the last is not.
+void eintr_storm(std::size_t in_a_row) noexcept;
+/// Reads and writes move at most three bytes, batches of datagrams have one.
+void short_transfers() noexcept;
+
+/// While it lives, the plan is in force.
+class armed {
+public:
+    armed() noexcept;
+    armed(const armed&) = delete;
+    armed& operator=(const armed&) = delete;
+    ~armed() { disarm(); }
+    /// Before its end, for what a test looks up for itself.
+    static void disarm() noexcept;
+};
+
+/// How often it was called while armed.
+[[nodiscard]] std::size_t count(call what) noexcept;
+/// How many calls failed or were cut short since the plan was made.
+[[nodiscard]] std::size_t injected() noexcept;
+
+} // namespace fault

@@ -1,0 +1,194 @@
+// Every system call of every scenario fails once, in each way that its manual page knows.
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "faults/fault.hpp"
+#include "faults/scenarios.hpp"
+#include "io/support.hpp"
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace std::chrono_literals;
+
+namespace {
+
+using faults::scenario;
+
+constexpr std::size_t most_of_a_kind = 40; // more calls of one kind are more of the same
+
+const scenario* current_scenario = nullptr;
+std::string current_folder;
+
+task<> run_current_scenario() {
+    return current_scenario->run(current_folder);
+}
+
+testing::test_report run_once(const scenario& s) {
+    const io_test::temporary_folder folder;
+    current_scenario = &s;
+    current_folder = folder.file("work");
+    std::filesystem::create_directory(current_folder);
+    testing::test_report report = testing::run_test(&run_current_scenario, testing::test_time::jumps, engine_kind::automatic);
+    fault::armed::disarm(); // a test that was given up on leaves it
+    return report;
+}
+
+/// Says what failed, and not only how.
+bool names_something(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const faults::wrong&) {
+        return false;
+    } catch (const exception_group& g) {
+        for (const std::exception_ptr& e : g.errors()) {
+            if (!names_something(e)) return false;
+        }
+        return true;
+    } catch (const std::system_error& e) {
+        const std::string what = e.what();
+        const std::string message = e.code().message();
+        return what.find(message) != std::string::npos && what.size() > message.size() + 2;
+    } catch (const std::bad_alloc&) { // for ENOMEM
+        return true;
+    } catch (const std::exception& e) {
+        return *e.what() != '\0';
+    } catch (...) {
+        return false;
+    }
+}
+
+bool is_report(const std::string& problem) {
+    return problem.starts_with("unreported: "); // an error that a task of the library had to report: fine while something fails
+}
+
+/// What is wrong with how it ended; empty if nothing is.
+std::string judged(const testing::test_report& r, bool may_fail) {
+    for (const std::string& p : r.problems) {
+        if (!may_fail || !is_report(p)) return p;
+    }
+    if (!r.error) return {};
+    if (may_fail && names_something(r.error)) return {};
+    return eddy::detail::describe(r.error);
+}
+
+void check(const scenario& s, const std::string& plan, bool may_fail) {
+    const std::string problem = judged(run_once(s), may_fail);
+    if (problem.empty()) return;
+    FAIL_CHECK(std::string(s.name) + ", " + plan + ": " + problem);
+}
+
+void check_without_faults(const scenario& s, const std::string& when) {
+    fault::count_calls();
+    check(s, when, false);
+}
+
+std::vector<int> errors_of(const fault::description& d) {
+    std::vector<int> errors(d.possible_errors().begin(), d.possible_errors().end());
+    if (d.interruptible) errors.push_back(EINTR);
+    return errors;
+}
+
+// The first run may also do what is done once in a process.
+void fail_each_call(const scenario& s) {
+    check_without_faults(s, "a first time");
+    check_without_faults(s, "while its calls are counted");
+    std::vector<std::size_t> calls;
+    for (const fault::description& d : fault::all_calls()) calls.push_back(std::min(most_of_a_kind, fault::count(d.id)));
+    for (const fault::description& d : fault::all_calls()) {
+        const std::size_t times = calls[static_cast<std::size_t>(d.id)];
+        for (const int error : errors_of(d)) {
+            const std::string name(d.name);
+            for (std::size_t n = 1; n <= times; ++n) {
+                fault::fail_nth(d.id, n, error);
+                check(s, name + " " + std::to_string(n) + " of " + std::to_string(times) + " fails: " + std::generic_category().message(error), true);
+            }
+            if (times > 0) check_without_faults(s, "after failures of " + name);
+        }
+    }
+}
+
+template <class F>
+void for_each_scenario(F f) {
+    for (const scenario& s : faults::io_scenarios()) f(s);
+    for (const scenario& s : faults::http_scenarios()) f(s);
+}
+
+task<> sleep_a_little() {
+    co_await sleep_for(1us);
+}
+
+/// The words of a run with its own loop, in real time, all of which is under the plan.
+std::string end_of_a_run() {
+    const fault::armed here;
+    return words::of_call([] {
+        run(sleep_a_little());
+        return 0;
+    });
+}
+
+} // namespace
+
+TEST_CASE("the shim's descriptions are in the order of its calls") {
+    std::size_t i = 0;
+    for (const fault::description& d : fault::all_calls()) CHECK(static_cast<std::size_t>(d.id) == i++);
+}
+
+TEST_CASE("calls fail while a plan is armed, and only the one that it says") {
+    fault::fail_nth(fault::call::socket, 2, EMFILE);
+    CHECK_NOTHROW(tcp_listener::bind({"127.0.0.1", 0}));
+    {
+        const fault::armed here;
+        CHECK_NOTHROW(tcp_listener::bind({"127.0.0.1", 0}));
+        const std::string end = words::of_call([] { return tcp_listener::bind({"127.0.0.1", 0}); });
+        CHECK(end == "socket for 127.0.0.1:0: Too many open files");
+        CHECK_NOTHROW(tcp_listener::bind({"127.0.0.1", 0}));
+    }
+    CHECK(fault::injected() == 1);
+    CHECK(fault::count(fault::call::socket) == 3);
+}
+
+TEST_CASE("each system call of the library may fail: an error that names something, no leak, and no harm to what comes after") {
+    for_each_scenario(&fail_each_call);
+}
+
+TEST_CASE("signals that interrupt every call are not seen") {
+    for_each_scenario([](const scenario& s) {
+        for (const std::size_t in_a_row : {1u, 3u}) {
+            fault::eintr_storm(in_a_row);
+            check(s, "each call interrupted " + std::to_string(in_a_row) + " times", false);
+        }
+    });
+}
+
+TEST_CASE("calls that do less than they were asked for are made again") {
+    for_each_scenario([](const scenario& s) {
+        fault::short_transfers();
+        check(s, "three bytes at a time", false);
+    });
+}
+
+TEST_CASE("a loop that lacks a descriptor or memory is not made, and its making leaves nothing behind") {
+    const std::size_t before = io_test::open_descriptors();
+    for (const int error : {EMFILE, ENOMEM}) {
+        for (const fault::call c : {fault::call::epoll_create1, fault::call::eventfd, fault::call::timerfd_create, fault::call::epoll_add}) {
+            for (std::size_t n = 1; n <= 4; ++n) {
+                fault::fail_nth(c, n, error);
+                const std::string end = end_of_a_run();
+                const std::string message = std::generic_category().message(error);
+                const bool named = end == "ok" || (end.ends_with(message) && end.size() > message.size() + 2);
+                if (!named) FAIL_CHECK("call " + std::to_string(n) + " of its kind fails: " + end);
+                CHECK(io_test::open_descriptors() == before);
+            }
+        }
+    }
+    fault::count_calls();
+    CHECK(end_of_a_run() == "ok");
+}
