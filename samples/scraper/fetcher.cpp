@@ -48,6 +48,8 @@ const char* kind_name(error_kind kind) {
         return "bad HTTP";
     case error_kind::encoding:
         return "bad compression";
+    case error_kind::bad_status:
+        return "bad status";
     case error_kind::other:
         break;
     }

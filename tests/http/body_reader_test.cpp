@@ -17,7 +17,7 @@ task<std::string> read_body_part(http::body_reader& body, std::size_t most = 409
 }
 
 /// Reads all and answers with it.
-task<http::response> collect(const http::request& q, http::body_reader& body) {
+task<http::response> answer_parts(const http::request& q, http::body_reader& body) {
     std::string all;
     for (std::string part = co_await read_body_part(body); !part.empty(); part = co_await read_body_part(body)) all += part + "|";
     co_return http::response{200, q.target + " " + all};
@@ -143,7 +143,7 @@ EDDY_TEST("body_reader: a body that is not read ends the connection after the an
 
 EDDY_TEST("body_reader: what is wrong with a body is the client's status, and nobody is told") {
     reported r;
-    http::server hs{collect, {.body_timeout = 5s}};
+    http::server hs{answer_parts, {.body_timeout = 5s}};
     co_await hs.listen({"127.0.0.1", 0});
     raw_connection broken = co_await raw_connection::open(hs.port());
     const std::string malformed = co_await broken.ask(chunked_post + "3\r\nabcX");
@@ -251,7 +251,7 @@ EDDY_TEST("body_reader: a handler is tested with a body in memory; a router take
     CHECK(part + "|" + rest + "|" + end == "some| text|");
 
     http::router routes;
-    routes.post("/stream", collect);
+    routes.post("/stream", answer_parts);
     routes.post("/whole", echo);
     http::request q;
     q.method = "POST";
