@@ -33,10 +33,9 @@ inline std::string text_of(std::span<const std::byte> bytes) {
 }
 
 /// Bytes from numbers.
-inline std::string wire(const std::vector<unsigned>& bytes) {
-    std::string s;
-    for (const unsigned b : bytes) s.push_back(static_cast<char>(b));
-    return s;
+template <class... Byte>
+std::string wire(Byte... bytes) {
+    return {static_cast<char>(bytes)...};
 }
 
 /// A frame as a client sends it, and as a server does.
@@ -49,7 +48,7 @@ inline std::string server_frame(websocket_opcode opcode, std::string_view payloa
     return text_of(frame_head(opcode, payload.size(), nullptr, last).bytes()) + std::string(payload);
 }
 inline std::string close_payload(unsigned code, std::string_view reason = {}) {
-    return wire({code >> 8U, code & 0xFFU}) + std::string(reason);
+    return wire(code >> 8U, code & 0xFFU) + std::string(reason);
 }
 
 inline std::string short_text(std::string_view s) {
