@@ -32,7 +32,9 @@ void bind_socket(int fd, const ip_endpoint& e) {
 }
 
 void connect_socket(int fd, const ip_endpoint& e) {
-    if (::connect(fd, e.data(), static_cast<socklen_t>(e.size())) != 0) throw detail::io_error(errno, "connect to", e.to_string());
+    int error = EINTR; // it only sets the peer, so that it can be said again
+    while (error == EINTR) error = ::connect(fd, e.data(), static_cast<socklen_t>(e.size())) == 0 ? 0 : errno;
+    if (error != 0) throw detail::io_error(error, "connect to", e.to_string());
 }
 
 bool is_connected(int fd) noexcept {

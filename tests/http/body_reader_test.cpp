@@ -147,7 +147,7 @@ EDDY_TEST("body_reader: what is wrong with a body is the client's status, and no
     http::server hs{answer_parts, {.body_timeout = 5s}};
     co_await hs.listen({"127.0.0.1", 0});
     raw_connection broken = co_await raw_connection::open(hs.port());
-    const std::string malformed = co_await broken.ask(chunked_post + "3\r\nabcX\r\n");
+    const std::string malformed = co_await broken.ask(chunked_post + "3\r\nabcX\r\n0\r\n\r\n");
     CHECK(status_line(malformed) == "HTTP/1.1 400 Bad Request");
     raw_connection slow = co_await raw_connection::open(hs.port());
     const std::string late = co_await slow.ask(chunked_post + "3\r\nab");

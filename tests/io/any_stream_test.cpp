@@ -119,7 +119,7 @@ EDDY_TEST("any_stream: cancelled, a read has taken nothing and close closes") {
     std::array<std::byte, 8> buffer;
     auto reading = spawn([&]() -> task<std::size_t> { return a.read_some(buffer); });
     co_await testing::settle();
-    reading.cancel();
+    co_await reading.cancel_and_join();
     co_await b.write("kept"sv);
     const std::string kept = co_await read_any(a);
     CHECK(kept == "kept");
