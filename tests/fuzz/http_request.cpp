@@ -9,12 +9,8 @@ namespace {
 using eddy::http::request;
 using eddy::http::detail::request_parser;
 
-eddy::http::detail::parser_limits small_limits() {
-    eddy::http::detail::parser_limits l;
-    l.max_header = 1024;
-    l.max_body = 2048;
-    return l;
-}
+constexpr std::size_t max_header = 1024;
+constexpr std::size_t max_body = 2048;
 
 std::string described(const request& q) {
     std::string text = q.method + " " + q.target + " 1." + std::to_string(q.minor_version) + "\n";
@@ -26,7 +22,7 @@ void check(const request& q) {
     fuzz::require(eddy::http::detail::is_token(q.method), "the method is a token");
     fuzz::require(!q.target.empty(), "there is a target");
     fuzz::require(q.target.find_first_of(std::string_view("\0 \r\n\t", 5)) == std::string::npos, "the target has no blanks in it");
-    fuzz::require(q.body.size() <= small_limits().max_body, "the body is within its limit");
+    fuzz::require(q.body.size() <= max_body, "the body is within its limit");
     for (const eddy::http::header& h : q.headers) {
         fuzz::require(eddy::http::detail::is_token(h.name), "a field's name is a token");
         fuzz::require(eddy::http::detail::is_field_value(h.value), "a field's value has no line break");
@@ -39,16 +35,19 @@ void check(const request& q) {
 /// What a server would have seen: requests up to the last that the connection serves, or up to a refusal. (Not which: of two
 /// reasons, the one that is found first depends on what has come.)
 std::string served(std::string_view bytes, std::size_t piece) {
-    request_parser p(small_limits());
+    request_parser p(max_header);
     std::string log;
     for (std::size_t at = 0; at < bytes.size(); at += piece) {
         p.feed(bytes.substr(at, piece));
+        p.begin_body(max_body);
         while (p.current() == request_parser::state::ready) {
-            const request q = p.take();
+            request q = p.take_head();
+            q.body = p.take_body();
             check(q);
             log += described(q);
             if (!p.keep_alive()) return log + "close";
             p.next();
+            p.begin_body(max_body);
         }
         if (p.current() == request_parser::state::refused) {
             fuzz::require(p.why().status >= 400 && p.why().status < 600 && !p.why().reason.empty(), "a refusal says why");
