@@ -7,7 +7,7 @@
 //     GET /hello/{name}     a greeting
 //     GET /notes/{key}      a note that was PUT there; PUT /notes/{key} keeps the body
 //     GET /primes/{n}       how many primes there are below n: computed on the pool, so that nobody waits for it
-//     GET /bytes/{n}        n bytes, made while they are sent
+//     GET /bytes/{n}        n bytes, made while they are sent; or the part that a Range header asks for
 //     GET /files/{path...}  what is in FOLDER: ranges, conditional requests
 //     GET /metrics          for Prometheus
 //     GET /healthz          200; 503 from the moment on that it is about to end
@@ -45,6 +45,7 @@
 #include <eddy/http/access_log.hpp>
 #include <eddy/http/body_reader.hpp>
 #include <eddy/http/body_writer.hpp>
+#include <eddy/http/byte_range.hpp>
 #include <eddy/http/message.hpp>
 #include <eddy/http/router.hpp>
 #include <eddy/http/server.hpp>
@@ -328,15 +329,25 @@ private:
     answer bytes(const http::request& q) {
         const std::optional<std::uint64_t> size = to_number<std::uint64_t>(q.path_parameter("n"));
         if (!size || *size > (std::uint64_t{1} << 40U)) co_return json_error(400, "a number up to 2^40 is wanted");
-        auto make = [n = *size](http::body_writer& out) -> eddy::task<> {
+        const std::string tag = fmt::format("\"bytes-{}\"", *size);
+        const bool if_range = q.header("If-Range").empty() || q.header("If-Range") == tag;
+        const auto range = if_range ? http::parse_range(q.header("Range"), *size) : std::nullopt;
+        if (range && range->size == 0)
+            co_return json_error(416, "there is nothing behind the end").set("Content-Range", fmt::format("bytes */{}", *size));
+        const http::byte_range part = range.value_or(http::byte_range{0, *size});
+        auto make = [part](http::body_writer& out) -> eddy::task<> {
             std::vector<char> block(64 * 1024);
-            while (out.written() < n) {
-                const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), n - out.written()));
-                fill(part, out.written());
-                co_await out.write(std::as_bytes(part));
+            while (out.written() < part.size) {
+                const auto piece = std::span(block).first(std::min<std::uint64_t>(block.size(), part.size - out.written()));
+                fill(piece, part.first + out.written());
+                co_await out.write(std::as_bytes(piece));
             }
         };
-        co_return http::response::stream(200, "application/octet-stream", make).content_length(*size);
+        http::response r = http::response::stream(range ? 206 : 200, "application/octet-stream", make);
+        r.content_length(part.size).set("ETag", tag).set("Accept-Ranges", "bytes");
+        if (range)
+            r.set("Content-Range", fmt::format("bytes {}-{}/{}", part.first, part.first + part.size - 1, *size));
+        co_return r;
     }
 
     answer files(const http::request& q) { return files_(q); }

@@ -7,7 +7,7 @@
 #include <eddy/http/message.hpp>
 #include <eddy/http/router.hpp>
 
-#include "../../io/http/src/byte_range.hpp"
+#include <eddy/http/byte_range.hpp>
 #include "../../io/http/src/head_check.hpp"
 #include "../../io/http/src/preconditions.hpp"
 #include "fuzz/fuzz.hpp"
@@ -33,7 +33,7 @@ http::header_list fields(std::string_view rest) {
 
 void range(std::string_view rest) {
     const std::uint64_t size = fuzz::number_of(fuzz::take_line(rest));
-    const auto r = http::detail::parse_range(rest, size);
+    const auto r = http::parse_range(rest, size);
     if (!r || r->size == 0) return;
     fuzz::require(r->first < size && r->size <= size - r->first, "a range lies within the body");
 }

@@ -39,7 +39,7 @@ for n in 0 1 1000 70000; do
     expect_in out "^$(sum "whole.$n")  files/$n\$"
 done
 expect_no_parts files
-[ "$(grep -c '"GET /bytes/70000" 206' err.service)" = 70 ] || fail "70000 bytes did not come in 70 pieces"
+[ "$(grep -c '"GET /bytes/70000 HTTP/1.1" 206' err.service)" = 70 ] || fail "70000 bytes did not come in 70 pieces"
 
 # Ctrl-C leaves a part, and the next call goes on with it.
 start --piece 1000 "$base/bytes/5000000"

@@ -44,7 +44,7 @@ ask 404 /hello/a/b
 ask 405 /hello/amy -X DELETE
 expect_in head '^Allow: GET, HEAD, OPTIONS'
 ask 405 /notes/x -X DELETE
-expect_in head '^Allow: GET, PUT, HEAD, OPTIONS'
+expect_in head '^Allow: GET, HEAD, OPTIONS, PUT'
 ask 200 /hello/amy --head
 [ ! -s body ] || expect_not_in body amy
 
@@ -67,6 +67,19 @@ expect_in head '^Content-Length: 1000000'
 ask 200 /bytes/0
 [ ! -s body ] || fail "/bytes/0 has bytes"
 ask 400 /bytes/many
+# Parts make up the whole.
+ask 200 /bytes/1000
+mv body whole
+ask 206 /bytes/1000 -r 0-99
+expect_in head '^Content-Range: bytes 0-99/1000'
+mv body part
+ask 206 /bytes/1000 -r 100-
+cat body >>part
+cmp whole part || fail "the parts are not the whole"
+ask 416 /bytes/1000 -r 1000-
+expect_in head '^Content-Range: bytes \*/1000'
+ask 206 /bytes/1000 -r 0-9 -H 'If-Range: "bytes-1000"'
+ask 200 /bytes/1000 -r 0-9 -H 'If-Range: "other"'
 
 ask 200 /files/ten.txt
 expect_body 0123456789

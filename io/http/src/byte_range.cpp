@@ -1,4 +1,4 @@
-#include "byte_range.hpp"
+#include <eddy/http/byte_range.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -7,21 +7,21 @@
 
 #include "decimal.hpp"
 
-namespace eddy::http::detail {
+namespace eddy::http {
 namespace {
 
 /// One that is too large for us is behind every end.
 [[nodiscard]] std::optional<std::uint64_t> position(std::string_view digits) noexcept {
     if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
-    return parse_decimal(digits).value_or(std::numeric_limits<std::uint64_t>::max());
+    return detail::parse_decimal(digits).value_or(std::numeric_limits<std::uint64_t>::max());
 }
 
 } // namespace
 
 std::optional<byte_range> parse_range(std::string_view text, std::uint64_t size) noexcept {
     const std::size_t equals = text.find('=');
-    if (equals == std::string_view::npos || !equal_names(text.substr(0, equals), "bytes")) return std::nullopt;
-    text = trim(text.substr(equals + 1));
+    if (equals == std::string_view::npos || !detail::equal_names(text.substr(0, equals), "bytes")) return std::nullopt;
+    text = detail::trim(text.substr(equals + 1));
     const std::size_t dash = text.find('-');
     if (dash == std::string_view::npos) return std::nullopt;
     const std::optional<std::uint64_t> first = position(text.substr(0, dash));
@@ -36,4 +36,4 @@ std::optional<byte_range> parse_range(std::string_view text, std::uint64_t size)
     return byte_range{*first, last ? std::min(*last - *first, size - 1 - *first) + 1 : size - *first};
 }
 
-} // namespace eddy::http::detail
+} // namespace eddy::http

@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "byte_range.hpp"
+#include <eddy/http/byte_range.hpp>
 #include "file_folder.hpp"
 #include "preconditions.hpp"
 #include "response_writer.hpp"
@@ -81,11 +81,11 @@ constexpr std::array<known_type, 38> known_types{{
     return detail::error_response(301, {}).set("Location", location);
 }
 
-[[nodiscard]] std::string content_range(const detail::byte_range& r, std::uint64_t size) {
+[[nodiscard]] std::string content_range(const byte_range& r, std::uint64_t size) {
     return "bytes " + std::to_string(r.first) + "-" + std::to_string(r.first + r.size - 1) + "/" + std::to_string(size);
 }
 
-[[nodiscard]] response body_of(std::shared_ptr<file> f, std::string_view type, int status, detail::byte_range part) {
+[[nodiscard]] response body_of(std::shared_ptr<file> f, std::string_view type, int status, byte_range part) {
     return response::stream(status, type, [f = std::move(f), part](body_writer& out) -> task<> {
                co_await out.send_file(*f, part.first, part.size);
            })
@@ -98,9 +98,9 @@ constexpr std::array<known_type, 38> known_types{{
     const int status = detail::check_preconditions(q.headers, now);
     if (status == 304) return response(304);
     if (status == 412) return detail::error_response(412, {});
-    std::optional<detail::byte_range> part;
+    std::optional<byte_range> part;
     if (q.method == "GET" && detail::if_range_holds(q.headers, now))
-        part = detail::parse_range(q.headers.get("Range"), found.size);
+        part = parse_range(q.headers.get("Range"), found.size);
     if (part && part->size == 0)
         return detail::error_response(416, {}).set("Content-Range", "bytes */" + std::to_string(found.size));
     const auto open = std::make_shared<file>(std::move(found.open));

@@ -4,6 +4,7 @@
 #include <eddy/http/access_log.hpp>
 #include <eddy/http/body_reader.hpp>
 #include <eddy/http/body_writer.hpp>
+#include <eddy/http/byte_range.hpp>
 #include <eddy/http/client.hpp>
 #include <eddy/http/download.hpp>
 #include <eddy/http/error.hpp>
