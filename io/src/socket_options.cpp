@@ -53,6 +53,12 @@ ip_endpoint remote_endpoint_of(int fd) {
     return endpoint_of(fd, &::getpeername, "remote_endpoint");
 }
 
+bool has_peer(int fd) noexcept {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
 std::string peer_name(int fd) {
     ip_endpoint e;
     socklen_t size = ip_endpoint::capacity();

@@ -20,6 +20,9 @@ void set_buffer_size(int fd, int option, std::size_t bytes, const char* what);
 /// "127.0.0.1:80", or that nobody is there.
 [[nodiscard]] std::string peer_name(int fd);
 
+/// Is it connected?
+[[nodiscard]] bool has_peer(int fd) noexcept;
+
 /// Makes a descriptor from outside non-blocking and close-on-exec. It stays the caller's if that throws.
 [[nodiscard]] int prepared(int fd);
 

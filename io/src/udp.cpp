@@ -37,12 +37,6 @@ void connect_socket(int fd, const ip_endpoint& e) {
     if (error != 0) throw detail::io_error(error, "connect to", e.to_string());
 }
 
-bool is_connected(int fd) noexcept {
-    sockaddr_storage peer{};
-    socklen_t size = sizeof peer;
-    return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
-}
-
 bool is_v6(int fd) {
     return detail::local_endpoint_of(fd).is_v6();
 }
@@ -95,7 +89,7 @@ udp_socket udp_socket::connect(const ip_endpoint& peer, const ip_endpoint& local
 
 udp_socket udp_socket::adopt(int native_handle) {
     const int fd = detail::prepared(native_handle);
-    const bool connected = is_connected(fd);
+    const bool connected = detail::has_peer(fd);
     std::string name = (connected ? detail::remote_endpoint_of(fd) : detail::local_endpoint_of(fd)).to_string();
     return udp_socket(detail::adopt_core(fd, true, std::move(name)), connected);
 }

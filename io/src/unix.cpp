@@ -51,15 +51,15 @@ unix_endpoint unix_stream::remote_endpoint() const {
 
 namespace {
 
-constexpr std::chrono::milliseconds first_pause{1};
-constexpr std::chrono::milliseconds longest_pause{50};
+constexpr std::chrono::milliseconds first_connect_pause{1};
+constexpr std::chrono::milliseconds longest_connect_pause{50};
 
 // A connect that does not block either succeeds or fails at once. EAGAIN is a full queue, and neither readiness nor SO_ERROR
 // tell when there is room: a socket that is not connected is always writable.
 task<unix_stream> connect_to(unix_endpoint e) {
     co_await this_task::checkpoint();
     detail::core_owner socket = detail::new_unix_socket(SOCK_STREAM, e);
-    for (std::chrono::milliseconds pause = first_pause;; pause = std::min(2 * pause, longest_pause)) {
+    for (std::chrono::milliseconds pause = first_connect_pause;; pause = std::min(2 * pause, longest_connect_pause)) {
         const int error = detail::connect_unix(socket->fd(), e);
         if (error == 0) break;
         if (error != EAGAIN) throw detail::io_error(error, "connect to", e.path());

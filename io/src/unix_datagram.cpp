@@ -18,19 +18,13 @@
 namespace eddy {
 namespace {
 
-constexpr std::chrono::milliseconds first_pause{1};
-constexpr std::chrono::milliseconds longest_pause{20};
+constexpr std::chrono::milliseconds first_room_pause{1};
+constexpr std::chrono::milliseconds longest_room_pause{20};
 
 void connect_socket(detail::stream_core& socket, const unix_endpoint& peer) {
     const int error = detail::connect_unix(socket.fd(), peer);
     if (error != 0) throw detail::io_error(error, "connect to", peer.path());
     socket.set_name(peer.path());
-}
-
-bool is_connected(int fd) noexcept {
-    unix_endpoint e;
-    socklen_t size = unix_endpoint::capacity();
-    return ::getpeername(fd, e.data(), &size) == 0;
 }
 
 } // namespace
@@ -61,7 +55,7 @@ unix_datagram_socket unix_datagram_socket::connect(std::string_view peer, std::s
 unix_datagram_socket unix_datagram_socket::adopt(int native_handle) {
     const int fd = detail::prepared(native_handle);
     std::string name = detail::unix_name_of(fd);
-    return unix_datagram_socket(detail::adopt_core(fd, true, std::move(name)), is_connected(fd));
+    return unix_datagram_socket(detail::adopt_core(fd, true, std::move(name)), detail::has_peer(fd));
 }
 
 unix_datagram_sockets unix_datagram_pair() {
@@ -85,7 +79,7 @@ bool try_send(detail::stream_core& socket, std::span<const std::byte> bytes, con
 // The socket object may be moved or destroyed meanwhile.
 task<> send_when_there_is_room(detail::core_ref socket, std::span<const std::byte> bytes, unix_endpoint to) {
     co_await this_task::checkpoint();
-    for (std::chrono::milliseconds pause = first_pause; !try_send(*socket, bytes, to); pause = std::min(2 * pause, longest_pause))
+    for (std::chrono::milliseconds pause = first_room_pause; !try_send(*socket, bytes, to); pause = std::min(2 * pause, longest_room_pause))
         co_await sleep_for(pause);
 }
 
