@@ -283,7 +283,7 @@ EDDY_TEST("a second writer of one body is refused") {
     http::server hs{streaming([&](http::body_writer& out) -> task<> {
         const std::string block(20'000'000, 'x');
         auto first = spawn([&]() -> task<> { co_await out.write(std::string_view(block)); });
-        co_await this_task::yield(); // it begins, and has to wait for the client
+        while (out.written() == 0) co_await this_task::yield(); // then it has to wait for the client
         try {
             co_await out.write("y");
         } catch (const busy_resource&) {

@@ -82,9 +82,9 @@ EDDY_TEST("gather write: it takes its turn among the writes, and none is torn") 
     const std::string before(3'000'000, '<');
     const std::string after(3'000'000, '>');
     connection c = co_await connected();
-    auto first = spawn(write_text(c.client, before));
-    auto second = spawn(gather_to_client(c, s.parts));
-    auto third = spawn(write_text(c.client, after));
+    auto first = spawn_eager(write_text(c.client, before));
+    auto second = spawn_eager(gather_to_client(c, s.parts));
+    auto third = spawn_eager(write_text(c.client, after));
     buffered_reader r{c.server};
     const std::string got = co_await r.read_exactly(before.size() + s.whole.size() + after.size());
     CHECK((got == before + s.whole + after));
@@ -132,12 +132,12 @@ EDDY_TEST("gather write: cancelled behind another write, nothing of it went out"
     const std::string before(20'000'000, '<');
     const std::array<byte_span, 1> parts{bytes_of("never")};
     connection c = co_await connected();
-    auto first = spawn(write_text(c.client, before));
-    auto second = spawn(gather_to_client(c, parts));
+    auto first = spawn_eager(write_text(c.client, before));
+    auto second = spawn_eager(gather_to_client(c, parts));
     co_await testing::settle();
     co_await second.cancel_and_join();
     CHECK(second.cancelled());
-    auto third = spawn(write_text(c.client, "!"));
+    auto third = spawn_eager(write_text(c.client, "!"));
     buffered_reader r{c.server};
     const std::string got = co_await r.read_exactly(before.size() + 1);
     CHECK((got == before + "!"));

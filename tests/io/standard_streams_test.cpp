@@ -127,8 +127,8 @@ EDDY_TEST("standard streams: a write waits for the reader, and is not torn by ot
         standard_input_stream in(ends.in, "the input");
         const std::string a(300'000, 'a');
         const std::string b(300'000, 'b');
-        auto first = spawn(shared_write(out, a));
-        auto second = spawn(shared_write(out, b));
+        auto first = spawn_eager(shared_write(out, a));
+        auto second = spawn_eager(shared_write(out, b));
         co_await testing::settle();
         CHECK_FALSE(first.done());
         CHECK(is_blocking(ends.out));
@@ -174,9 +174,9 @@ EDDY_TEST("standard streams: a write that is cancelled in its turn leaves the ot
     standard_output_stream out(ends.out, "the output");
     standard_input_stream in(ends.in, "the input");
     const std::string before(100'000, '<');
-    auto first = spawn(shared_write(out, before));
-    auto second = spawn(shared_write(out, "never"));
-    auto third = spawn(shared_write(out, "!"));
+    auto first = spawn_eager(shared_write(out, before));
+    auto second = spawn_eager(shared_write(out, "never"));
+    auto third = spawn_eager(shared_write(out, "!"));
     co_await testing::settle();
     co_await second.cancel_and_join();
     buffered_reader r{in};

@@ -77,9 +77,9 @@ EDDY_TEST("write_some: it waits its turn behind a write, and lets the next one g
     unix_streams ends = unix_stream_pair();
     const std::string before(2'000'000, '<');
     std::size_t taken = 0;
-    auto first = spawn([&]() -> task<> { co_await ends.a.write(before); });
-    auto second = spawn(note_taken(ends.a, "some", taken));
-    auto third = spawn([&]() -> task<> { co_await ends.a.write("!"sv); });
+    auto first = spawn_eager([&]() -> task<> { co_await ends.a.write(before); });
+    auto second = spawn_eager(note_taken(ends.a, "some", taken));
+    auto third = spawn_eager([&]() -> task<> { co_await ends.a.write("!"sv); });
     co_await testing::settle();
     CHECK(taken == 0);
     buffered_reader r{ends.b};
