@@ -207,6 +207,7 @@ CURL* client_core::take_easy() {
 
 void client_core::give_easy(CURL* easy, bool failed) noexcept {
     if (failed || closed() || idle_easies_.size() >= max_idle_easies) return curl_easy_cleanup(easy);
+    if (share_) curl_easy_setopt(easy, CURLOPT_COOKIEFILE, nullptr); // else the reset forgets that it has allocated (7.88)
     curl_easy_reset(easy);
     try {
         idle_easies_.push_back(easy);
