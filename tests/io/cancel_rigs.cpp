@@ -12,7 +12,7 @@ using namespace std::string_view_literals;
 namespace io_test {
 namespace {
 
-constexpr std::size_t much = 10'000'000;
+constexpr std::size_t rig_size = 10'000'000;
 
 class accept_rig final : public rig {
 public:
@@ -127,7 +127,7 @@ public:
 
 private:
     task<> fill() override { co_return; }
-    std::string text_ = std::string(much, 'x');
+    std::string text_ = std::string(rig_size, 'x');
 };
 
 class shutdown_write_rig final : public outgoing_rig {

@@ -26,7 +26,7 @@ std::string numbers(std::size_t size) {
 }
 
 /// More than the buffers of a connection hold.
-constexpr std::size_t much = 20'000'000;
+constexpr std::size_t large_size = 20'000'000;
 
 /// A file with contents, and a connection to send it over.
 class sending {
@@ -100,7 +100,7 @@ EDDY_TEST("a file is sent as it is, whole and in parts, and its position is left
 
 EDDY_TEST("R13 a file and the writes before and after it go out in order and are never torn") {
     sending s;
-    const std::string contents = numbers(much);
+    const std::string contents = numbers(large_size);
     co_await s.prepare(contents);
     std::string log;
     const std::string before(8'000'000, 'b'); // is waiting for room when the file is sent
@@ -118,7 +118,7 @@ EDDY_TEST("R13 a file and the writes before and after it go out in order and are
 
 EDDY_TEST("a write that comes while a file waits for room goes after it") {
     sending s;
-    const std::string contents = numbers(much);
+    const std::string contents = numbers(large_size);
     co_await s.prepare(contents);
     std::string log;
     auto first = spawn(send_and_note(s.near(), s.f, log));
@@ -138,7 +138,7 @@ EDDY_TEST("a write that comes while a file waits for room goes after it") {
 
 EDDY_TEST("R4 cancelled half-way it says how much has gone, and the stream is broken for later writes") {
     sending s;
-    const std::string contents = numbers(much);
+    const std::string contents = numbers(large_size);
     co_await s.prepare(contents);
     std::size_t partial = 0;
     auto h = spawn(ending_with_partial(s.near(), s.f, partial));
@@ -149,7 +149,7 @@ EDDY_TEST("R4 cancelled half-way it says how much has gone, and the stream is br
     std::string end = co_await std::move(h);
     CHECK(end == "cancelled enough");
     CHECK(partial > 0);
-    CHECK(partial < much);
+    CHECK(partial < large_size);
     const std::string broken = "write to " + s.near().remote_endpoint().to_string() + ": an earlier write was cancelled half-way";
     std::string later = co_await std::move(queued);
     CHECK(later == broken);
@@ -165,7 +165,7 @@ EDDY_TEST("R4 cancelled while it waits for its turn or a worker, nothing has gon
     sending s;
     co_await s.prepare("file");
     std::string log;
-    auto first = spawn_eager(write_and_note(s.near(), std::string(much, 'x'), log));
+    auto first = spawn_eager(write_and_note(s.near(), std::string(large_size, 'x'), log));
     std::size_t partial = 9;
     auto waiting = spawn_eager(ending_with_partial(s.near(), s.f, partial));
     co_await testing::settle();
@@ -191,13 +191,13 @@ EDDY_TEST("R4 cancelled while it waits for its turn or a worker, nothing has gon
     co_await s.near().write("!");
     co_await s.near().close();
     std::string got = co_await std::move(reading);
-    CHECK((got == std::string(much, 'x') + "after!"));
+    CHECK((got == std::string(large_size, 'x') + "after!"));
     co_await s.f.close();
 }
 
 EDDY_TEST("R13 a stream that is closed meanwhile ends the sending, and the peer sees the end") {
     sending s;
-    co_await s.prepare(numbers(much));
+    co_await s.prepare(numbers(large_size));
     const std::string peer = s.near().remote_endpoint().to_string();
     auto h = spawn(words::ending(send_file(s.near(), s.f)));
     auto queued = spawn(words::ending(send_file(s.near(), s.f)));
@@ -208,7 +208,7 @@ EDDY_TEST("R13 a stream that is closed meanwhile ends the sending, and the peer 
     end = co_await std::move(queued);
     CHECK(end == "write to " + peer + ": it was closed on our side");
     std::string got = co_await read_all(s.far());
-    CHECK(got.size() < much);
+    CHECK(got.size() < large_size);
     end = co_await words::ending(send_file(s.near(), s.f));
     CHECK(end == "write to " + peer + ": it was closed on our side");
     co_await s.f.close();
@@ -232,7 +232,7 @@ EDDY_TEST("R13 a stream that is closed while a worker sends is freed when that i
 
 EDDY_TEST("R13 a stream object that is destroyed while a file is sent ends the sending") {
     sending s;
-    co_await s.prepare(numbers(much));
+    co_await s.prepare(numbers(large_size));
     auto h = spawn(words::ending(send_file(s.near(), s.f)));
     co_await testing::settle();
     { const tcp_stream gone = std::move(s.near()); }
@@ -243,7 +243,7 @@ EDDY_TEST("R13 a stream object that is destroyed while a file is sent ends the s
 
 EDDY_TEST("R13 a file that is closed meanwhile ends the sending and leaves the stream broken") {
     sending s;
-    co_await s.prepare(numbers(much));
+    co_await s.prepare(numbers(large_size));
     auto h = spawn(words::ending(send_file(s.near(), s.f)));
     co_await testing::settle();
     co_await s.f.close();
@@ -254,14 +254,14 @@ EDDY_TEST("R13 a file that is closed meanwhile ends the sending and leaves the s
     CHECK(end.ends_with("an earlier write was cancelled half-way"));
     co_await s.near().close();
     std::string got = co_await std::move(reading);
-    CHECK(got.size() < much);
+    CHECK(got.size() < large_size);
     end = co_await words::ending(send_file(s.near(), s.f));
     CHECK(end == "this file is not open");
 }
 
 EDDY_TEST("a peer that is gone is an error that names file and peer, and no SIGPIPE") {
     sending s;
-    co_await s.prepare(numbers(much));
+    co_await s.prepare(numbers(large_size));
     const std::string peer = s.near().remote_endpoint().to_string();
     s.far().abort();
     std::string end = co_await words::ending(send_file(s.near(), s.f));
@@ -321,7 +321,7 @@ EDDY_TEST("to a stream without a descriptor of ours the file is read and written
     co_await s.f.close();
 }
 
-EDDY_TEST("R4 cancelled, sending to such a stream says how much it has taken") {
+EDDY_TEST("R4 cancelled, sending to such a stream says how large_size it has taken") {
     sending s;
     co_await s.prepare(numbers(300'000));
     auto ends = testing::memory_stream_pair({.capacity = 100'000});
@@ -342,7 +342,7 @@ EDDY_TEST("R4 cancelled, sending to such a stream says how much it has taken") {
 
 EDDY_TEST("the loop goes on while a file waits for room") {
     sending s;
-    co_await s.prepare(numbers(much));
+    co_await s.prepare(numbers(large_size));
     auto h = spawn(words::ending(send_file(s.near(), s.f)));
     co_await testing::settle();
     CHECK(!h.done());
