@@ -434,7 +434,8 @@ eddy::task<> run_service(const options& o) {
         auto finish = [&]() -> eddy::task<> {
             const closes_log at_end(log);
             s.begin_to_end();
-            if (s.port() != 0) co_await eddy::sleep_for(o.drain); // 0: it could not even listen
+            if (s.port() == 0) co_return; // it could not even listen
+            co_await eddy::sleep_for(o.drain);
             co_await s.shutdown(o.grace);
         };
         co_await eddy::with_cleanup(serve, finish, o.drain + o.grace + 2s);

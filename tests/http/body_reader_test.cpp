@@ -224,6 +224,23 @@ EDDY_TEST("body_reader: an answer that is made from the body as it comes") {
     CHECK(rest.ends_with("0\r\n\r\n"));
 }
 
+EDDY_TEST("body_reader: nobody is invited in the middle of an answer") {
+    http::server hs{[](const http::request&, http::body_reader& body) -> task<http::response> {
+        co_return http::response::stream(200, "text/plain", [&body](http::body_writer& out) -> task<> {
+            const std::string all = co_await body.read_all();
+            co_await out.write(std::string_view(all));
+        });
+    }};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection c = co_await raw_connection::open(hs.port());
+    co_await c.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    const std::string head = co_await c.read_until("\r\n\r\n");
+    CHECK(status_line(head) == "HTTP/1.1 200 OK");
+    co_await c.send("body");
+    const std::string rest = co_await c.read_to_end();
+    CHECK(rest == "4\r\nbody\r\n0\r\n\r\n");
+}
+
 EDDY_TEST("request_error: a handler refuses with a status of its own") {
     reported r;
     http::server hs{[](http::request q) -> task<http::response> {

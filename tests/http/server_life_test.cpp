@@ -49,6 +49,25 @@ EDDY_TEST("who says nothing is left without an answer") {
     CHECK(idle_time);
 }
 
+EDDY_TEST("an empty line between requests begins none: no 408, and shutdown does not wait") {
+    http::server hs{echo, {.header_timeout = 5s, .idle_timeout = 60s}};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection c = co_await raw_connection::open(hs.port());
+    co_await c.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    co_await c.read_until("GET /a");
+    co_await c.send("\r\n");
+    co_await sleep_for(30s);
+    co_await c.send("GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+    const std::string next = co_await c.read_until("GET /b");
+    CHECK(status_line(next) == "HTTP/1.1 200 OK");
+    co_await c.send("\r\n");
+    co_await testing::settle();
+    const auto begin = loop_clock::now();
+    co_await hs.shutdown(1h);
+    const bool at_once = loop_clock::now() - begin < 5s;
+    CHECK(at_once);
+}
+
 EDDY_TEST("a body that does not come is answered with 408") {
     http::server hs{echo, {.body_timeout = 5s}};
     co_await hs.listen({"127.0.0.1", 0});

@@ -122,9 +122,13 @@ EDDY_TEST("upgrade: shutdown cancels it at once and gives it the grace to say fa
 EDDY_TEST("upgrade: its failure is reported, a client that leaves is not") {
     reported r;
     http::server hs{[](http::request q) -> task<http::response> {
-        const bool fails = q.target == "/fail";
-        co_return http::response::upgrade("echo", [fails](any_stream s) -> task<> {
-            if (fails) throw std::runtime_error("it broke");
+        const std::string target = q.target;
+        co_return http::response::upgrade("echo", [target](any_stream s) -> task<> {
+            if (target == "/fail") throw std::runtime_error("it broke");
+            if (target == "/late") {
+                co_await s.close();
+                co_await s.write("too late");
+            }
             co_await read_upgraded(s);
             throw broken_resource("gone");
         });
@@ -143,6 +147,10 @@ EDDY_TEST("upgrade: its failure is reported, a client that leaves is not") {
     const std::string closed = co_await fails.read_to_end();
     CHECK(closed.empty());
     CHECK(r.messages == "a connection that was upgraded failed: GET /fail\n");
+    raw_connection late = co_await raw_connection::open(hs.port());
+    co_await late.send("GET /late" + upgrade_head.substr(9));
+    co_await late.read_to_end();
+    CHECK(r.messages.ends_with("a connection that was upgraded failed: GET /late\n")); // a use of what was closed is a mistake
 }
 
 EDDY_TEST("wrap: the server speaks over what is laid over TCP") {

@@ -89,7 +89,7 @@ task<> body_reader::fill(std::chrono::nanoseconds limit) {
         } catch (const operation_cancelled&) {
             throw;
         } catch (...) {
-            c.lost_ = true;
+            c.lost_ = detail::is_of_connection(std::current_exception());
             throw;
         }
     }

@@ -161,10 +161,12 @@ task<bool> connection::read_first_bytes() {
         buffer_.resize(small_buffer);
         buffer_.shrink_to_fit();
     }
-    bool arrived = false;
-    auto wait = [&]() -> task<> { arrived = co_await receive(); };
+    auto wait = [&]() -> task<> { // an empty line is not the beginning of a request
+        bool arrived = true;
+        while (arrived && !parser_.begun()) arrived = co_await receive();
+    };
     co_await interruptible(served_ == 0 ? server_.options.header_timeout : server_.options.idle_timeout, wait());
-    co_return arrived;
+    co_return parser_.begun();
 }
 
 task<connection::outcome> connection::read_rest_of_head() {
@@ -202,8 +204,8 @@ task<> connection::invite() {
 /// Closing with unread bytes would reset the connection and could destroy our response on its way: so ends the sending
 /// side only and discards what still comes, for a while.
 task<> connection::linger() {
-    co_await stream_.shutdown_write();
     auto discard = [&](cancel_scope&) -> task<> {
+        co_await stream_.shutdown_write();
         const std::span<std::byte> space(buffer_);
         std::size_t total = 0;
         std::size_t n = 1;

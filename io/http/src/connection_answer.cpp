@@ -114,7 +114,7 @@ task<response> connection::call_handler(request q, body_reader& body) {
     } catch (...) {
         failure = std::current_exception();
     }
-    if (lost_) throw broken_resource("the client is gone");
+    if (lost_ && is_of_connection(failure)) throw broken_resource("the client is gone");
     report("the handler of an HTTP request failed: " + subject_, failure);
     co_return error_response(500, {});
 }
@@ -160,6 +160,7 @@ task<bool> connection::send_whole(const response& r, response_context context) {
 /// The same for a body that is made meanwhile; false, too, if it came to nothing (the connection is then reset).
 task<bool> connection::send_stream(const response& r, response_context context) {
     const std::string head = response_head(r, context);
+    static_cast<void>(parser_.take_expectation()); // this is the answer to it; nothing else may come between head and body
     const bool begun = co_await write(head);
     if (!begun) co_return false;
     if (context.head_request || !may_have_body(r.status)) co_return true;
@@ -180,11 +181,13 @@ task<bool> connection::send_stream(const response& r, response_context context) 
     }
     body_sent_ = out.written();
     stream_.abort();
-    if (!out.broken_ && !lost_) report("the body of an HTTP response failed: " + subject_, failure);
+    const bool left = out.broken_ || (lost_ && is_of_connection(failure));
+    if (!left) report("the body of an HTTP response failed: " + subject_, failure);
     co_return false;
 }
 
 task<> connection::produce(const response& r, body_writer& out) {
+    co_await this_task::checkpoint(); // as before a handler
     co_await (*r.producer())(out);
     co_await out.end();
 }
@@ -195,12 +198,13 @@ task<> connection::hand_over(const response& r) {
     if (parser_.unused() > 0) s = any_stream(rest_first_stream(parser_.take_unused(), std::move(s)));
     std::exception_ptr failure;
     try {
-        task<> work = (*r.upgrader())(std::move(s));
         if (server_.stopping) co_return;
+        task<> work = (*r.upgrader())(std::move(s));
         co_await interruptible(std::chrono::nanoseconds(0), std::move(work));
     } catch (const operation_cancelled&) {
         throw;
-    } catch (const closed_resource&) { // by the server, whose grace is over
+    } catch (const closed_resource&) {
+        if (!server_.stopping) failure = std::current_exception(); // else its grace is over
     } catch (...) {
         failure = std::current_exception();
     }

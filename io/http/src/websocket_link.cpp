@@ -135,7 +135,7 @@ task<> websocket_link::fill(pointer l) {
 
 /// How long a read may wait now.
 std::chrono::nanoseconds websocket_link::patience() {
-    if (ping_interval_.count() <= 0 || !can_write()) return forever;
+    if (ping_interval_.count() <= 0 || close_sent_) return forever; // a ping that cannot be sent has no answer: that ends it, too
     if (pinged_ && pong_timeout_.count() <= 0) return forever;
     const loop_clock::time_point until = pinged_ ? *pinged_ + pong_timeout_ : heard_ + ping_interval_;
     return std::max<std::chrono::nanoseconds>(until - loop_clock::now(), 1ms); // a read that begins late finds what has come

@@ -32,7 +32,8 @@ class connection;
 /// it. Lives until the response was sent, so that the function of a streamed response may read it as well; loop thread only. What
 /// the handler does not read is not read at all: the connection is then closed after the response.
 ///
-/// A client that waits for "100 Continue" gets it at the first read, so that a handler can refuse without having the body sent.
+/// A client that waits for "100 Continue" gets it at the first read, so that a handler can refuse without having the body sent; but
+/// not from the function of a streamed response, whose head was the answer to it: begin to read before.
 class body_reader {
 public:
     /// One that is in memory already, to call handlers in tests.

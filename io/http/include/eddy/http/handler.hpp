@@ -9,6 +9,7 @@
 #include <eddy/http/body_reader.hpp>
 #include <eddy/http/message.hpp>
 #include <eddy/task.hpp>
+#include <eddy/this_task.hpp>
 
 namespace eddy::http {
 
@@ -41,6 +42,7 @@ public:
 private:
     static task<response> read_and_call(H& handler, request& q, body_reader& body) {
         q.body = co_await body.read_all();
+        co_await this_task::checkpoint(); // a server that is gone starts no handler
         task<response> answer = handler(std::move(q));
         co_return co_await std::move(answer);
     }
