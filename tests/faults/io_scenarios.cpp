@@ -360,8 +360,8 @@ constexpr std::array io_list{
     scenario{"walking", &walking},
     scenario{"watching", &watching},
     scenario{"sending_files", &sending_files},
-    scenario{"processes", &processes},
-    scenario{"terminals", &terminals},
+    scenario{"processes", &processes, testing::test_time::real},
+    scenario{"terminals", &terminals, testing::test_time::real},
     scenario{"signals", &signals},
     scenario{"timers_and_workers", &timers_and_workers},
 };

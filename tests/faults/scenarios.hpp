@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <eddy/task.hpp>
+#include <eddy/testing.hpp>
 
 namespace faults {
 
@@ -22,11 +23,14 @@ public:
     std::string_view name;
     /// `folder` is empty and goes afterwards.
     eddy::task<> (*run)(std::string folder);
+    /// The virtual clock stands still beside a running process: what waits for one by looking again needs a real one.
+    eddy::testing::test_time time = eddy::testing::test_time::jumps;
 };
 
 [[nodiscard]] std::span<const scenario> io_scenarios() noexcept;
-/// Empty in a build without eddy::http.
+/// Empty in a build without eddy::http, or eddy::tls.
 [[nodiscard]] std::span<const scenario> http_scenarios() noexcept;
+[[nodiscard]] std::span<const scenario> tls_scenarios() noexcept;
 
 /// Throws `wrong` that says what came instead.
 inline void expect(std::string_view got, std::string_view expected) {
