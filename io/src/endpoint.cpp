@@ -31,6 +31,15 @@ bool parse_v6(const std::string& text, sockaddr_in6& out) {
 
 } // namespace
 
+std::string_view to_string(address_family f) noexcept {
+    switch (f) {
+    case address_family::ipv4: return "IPv4";
+    case address_family::ipv6: return "IPv6";
+    case address_family::any: break;
+    }
+    return "any family";
+}
+
 ip_endpoint::ip_endpoint() noexcept {
     reinterpret_cast<sockaddr_in*>(data())->sin_family = AF_INET;
 }

@@ -44,6 +44,18 @@ detail::core_owner new_socket(const ip_endpoint& e) {
     return detail::make_core(fd, true, [&e] { return e.to_string(); });
 }
 
+/// Only those of the family. Throws if there are none.
+std::vector<ip_endpoint> of_family(std::vector<ip_endpoint> endpoints, address_family family, const char* doing) {
+    if (endpoints.empty()) throw std::invalid_argument(std::string(doing) + ": there is no address");
+    if (family == address_family::any) return endpoints;
+    const std::string first = endpoints.front().to_string();
+    std::erase_if(endpoints, [family](const ip_endpoint& e) { return e.family() != family; });
+    if (endpoints.empty())
+        throw std::invalid_argument(std::string(doing) + ": " + first + " is not of " + std::string(to_string(family)) +
+                                    ", which alone was asked for"); // nor are those behind it
+    return endpoints;
+}
+
 } // namespace
 
 connect_error::connect_error(std::string_view target, std::vector<attempt> attempts)
@@ -192,8 +204,9 @@ std::vector<ip_endpoint> interleaved(const std::vector<ip_endpoint>& all) {
 task<tcp_stream> connect_name(std::string host, std::uint16_t port, connect_options o) {
     std::string service = std::to_string(port);
     std::string target = host + ":" + service;
+    const resolve_options asked{.family = o.family};
     task<std::vector<ip_endpoint>> looking_up =
-        o.cache ? o.cache->resolve(host, std::move(service)) : resolve(host, std::move(service));
+        o.cache ? o.cache->resolve(host, std::move(service), asked) : resolve(host, std::move(service), asked);
     const std::vector<ip_endpoint> endpoints = co_await std::move(looking_up);
     try {
         tcp_stream stream = co_await connect_any(std::move(target), interleaved(endpoints), o);
@@ -220,12 +233,12 @@ task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_optio
 }
 
 task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options, std::source_location site) {
-    std::vector<ip_endpoint> one(1, endpoint);
+    std::vector<ip_endpoint> one = of_family(std::vector<ip_endpoint>(1, endpoint), options.family, "tcp_connect");
     return connect_within(endpoint.to_string(), connect_any(endpoint.to_string(), std::move(one), options), options.timeout, site);
 }
 
 task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options options, std::source_location site) {
-    if (endpoints.empty()) throw std::invalid_argument("tcp_connect: there is no address");
+    endpoints = of_family(std::move(endpoints), options.family, "tcp_connect");
     std::string target = endpoints.front().to_string();
     if (endpoints.size() > 1) target += " or " + std::to_string(endpoints.size() - 1) + (endpoints.size() == 2 ? " other" : " others");
     std::string name = target;

@@ -84,6 +84,7 @@ struct connect_options {
     std::chrono::nanoseconds timeout{0}; // for all of it, look-up included; 0: none. Throws timeout_error.
     /// An address that has not answered for so long is joined by the next one (RFC 8305); 0: one after another.
     std::chrono::nanoseconds happy_eyeballs = std::chrono::milliseconds(250);
+    address_family family = address_family::any; // of the addresses: what a name has of the other one is not asked for
     std::optional<ip_endpoint> local = {}; // bound to it; port 0: any. Addresses of the other family fail.
     resolver_cache* cache = nullptr;                // asked instead of `resolve`; outlives the call (<eddy/resolver_cache.hpp>)
 };
@@ -95,7 +96,8 @@ task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_optio
                                            std::source_location site = std::source_location::current());
 task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options = {},
                                            std::source_location site = std::source_location::current());
-/// The same with addresses of one's own, in their order. None at all: `std::invalid_argument`.
+/// The same with addresses of one's own, in their order; those that are not of `options.family` are left out. None at all, or none
+/// of the family: `std::invalid_argument`, for the single one also.
 task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options options = {},
                                            std::source_location site = std::source_location::current());
 
