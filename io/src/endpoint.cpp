@@ -68,6 +68,13 @@ std::uint16_t ip_endpoint::port() const noexcept {
     return ntohs(is_v6() ? v6(*this).sin6_port : v4(*this).sin_port);
 }
 
+ip_endpoint ip_endpoint::with_port(std::uint16_t port) const noexcept {
+    ip_endpoint e = *this;
+    if (is_v6()) reinterpret_cast<sockaddr_in6*>(e.data())->sin6_port = htons(port);
+    else reinterpret_cast<sockaddr_in*>(e.data())->sin_port = htons(port);
+    return e;
+}
+
 std::size_t ip_endpoint::size() const noexcept {
     return is_v6() ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
 }

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <stdexcept>
@@ -14,8 +15,10 @@
 #include <eddy/resolve.hpp>
 #include <eddy/resolver_cache.hpp>
 #include <eddy/task_group.hpp>
+#include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
 
+#include "bind_all.hpp"
 #include "socket_options.hpp"
 
 namespace eddy {
@@ -247,7 +250,62 @@ task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options
 
 // --- tcp_listener
 
+namespace {
+
+bool machine_has_ipv6() noexcept {
+    const int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    const ip_endpoint loopback("::1", 0);
+    const bool has = ::bind(fd, loopback.data(), static_cast<socklen_t>(loopback.size())) == 0;
+    ::close(fd);
+    return has;
+}
+
+/// Does this machine not have the family? Where IPv6 is switched off there are sockets for it, but no address.
+bool is_without_family(const ip_endpoint& e, const std::error_code& why) {
+    if (why == std::errc::address_family_not_supported || why == std::errc::protocol_not_supported) return true;
+    return e.is_v6() && why == std::errc::address_not_available && !machine_has_ipv6();
+}
+
+void check_dual_stack(std::span<const ip_endpoint> endpoints, bool dual_stack) {
+    if (dual_stack && std::any_of(endpoints.begin(), endpoints.end(), [](const ip_endpoint& e) { return !e.is_v6(); }))
+        throw std::invalid_argument("tcp_listener::bind: dual_stack is for IPv6 alone; here IPv4 has a socket of its own");
+}
+
+task<std::vector<tcp_listener>> listen_on(std::vector<std::string> hosts, std::uint16_t port, listen_options options, std::string device) {
+    options.bind_to_device = device;
+    co_await this_task::checkpoint();
+    std::vector<ip_endpoint> all;
+    for (const std::string& host : hosts) {
+        task<std::vector<ip_endpoint>> looking_up = resolve(host, std::to_string(port), {.family = options.family, .passive = true});
+        const std::vector<ip_endpoint> found = co_await std::move(looking_up);
+        all.insert(all.end(), found.begin(), found.end());
+    }
+    co_return tcp_listener::bind(all, options);
+}
+
+} // namespace
+
+std::vector<tcp_listener> tcp_listener::bind(std::span<const ip_endpoint> endpoints, const listen_options& options) {
+    const std::vector<ip_endpoint> all =
+        of_family(std::vector<ip_endpoint>(endpoints.begin(), endpoints.end()), options.family, "tcp_listener::bind");
+    if (all.size() > 1) check_dual_stack(all, options.dual_stack);
+    const auto bind_one = [&options](const ip_endpoint& e) { return bind(e, options); };
+    return detail::bind_all<tcp_listener>(all, bind_one, is_without_family);
+}
+
+task<std::vector<tcp_listener>> tcp_listen(std::string host, std::uint16_t port, const listen_options& options) {
+    return listen_on(std::vector<std::string>(1, std::move(host)), port, options, std::string(options.bind_to_device));
+}
+
+task<std::vector<tcp_listener>> tcp_listen(std::vector<std::string> hosts, std::uint16_t port, const listen_options& options) {
+    if (hosts.empty()) throw std::invalid_argument("tcp_listen: there is no name; \"\" is every address of this machine");
+    return listen_on(std::move(hosts), port, options, std::string(options.bind_to_device));
+}
+
 tcp_listener tcp_listener::bind(const ip_endpoint& endpoint, const listen_options& options) {
+    if (options.family != address_family::any && endpoint.family() != options.family)
+        static_cast<void>(of_family(std::vector<ip_endpoint>(1, endpoint), options.family, "tcp_listener::bind"));
     detail::core_owner socket = new_socket(endpoint);
     const int fd = socket->fd();
     if (options.reuse_address) detail::set_option(fd, SOL_SOCKET, SO_REUSEADDR, true, "SO_REUSEADDR");

@@ -28,6 +28,8 @@ public:
     [[nodiscard]] std::uint16_t port() const noexcept;
     [[nodiscard]] bool is_v6() const noexcept;
     [[nodiscard]] address_family family() const noexcept { return is_v6() ? address_family::ipv6 : address_family::ipv4; }
+    /// The same address with another port.
+    [[nodiscard]] ip_endpoint with_port(std::uint16_t port) const noexcept;
     /// "127.0.0.1:80", "[::1]:80".
     [[nodiscard]] std::string to_string() const;
     [[nodiscard]] friend bool operator==(const ip_endpoint& a, const ip_endpoint& b) noexcept { return a.same_as(b); }
