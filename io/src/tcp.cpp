@@ -47,6 +47,16 @@ detail::core_owner new_socket(const ip_endpoint& e) {
     return detail::make_core(fd, true, [&e] { return e.to_string(); });
 }
 
+/// `off`: how it is turned off instead.
+void set_keep_alive_of(int fd, const keep_alive_options& o, const char* doing, const char* off = "") {
+    if (o.idle.count() <= 0 || o.interval.count() <= 0 || o.probes <= 0)
+        throw std::invalid_argument(std::string(doing) + ": times and probes must be positive" + off);
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(o.idle.count()), "keep-alive: idle");
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(o.interval.count()), "keep-alive: interval");
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, o.probes, "keep-alive: probes");
+    detail::set_option(fd, SOL_SOCKET, SO_KEEPALIVE, true, "keep-alive");
+}
+
 /// Only those of the family. Throws if there are none.
 std::vector<ip_endpoint> of_family(std::vector<ip_endpoint> endpoints, address_family family, const char* doing) {
     if (endpoints.empty()) throw std::invalid_argument(std::string(doing) + ": there is no address");
@@ -88,13 +98,7 @@ void tcp_stream::set_keep_alive(bool on) {
     detail::set_option(open_descriptor(), SOL_SOCKET, SO_KEEPALIVE, on, "set_keep_alive");
 }
 void tcp_stream::set_keep_alive(const keep_alive_options& options) {
-    if (options.idle.count() <= 0 || options.interval.count() <= 0 || options.probes <= 0)
-        throw std::invalid_argument("set_keep_alive: times and probes must be positive; set_keep_alive(false) turns it off");
-    const int fd = open_descriptor();
-    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(options.idle.count()), "set_keep_alive: idle");
-    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(options.interval.count()), "set_keep_alive: interval");
-    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, options.probes, "set_keep_alive: probes");
-    set_keep_alive(true);
+    set_keep_alive_of(open_descriptor(), options, "set_keep_alive", "; set_keep_alive(false) turns it off");
 }
 void tcp_stream::set_user_timeout(std::chrono::milliseconds limit) {
     detail::set_option(open_descriptor(), IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit.count()), "set_user_timeout");
@@ -314,6 +318,7 @@ tcp_listener tcp_listener::bind(const ip_endpoint& endpoint, const listen_option
     detail::bind_to_device(fd, options.bind_to_device);
     detail::set_buffer_size(fd, SO_RCVBUF, options.receive_buffer_size, "receive_buffer_size"); // accepted sockets inherit these
     detail::set_buffer_size(fd, SO_SNDBUF, options.send_buffer_size, "send_buffer_size");
+    if (options.keep_alive) set_keep_alive_of(fd, *options.keep_alive, "listen_options::keep_alive");
     if (::bind(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0)
         throw detail::io_error(errno, "bind to", endpoint.to_string());
     if (::listen(fd, options.backlog) != 0) throw detail::io_error(errno, "listen on", endpoint.to_string());

@@ -110,6 +110,8 @@ struct listen_options {
     std::string_view bind_to_device = {}; // only what comes in there: "eth0"
     std::size_t receive_buffer_size = 0;  // of the connections, in bytes; 0: the kernel's choice
     std::size_t send_buffer_size = 0;
+    /// Of the connections, from their first moment on: they inherit it. A time that is not positive is `std::invalid_argument`.
+    std::optional<keep_alive_options> keep_alive = {};
 };
 
 /// A socket that listens. `accept`, `close`, `is_open`, `native_handle`: <eddy/detail/listener.hpp>.
