@@ -17,7 +17,8 @@ namespace eddy::detail {
 inline constexpr int most_port_attempts = 16;
 
 template <class Socket, class BindOne, class MaySkip>
-std::vector<Socket> bind_each(std::span<const ip_endpoint> endpoints, const BindOne& bind_one, const MaySkip& may_skip, bool& picked_port_is_taken) {
+std::vector<Socket> bind_each(std::span<const ip_endpoint> endpoints, const BindOne& bind_one, const MaySkip& may_skip,
+                              bool& picked_port_is_taken) {
     std::vector<Socket> all;
     std::exception_ptr skipped;
     std::uint16_t picked = 0;
