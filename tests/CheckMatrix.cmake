@@ -63,6 +63,7 @@ set(elsewhere
   join=tests/io/serve_test.cpp
   shutdown=tests/io/serve_test.cpp
   listen=tests/http/server_life_test.cpp
+  tcp_listen=tests/io/tcp_listen_test.cpp
   request=tests/http/client_life_test.cpp
   get=tests/http/client_life_test.cpp
   stream=tests/http/stream_test.cpp
@@ -81,7 +82,7 @@ set(elsewhere
   advance=tests/runtime/testing_test.cpp
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
-set(parts stop_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_loop until_room after_failure run_task
+set(parts stop_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_from start_on until_room until_turn after_failure run_task
   offload_limited head post put patch del send_file_by_kernel send_file_by_copy create_like nothing
   write_own write_text write_text_at)
 

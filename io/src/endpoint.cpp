@@ -31,6 +31,15 @@ bool parse_v6(const std::string& text, sockaddr_in6& out) {
 
 } // namespace
 
+std::string_view to_string(address_family f) noexcept {
+    switch (f) {
+    case address_family::ipv4: return "IPv4";
+    case address_family::ipv6: return "IPv6";
+    case address_family::any: break;
+    }
+    return "any family";
+}
+
 ip_endpoint::ip_endpoint() noexcept {
     reinterpret_cast<sockaddr_in*>(data())->sin_family = AF_INET;
 }
@@ -57,6 +66,13 @@ bool ip_endpoint::is_v6() const noexcept {
 
 std::uint16_t ip_endpoint::port() const noexcept {
     return ntohs(is_v6() ? v6(*this).sin6_port : v4(*this).sin_port);
+}
+
+ip_endpoint ip_endpoint::with_port(std::uint16_t port) const noexcept {
+    ip_endpoint e = *this;
+    if (is_v6()) reinterpret_cast<sockaddr_in6*>(e.data())->sin6_port = htons(port);
+    else reinterpret_cast<sockaddr_in*>(e.data())->sin_port = htons(port);
+    return e;
 }
 
 std::size_t ip_endpoint::size() const noexcept {

@@ -31,20 +31,47 @@ std::optional<std::uint16_t> port_number(const std::string& service) {
     return port;
 }
 
-std::vector<ip_endpoint> look_up_now(const std::string& host, const std::string& service) {
-    addrinfo hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_ADDRCONFIG;
-    addrinfo* found = nullptr;
-    int code = ::getaddrinfo(host.c_str(), service.c_str(), &hints, &found);
-    if (code == EAI_NONAME || code == EAI_ADDRFAMILY) { // a machine with nothing but loopback has no configured address
-        hints.ai_flags = 0;
-        code = ::getaddrinfo(host.c_str(), service.c_str(), &hints, &found);
+int native_family(address_family f) noexcept {
+    switch (f) {
+    case address_family::ipv4: return AF_INET;
+    case address_family::ipv6: return AF_INET6;
+    case address_family::any: break;
     }
+    return AF_UNSPEC;
+}
+
+addrinfo hints_for(const resolve_options& o) noexcept {
+    addrinfo hints{};
+    hints.ai_family = native_family(o.family);
+    hints.ai_socktype = SOCK_STREAM;
+    if (o.passive) hints.ai_flags |= AI_PASSIVE;
+    if (o.numeric_host) hints.ai_flags |= AI_NUMERICHOST;
+    if (o.numeric_service) hints.ai_flags |= AI_NUMERICSERV;
+    return hints;
+}
+
+/// "cannot look up 'a.test' (service 80, IPv6 only)".
+std::string failed_look_up(const std::string& host, const std::string& service, address_family f) {
+    std::string text = "cannot look up '" + host + "' (service " + service;
+    if (f != address_family::any) text.append(", ").append(to_string(f)).append(" only");
+    return text + ")";
+}
+
+std::vector<ip_endpoint> look_up_now(const std::string& host, const std::string& service, const resolve_options& o) {
+    addrinfo hints = hints_for(o);
+    const char* const name = host.empty() && o.passive ? nullptr : host.c_str();
+    addrinfo* found = nullptr;
+    int code = EAI_NONAME;
+    if (!o.passive) { // who listens says what happens where the machine has no address
+        hints.ai_flags |= AI_ADDRCONFIG;
+        code = ::getaddrinfo(name, service.c_str(), &hints, &found);
+        hints.ai_flags &= ~AI_ADDRCONFIG;
+    }
+    if (code == EAI_NONAME || code == EAI_ADDRFAMILY) // a machine with nothing but loopback has no configured address
+        code = ::getaddrinfo(name, service.c_str(), &hints, &found);
     if (code != 0) {
         const int system_error = errno;
-        const std::string what = "cannot look up '" + host + "' (service " + service + ")";
+        const std::string what = failed_look_up(host, service, o.family);
         if (code == EAI_SYSTEM) throw resolve_error(system_error, std::generic_category(), what);
         throw resolve_error(code, resolve_category(), what);
     }
@@ -65,9 +92,9 @@ struct look_up_result {
 };
 
 // On a worker.
-look_up_result look_up(const std::string& host, const std::string& service) {
+look_up_result look_up(const std::string& host, const std::string& service, const resolve_options& options) {
     try {
-        return {look_up_now(host, service), nullptr};
+        return {look_up_now(host, service, options), nullptr};
     } catch (...) {
         return {{}, std::current_exception()};
     }
@@ -113,7 +140,7 @@ std::optional<ip_endpoint> literal_endpoint(const std::string& host, const std::
     }
 }
 
-void check_look_up(const std::string& host, const std::string& service) {
+void check_look_up(const std::string& host, const std::string& service, const resolve_options& options) {
     const char* wrong = nullptr;
     if (host.find('\0') != std::string::npos || service.find('\0') != std::string::npos) wrong = "there is a NUL in it";
     const bool number = service.find_first_not_of("0123456789") == std::string::npos;
@@ -121,6 +148,11 @@ void check_look_up(const std::string& host, const std::string& service) {
     if (wrong)
         throw resolve_error(EAI_SERVICE, resolve_category(),
                             std::string("cannot look up '") + host.c_str() + "' (service " + service.c_str() + "): " + wrong); // no NUL in it
+    if (options.family == address_family::any) return;
+    const std::optional<ip_endpoint> literal = literal_endpoint(host, "0");
+    if (!literal || literal->family() == options.family) return;
+    const std::string is(to_string(literal->family()));
+    throw resolve_error(EAI_ADDRFAMILY, resolve_category(), failed_look_up(host, service, options.family) + ": it is an " + is + " address");
 }
 
 } // namespace detail
@@ -130,11 +162,11 @@ const std::error_category& resolve_category() noexcept {
     return category;
 }
 
-task<std::vector<ip_endpoint>> resolve(std::string host, std::string service) {
-    detail::check_look_up(host, service);
+task<std::vector<ip_endpoint>> resolve(std::string host, std::string service, resolve_options options) {
+    detail::check_look_up(host, service, options);
     if (const std::optional<ip_endpoint> e = detail::literal_endpoint(host, service)) co_return std::vector<ip_endpoint>(1, *e);
     worker_pool& pool = this_loop().blocking_pool();
-    const look_up_result found = co_await offload(pool, abandon, &look_up, std::move(host), std::move(service));
+    const look_up_result found = co_await offload(pool, abandon, &look_up, std::move(host), std::move(service), options);
     if (found.error) std::rethrow_exception(found.error);
     co_return found.endpoints;
 }

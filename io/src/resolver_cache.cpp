@@ -1,5 +1,7 @@
 #include <eddy/resolver_cache.hpp>
 
+#include <netdb.h>
+
 #include <algorithm>
 #include <exception>
 #include <map>
@@ -42,11 +44,19 @@ std::string lower_case(std::string_view s) {
     return out;
 }
 
-/// Host and service: neither has a NUL in it.
-std::string key_of(const std::string& host, const std::string& service) {
+/// A letter that differs where the options do.
+char letter_of(const resolve_options& o) noexcept {
+    const int flags = (o.passive ? 4 : 0) + (o.numeric_host ? 8 : 0) + (o.numeric_service ? 16 : 0);
+    return static_cast<char>('@' + static_cast<int>(o.family) + flags); // at most '^'
+}
+
+/// Host, service and options: neither of the first two has a NUL in it.
+std::string key_of(const std::string& host, const std::string& service, const resolve_options& options) {
     std::string key = lower_case(host);
     key += '\0';
-    return key += service;
+    key += service;
+    key += '\0';
+    return key += letter_of(options);
 }
 
 bool is_of_host(const std::string& key, const std::string& host) noexcept {
@@ -76,19 +86,27 @@ public:
         return it->second;
     }
     [[nodiscard]] static answer_ptr ask(const std::shared_ptr<answers>& self, const std::string& key, const std::string& host,
-                                        const std::string& service) {
+                                        const std::string& service, const resolve_options& options) {
         const answer_ptr a = std::make_shared<answer>();
         self->all_.emplace(key, a);
         try {
-            spawn(&look_up, {.name = "resolver_cache"}, self, a, key, host, service);
+            spawn(&look_up, {.name = "resolver_cache"}, self, a, key, host, service, options);
         } catch (...) {
             self->drop(key, a);
             throw;
         }
         return a;
     }
-    [[nodiscard]] task<endpoint_list> ask_alone(std::string host, std::string service) {
-        return look_up_(std::move(host), std::move(service));
+    /// A member function that is a coroutine would refer to an object that may go.
+    [[nodiscard]] static task<endpoint_list> ask_alone(std::shared_ptr<answers> self, std::string host, std::string service,
+                                                       resolve_options options) {
+        task<endpoint_list> asking = self->look_up_(host, service, options);
+        endpoint_list found = co_await std::move(asking);
+        const auto is_other = [&](const ip_endpoint& e) { return options.family != address_family::any && e.family() != options.family; };
+        if (std::erase_if(found, is_other) > 0 && found.empty())
+            throw resolve_error(EAI_ADDRFAMILY, resolve_category(), "cannot look up '" + host + "' (service " + service + ", " +
+                                                                        std::string(to_string(options.family)) + " only)");
+        co_return found;
     }
     void clear() noexcept { all_.clear(); }
     void forget(std::string_view host) {
@@ -102,10 +120,11 @@ public:
     }
 
 private:
-    static task<> look_up(std::shared_ptr<answers> self, answer_ptr a, std::string key, std::string host, std::string service) {
+    static task<> look_up(std::shared_ptr<answers> self, answer_ptr a, std::string key, std::string host, std::string service,
+                          resolve_options options) {
         ++self->stats_.look_ups;
         try {
-            a->endpoints = co_await self->look_up_(std::move(host), std::move(service));
+            a->endpoints = co_await ask_alone(self, std::move(host), std::move(service), options);
         } catch (const operation_cancelled&) {
             a->cancelled = true;
         } catch (...) {
@@ -142,7 +161,7 @@ private:
 
     resolver_cache_options options_;
     look_up_function look_up_;
-    std::map<std::string, answer_ptr> all_; // by host and service; known, or on their way
+    std::map<std::string, answer_ptr> all_; // by host, service and options; known, or on their way
     std::uint64_t uses_ = 0;
     resolver_cache_stats stats_;
 };
@@ -150,18 +169,22 @@ private:
 resolver_cache::resolver_cache(resolver_cache_options options) : resolver_cache(options, &eddy::resolve) {}
 resolver_cache::resolver_cache(resolver_cache_options options, look_up_function look_up)
     : answers_(std::make_shared<answers>(options, std::move(look_up))) {}
+resolver_cache::resolver_cache(resolver_cache_options options, name_function look_up)
+    : resolver_cache(options, look_up_function([ask = std::move(look_up)](std::string host, std::string service, resolve_options) {
+          return ask(std::move(host), std::move(service));
+      })) {}
 resolver_cache::~resolver_cache() = default;
 
-task<std::vector<ip_endpoint>> resolver_cache::resolve(std::string host, std::string service) {
+task<std::vector<ip_endpoint>> resolver_cache::resolve(std::string host, std::string service, resolve_options options) {
     const std::shared_ptr<answers> all = answers_; // the cache may go meanwhile
-    detail::check_look_up(host, service);
+    detail::check_look_up(host, service, options);
     if (const std::optional<ip_endpoint> e = detail::literal_endpoint(host, service)) co_return endpoint_list(1, *e);
     co_await this_task::checkpoint();
-    const std::string key = key_of(host, service);
+    const std::string key = key_of(host, service, options);
     answer_ptr a = all->find(key);
-    if (!a) a = answers::ask(all, key, host, service);
+    if (!a) a = answers::ask(all, key, host, service, options);
     co_await a->known.wait();
-    if (a->cancelled) co_return co_await all->ask_alone(std::move(host), std::move(service));
+    if (a->cancelled) co_return co_await answers::ask_alone(all, std::move(host), std::move(service), options);
     if (a->error) std::rethrow_exception(a->error);
     co_return a->endpoints;
 }

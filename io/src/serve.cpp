@@ -4,6 +4,7 @@
 #include <string>
 #include <system_error>
 
+#include <eddy/task_group.hpp>
 #include <eddy/timeout.hpp>
 
 namespace eddy {
@@ -54,6 +55,45 @@ void connection_set::child_ended(task_context& child) noexcept {
     host().loop().report({.message = "exception in a connection handler", .exception = child.error(), .task_name = name, .where = child.where()});
 }
 
+task<> server_state::until_room() {
+    while (!has_room()) {
+        connections.one_ended.clear();
+        co_await connections.one_ended.wait();
+    }
+}
+
+task<> server_state::until_turn() {
+    ++waiting_;
+    try {
+        while (!is_below_limit(connections.alive())) {
+            connections.one_ended.clear();
+            co_await connections.one_ended.wait();
+        }
+    } catch (...) {
+        --waiting_;
+        throw;
+    }
+    --waiting_;
+}
+
+namespace {
+
+task<> accept_from_all(server_state& s) {
+    const auto accepting = [&s](task_group& g) -> task<> {
+        for (std::size_t i = 0; i < s.listeners(); ++i) g.spawn(s.accept_from(i), {.name = "accept"});
+        co_return;
+    };
+    std::exception_ptr failure;
+    try {
+        co_await with_task_group(accepting);
+    } catch (const exception_group& e) {
+        failure = e.errors().size() == 1 ? e.errors().front() : std::current_exception(); // mostly one, as with one listener
+    }
+    if (failure) std::rethrow_exception(failure);
+}
+
+} // namespace
+
 task<> run_server(std::shared_ptr<server_state> state) {
     server_state& s = *state;
     if (std::exchange(s.started, true)) throw std::logic_error("this server was started before; make a new one");
@@ -61,14 +101,14 @@ task<> run_server(std::shared_ptr<server_state> state) {
     task_context& self = co_await this_context();
     s.connections.open(self);
     std::exception_ptr failure;
-    auto accepting = [&s](cancel_scope&) -> task<> { co_await s.accept_loop(); };
+    auto accepting = [&s](cancel_scope&) { return s.listeners() == 1 ? s.accept_from(0) : accept_from_all(s); };
     try {
         co_await with_scope(s.accepting, accepting);
     } catch (...) {
         failure = std::current_exception();
         s.connections.scope().cancel_scope_now("the server failed or was cancelled");
     }
-    s.close_listener();
+    s.close_listeners();
     co_await s.connections.join();
     const bool interrupted = s.connections.cancelled_while_joining();
     s.connections.close();
@@ -92,7 +132,13 @@ void server::start() {
 
 void server::stop_accepting() {
     state_->accepting.cancel("stop_accepting");
-    state_->close_listener();
+    state_->close_listeners();
+}
+
+std::vector<ip_endpoint> server::local_endpoints() const {
+    std::vector<ip_endpoint> all;
+    for (std::size_t i = 0; i < state_->listeners(); ++i) all.push_back(state_->local_endpoint(i));
+    return all;
 }
 
 // The server object may be moved or destroyed before these are awaited, and while they wait.
@@ -107,7 +153,7 @@ task<> join_running(task_handle<> running) {
 task<> end_running(std::shared_ptr<detail::server_state> state, task_handle<> running, std::chrono::nanoseconds grace) {
     if (!running) throw std::logic_error("server::shutdown: the server was not started");
     state->accepting.cancel("stop_accepting");
-    state->close_listener();
+    state->close_listeners();
     auto wait = [&running](cancel_scope&) -> task<> { co_await running.join(); };
     bool ended = false;
     try {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <stdexcept>
@@ -14,8 +15,10 @@
 #include <eddy/resolve.hpp>
 #include <eddy/resolver_cache.hpp>
 #include <eddy/task_group.hpp>
+#include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
 
+#include "bind_all.hpp"
 #include "socket_options.hpp"
 
 namespace eddy {
@@ -42,6 +45,28 @@ detail::core_owner new_socket(const ip_endpoint& e) {
     const int fd = ::socket(e.is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) throw std::system_error(errno, std::generic_category(), "socket for " + e.to_string());
     return detail::make_core(fd, true, [&e] { return e.to_string(); });
+}
+
+/// `off`: how it is turned off instead.
+void set_keep_alive_of(int fd, const keep_alive_options& o, const char* doing, const char* off = "") {
+    if (o.idle.count() <= 0 || o.interval.count() <= 0 || o.probes <= 0)
+        throw std::invalid_argument(std::string(doing) + ": times and probes must be positive" + off);
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(o.idle.count()), "keep-alive: idle");
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(o.interval.count()), "keep-alive: interval");
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, o.probes, "keep-alive: probes");
+    detail::set_option(fd, SOL_SOCKET, SO_KEEPALIVE, true, "keep-alive");
+}
+
+/// Only those of the family. Throws if there are none.
+std::vector<ip_endpoint> of_family(std::vector<ip_endpoint> endpoints, address_family family, const char* doing) {
+    if (endpoints.empty()) throw std::invalid_argument(std::string(doing) + ": there is no address");
+    if (family == address_family::any) return endpoints;
+    const std::string first = endpoints.front().to_string();
+    std::erase_if(endpoints, [family](const ip_endpoint& e) { return e.family() != family; });
+    if (endpoints.empty())
+        throw std::invalid_argument(std::string(doing) + ": " + first + " is not of " + std::string(to_string(family)) +
+                                    ", which alone was asked for"); // nor are those behind it
+    return endpoints;
 }
 
 } // namespace
@@ -73,13 +98,7 @@ void tcp_stream::set_keep_alive(bool on) {
     detail::set_option(open_descriptor(), SOL_SOCKET, SO_KEEPALIVE, on, "set_keep_alive");
 }
 void tcp_stream::set_keep_alive(const keep_alive_options& options) {
-    if (options.idle.count() <= 0 || options.interval.count() <= 0 || options.probes <= 0)
-        throw std::invalid_argument("set_keep_alive: times and probes must be positive; set_keep_alive(false) turns it off");
-    const int fd = open_descriptor();
-    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(options.idle.count()), "set_keep_alive: idle");
-    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(options.interval.count()), "set_keep_alive: interval");
-    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, options.probes, "set_keep_alive: probes");
-    set_keep_alive(true);
+    set_keep_alive_of(open_descriptor(), options, "set_keep_alive", "; set_keep_alive(false) turns it off");
 }
 void tcp_stream::set_user_timeout(std::chrono::milliseconds limit) {
     detail::set_option(open_descriptor(), IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit.count()), "set_user_timeout");
@@ -192,8 +211,9 @@ std::vector<ip_endpoint> interleaved(const std::vector<ip_endpoint>& all) {
 task<tcp_stream> connect_name(std::string host, std::uint16_t port, connect_options o) {
     std::string service = std::to_string(port);
     std::string target = host + ":" + service;
+    const resolve_options asked{.family = o.family};
     task<std::vector<ip_endpoint>> looking_up =
-        o.cache ? o.cache->resolve(host, std::move(service)) : resolve(host, std::move(service));
+        o.cache ? o.cache->resolve(host, std::move(service), asked) : resolve(host, std::move(service), asked);
     const std::vector<ip_endpoint> endpoints = co_await std::move(looking_up);
     try {
         tcp_stream stream = co_await connect_any(std::move(target), interleaved(endpoints), o);
@@ -220,12 +240,12 @@ task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_optio
 }
 
 task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options, std::source_location site) {
-    std::vector<ip_endpoint> one(1, endpoint);
+    std::vector<ip_endpoint> one = of_family(std::vector<ip_endpoint>(1, endpoint), options.family, "tcp_connect");
     return connect_within(endpoint.to_string(), connect_any(endpoint.to_string(), std::move(one), options), options.timeout, site);
 }
 
 task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options options, std::source_location site) {
-    if (endpoints.empty()) throw std::invalid_argument("tcp_connect: there is no address");
+    endpoints = of_family(std::move(endpoints), options.family, "tcp_connect");
     std::string target = endpoints.front().to_string();
     if (endpoints.size() > 1) target += " or " + std::to_string(endpoints.size() - 1) + (endpoints.size() == 2 ? " other" : " others");
     std::string name = target;
@@ -234,7 +254,62 @@ task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options
 
 // --- tcp_listener
 
+namespace {
+
+bool machine_has_ipv6() noexcept {
+    const int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    const ip_endpoint loopback("::1", 0);
+    const bool has = ::bind(fd, loopback.data(), static_cast<socklen_t>(loopback.size())) == 0;
+    ::close(fd);
+    return has;
+}
+
+/// Does this machine not have the family? Where IPv6 is switched off there are sockets for it, but no address.
+bool is_without_family(const ip_endpoint& e, const std::error_code& why) {
+    if (why == std::errc::address_family_not_supported || why == std::errc::protocol_not_supported) return true;
+    return e.is_v6() && why == std::errc::address_not_available && !machine_has_ipv6();
+}
+
+void check_dual_stack(std::span<const ip_endpoint> endpoints, bool dual_stack) {
+    if (dual_stack && std::any_of(endpoints.begin(), endpoints.end(), [](const ip_endpoint& e) { return !e.is_v6(); }))
+        throw std::invalid_argument("tcp_listener::bind: dual_stack is for IPv6 alone; here IPv4 has a socket of its own");
+}
+
+task<std::vector<tcp_listener>> listen_on(std::vector<std::string> hosts, std::uint16_t port, listen_options options, std::string device) {
+    options.bind_to_device = device;
+    co_await this_task::checkpoint();
+    std::vector<ip_endpoint> all;
+    for (const std::string& host : hosts) {
+        task<std::vector<ip_endpoint>> looking_up = resolve(host, std::to_string(port), {.family = options.family, .passive = true});
+        const std::vector<ip_endpoint> found = co_await std::move(looking_up);
+        all.insert(all.end(), found.begin(), found.end());
+    }
+    co_return tcp_listener::bind(all, options);
+}
+
+} // namespace
+
+std::vector<tcp_listener> tcp_listener::bind(std::span<const ip_endpoint> endpoints, const listen_options& options) {
+    const std::vector<ip_endpoint> all =
+        of_family(std::vector<ip_endpoint>(endpoints.begin(), endpoints.end()), options.family, "tcp_listener::bind");
+    if (all.size() > 1) check_dual_stack(all, options.dual_stack);
+    const auto bind_one = [&options](const ip_endpoint& e) { return bind(e, options); };
+    return detail::bind_all<tcp_listener>(all, bind_one, is_without_family);
+}
+
+task<std::vector<tcp_listener>> tcp_listen(std::string host, std::uint16_t port, const listen_options& options) {
+    return listen_on(std::vector<std::string>(1, std::move(host)), port, options, std::string(options.bind_to_device));
+}
+
+task<std::vector<tcp_listener>> tcp_listen(std::vector<std::string> hosts, std::uint16_t port, const listen_options& options) {
+    if (hosts.empty()) throw std::invalid_argument("tcp_listen: there is no name; \"\" is every address of this machine");
+    return listen_on(std::move(hosts), port, options, std::string(options.bind_to_device));
+}
+
 tcp_listener tcp_listener::bind(const ip_endpoint& endpoint, const listen_options& options) {
+    if (options.family != address_family::any && endpoint.family() != options.family)
+        static_cast<void>(of_family(std::vector<ip_endpoint>(1, endpoint), options.family, "tcp_listener::bind"));
     detail::core_owner socket = new_socket(endpoint);
     const int fd = socket->fd();
     if (options.reuse_address) detail::set_option(fd, SOL_SOCKET, SO_REUSEADDR, true, "SO_REUSEADDR");
@@ -243,6 +318,7 @@ tcp_listener tcp_listener::bind(const ip_endpoint& endpoint, const listen_option
     detail::bind_to_device(fd, options.bind_to_device);
     detail::set_buffer_size(fd, SO_RCVBUF, options.receive_buffer_size, "receive_buffer_size"); // accepted sockets inherit these
     detail::set_buffer_size(fd, SO_SNDBUF, options.send_buffer_size, "send_buffer_size");
+    if (options.keep_alive) set_keep_alive_of(fd, *options.keep_alive, "listen_options::keep_alive");
     if (::bind(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0)
         throw detail::io_error(errno, "bind to", endpoint.to_string());
     if (::listen(fd, options.backlog) != 0) throw detail::io_error(errno, "listen on", endpoint.to_string());

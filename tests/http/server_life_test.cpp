@@ -296,3 +296,37 @@ EDDY_TEST("a server starts once, and a port in use is named") {
     }
     CHECK(not_started);
 }
+
+EDDY_TEST("a server listens on all addresses of a name, and on listeners of one's own") {
+    http::server named{echo};
+    co_await named.listen("localhost", 0, {.family = address_family::ipv4});
+    CHECK(named.url().starts_with("http://127.0.0.1:"));
+    raw_connection c = co_await raw_connection::open(named.port());
+    const std::string got = co_await c.ask("GET /named HTTP/1.0\r\n\r\n");
+    CHECK(body_of(got) == "GET /named");
+    co_await named.shutdown(1s);
+
+    const std::vector<ip_endpoint> where{ip_endpoint("127.0.0.1", 0), ip_endpoint("127.0.0.2", 0)};
+    http::server several{echo};
+    auto serving = spawn(several.serve(tcp_listener::bind(where)));
+    co_await testing::settle();
+    for (const char* address : {"127.0.0.1", "127.0.0.2"}) {
+        raw_connection to(co_await tcp_connect(ip_endpoint(address, several.port())));
+        const std::string answer = co_await to.ask("GET /several HTTP/1.0\r\n\r\n");
+        CHECK(body_of(answer) == "GET /several");
+    }
+    co_await several.shutdown(1s);
+    co_await serving;
+}
+
+EDDY_TEST("R4 listen by name: cancelled while it looks up, the server was not started") {
+    http::server hs{echo};
+    auto listening = spawn(hs.listen("localhost", 0));
+    listening.cancel();
+    co_await listening.join();
+    CHECK(listening.cancelled());
+    CHECK(hs.port() == 0);
+    co_await hs.listen({"127.0.0.1", 0});
+    CHECK(hs.port() != 0);
+    co_await hs.shutdown(1s);
+}

@@ -169,6 +169,33 @@ private:
     std::optional<silent_peer> peer_;
 };
 
+class raw_receive_rig final : public rig {
+public:
+    task<> prepare() override {
+        ends_.emplace(raw_socket_pair(AF_UNIX, SOCK_SEQPACKET));
+        co_return;
+    }
+    task<> wait() override { static_cast<void>(co_await ends_->a.receive(buffer_)); }
+    task<> release() override { co_await ends_->b.send("data"sv); }
+
+private:
+    std::optional<raw_sockets> ends_;
+    std::array<std::byte, 16> buffer_{};
+};
+
+class raw_connect_rig final : public rig {
+public:
+    task<> prepare() override { peer_.emplace(co_await silent_peer::make()); }
+    task<> wait() override {
+        raw_socket s(AF_INET, SOCK_STREAM);
+        co_await s.connect(peer_->endpoint());
+    }
+    task<> release() override { co_return; }
+
+private:
+    std::optional<silent_peer> peer_;
+};
+
 class serve_rig final : public rig {
 public:
     task<> prepare() override { co_return; }
@@ -233,6 +260,8 @@ std::vector<rig_entry> make_rigs() {
     all.push_back(entry<writable_rig>("wait_writable", repeatable, false));
     all.push_back(entry<connect_rig>("tcp_connect", endless, true));
     all.push_back(entry<connect_with_timeout_rig>("tcp_connect with a timeout", endless, true));
+    all.push_back(entry<raw_receive_rig>("raw_socket.receive", repeatable, true));
+    all.push_back(entry<raw_connect_rig>("raw_socket.connect", endless, true));
     all.push_back(entry<serve_rig>("serve", endless, true));
     all.push_back(entry<join_rig>("server.join", repeatable, false));
     all.push_back(entry<shutdown_rig>("server.shutdown", once, false));

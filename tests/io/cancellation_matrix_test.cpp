@@ -194,6 +194,65 @@ class connects_unix final : public subject {
         }
     }
 };
+class connects_raw final : public subject {
+    tcp_listener l_ = tcp_listener::bind({"127.0.0.1", 0});
+    task<> await_it() override {
+        raw_socket s(AF_INET, SOCK_STREAM);
+        co_await s.connect(l_.local_endpoint());
+    }
+    void complete() override {}
+};
+class connects_raw_local final : public subject {
+    unix_endpoint name_{"@eddy-matrix-raw-" + std::to_string(::getpid())};
+    raw_socket l_{AF_UNIX, SOCK_SEQPACKET};
+    raw_socket first_{AF_UNIX, SOCK_SEQPACKET};
+    task<> prepare() override {
+        l_.bind(name_);
+        l_.listen(0);
+        co_await first_.connect(name_); // the queue is full
+    }
+    task<> await_it() override {
+        raw_socket s(AF_UNIX, SOCK_SEQPACKET);
+        co_await s.connect(name_);
+    }
+    void complete() override {
+        for (int fd = 0; fd >= 0;) {
+            fd = ::accept4(l_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
+            if (fd >= 0) ::close(fd);
+        }
+    }
+};
+class accepts_raw final : public subject {
+    raw_socket l_{AF_INET, SOCK_STREAM};
+    task<> prepare() override {
+        l_.bind(ip_endpoint("127.0.0.1", 0));
+        l_.listen();
+        co_return;
+    }
+    task<> await_it() override { raw_socket s = co_await l_.accept(); }
+    void complete() override { // we may be gone before it knows that it is connected
+        spawn([](ip_endpoint to) -> task<> { static_cast<void>(co_await as_result(tcp_connect(to))); }, l_.local_address().ip().value());
+    }
+};
+class of_a_raw_pair : public subject {
+protected:
+    raw_sockets ends_ = raw_socket_pair(AF_UNIX, SOCK_SEQPACKET);
+    std::array<std::byte, 1000> buffer_{};
+};
+class receives_raw final : public of_a_raw_pair {
+    task<> await_it() override { static_cast<void>(co_await ends_.a.receive(buffer_)); }
+    void complete() override { static_cast<void>(::send(ends_.b.native_handle(), "x", 1, MSG_NOSIGNAL)); }
+};
+class sends_raw final : public of_a_raw_pair {
+    task<> prepare() override {
+        while (::send(ends_.a.native_handle(), buffer_.data(), buffer_.size(), MSG_NOSIGNAL) > 0) {}
+        co_return;
+    }
+    task<> await_it() override { co_await ends_.a.send(buffer_); }
+    void complete() override {
+        while (::recv(ends_.b.native_handle(), buffer_.data(), buffer_.size(), 0) > 0) {}
+    }
+};
 class in_memory : public subject {
 protected:
     testing::memory_streams ends_ = testing::memory_stream_pair({.capacity = 4});
@@ -392,6 +451,11 @@ const std::vector<matrix::row>& rows() {
         of<receives_descriptors>("receive_descriptors_operation", "unix_stream::receive_descriptors", by_the_kernel),
         of<sends_to_full>("send_to", "unix_datagram_socket::send_to", {.at_once = false}),
         of<connects_unix>("unix_connect", "unix_connect", {.at_once = false}),
+        of<connects_raw>("raw_connect_operation", "raw_socket::connect", {.waits = false}),
+        of<connects_raw_local>("sleep_operation", "raw_socket::connect to AF_UNIX", {.at_once = false}),
+        of<accepts_raw>("accept_operation", "raw_socket::accept", by_the_kernel),
+        of<receives_raw>("receive_operation", "raw_socket::receive", by_the_kernel),
+        of<sends_raw>("send_operation", "raw_socket::send", by_the_kernel),
         of<reads_memory>("event_wait", "memory_stream::read_some", {.at_once = false}),
         of<writes_memory>("event_wait", "memory_stream::write", {.at_once = false, .again = false}), // R4
         of<shuts_memory_down>("mutex_lock", "memory_stream::shutdown_write", {.waits = false}),

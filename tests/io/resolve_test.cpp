@@ -54,6 +54,49 @@ EDDY_TEST("what cannot be looked up is a resolve_error that names host and servi
     CHECK(!nothing);
 }
 
+EDDY_TEST("resolve: addresses of one family alone") {
+    const auto four = co_await resolve("localhost", "80", {.family = address_family::ipv4});
+    REQUIRE(!four.empty());
+    for (const ip_endpoint& e : four) CHECK(e.family() == address_family::ipv4);
+    outcome<std::vector<ip_endpoint>> six = co_await as_result(resolve("localhost", "80", {.family = address_family::ipv6}));
+    if (!six) {
+        CHECK(words::holds<resolve_error>(six.exception())); // a machine may call only 127.0.0.1 so
+        CHECK(words::of(six).starts_with("cannot look up 'localhost' (service 80, IPv6 only): "));
+        co_return;
+    }
+    REQUIRE(!six->empty());
+    for (const ip_endpoint& e : *six) CHECK(e.family() == address_family::ipv6);
+}
+
+EDDY_TEST("resolve: a literal address of the family is taken, of the other one it is an error that names it, and nothing is looked up") {
+    const auto six = co_await resolve("::1", "80", {.family = address_family::ipv6});
+    REQUIRE(six.size() == 1);
+    CHECK(six[0] == ip_endpoint("::1", 80));
+    outcome<std::vector<ip_endpoint>> four = co_await as_result(resolve("127.0.0.1", "80", {.family = address_family::ipv6}));
+    CHECK(words::holds<resolve_error>(four.exception()));
+    CHECK(words::of(four).starts_with("cannot look up '127.0.0.1' (service 80, IPv6 only): it is an IPv4 address: "));
+    outcome<std::vector<ip_endpoint>> named = co_await as_result(resolve("::1", "http", {.family = address_family::ipv4}));
+    CHECK(words::of(named).starts_with("cannot look up '::1' (service http, IPv4 only): it is an IPv6 address: "));
+    CHECK(this_loop().stats().pool_jobs == 0);
+}
+
+EDDY_TEST("resolve: to listen on, an empty host is every address of the machine, and else it is an error") {
+    const auto all = co_await resolve("", "8080", {.family = address_family::ipv4, .passive = true});
+    REQUIRE(all.size() == 1);
+    CHECK(all[0] == ip_endpoint("0.0.0.0", 8080));
+    outcome<std::vector<ip_endpoint>> nothing = co_await as_result(resolve("", "8080"));
+    CHECK(words::holds<resolve_error>(nothing.exception()));
+}
+
+EDDY_TEST("resolve: where an address is expected a name is an error, and is not looked up in the network") {
+    outcome<std::vector<ip_endpoint>> name = co_await as_result(resolve("localhost", "80", {.numeric_host = true}));
+    CHECK(words::of(name).starts_with("cannot look up 'localhost' (service 80): "));
+    outcome<std::vector<ip_endpoint>> service = co_await as_result(resolve("127.0.0.1", "http", {.numeric_service = true}));
+    CHECK(words::of(service).starts_with("cannot look up '127.0.0.1' (service http): "));
+    const auto found = co_await resolve("127.0.0.1", "80", {.numeric_host = true, .numeric_service = true});
+    CHECK(found.size() == 1);
+}
+
 EDDY_TEST("look-ups run beside each other and off the loop") {
     std::vector<task<std::vector<ip_endpoint>>> all;
     for (int i = 0; i < 40; ++i) all.push_back(resolve("localhost", std::to_string(1000 + i)));

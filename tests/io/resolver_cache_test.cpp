@@ -24,7 +24,7 @@ public:
     std::string log;
     bool failing = false;
     std::chrono::nanoseconds takes = 1s;
-    [[nodiscard]] resolver_cache::look_up_function function() {
+    [[nodiscard]] resolver_cache::name_function function() {
         return [this](std::string host, std::string service) { return look_up(std::move(host), std::move(service)); };
     }
     [[nodiscard]] task<endpoints> look_up(std::string host, std::string service) {
@@ -183,6 +183,56 @@ EDDY_TEST("resolver_cache: literal addresses are neither looked up nor kept, and
     CHECK(wrong.find("the service is neither a port nor a name") != std::string::npos);
     CHECK(fake.log.empty());
     CHECK(names.stats().entries == 0);
+}
+
+EDDY_TEST("resolver_cache: a family is a question of its own, which the look-up is asked, and its answer has no other") {
+    std::string log;
+    const auto look_up = [&log](std::string host, std::string, resolve_options o) -> task<endpoints> {
+        log += host + " " + std::string(to_string(o.family)) + "; ";
+        endpoints both{ip_endpoint("192.0.2.1", 80), ip_endpoint("2001:db8::1", 80)};
+        co_return both;
+    };
+    resolver_cache names({}, look_up);
+    const endpoints all = co_await names.resolve("a.test", "80");
+    const endpoints four = co_await names.resolve("a.test", "80", {.family = address_family::ipv4});
+    const endpoints six = co_await names.resolve("a.test", "80", {.family = address_family::ipv6});
+    const endpoints again = co_await names.resolve("a.test", "80", {.family = address_family::ipv4});
+    CHECK(all.size() == 2);
+    REQUIRE(four.size() == 1);
+    CHECK(four[0].address() == "192.0.2.1");
+    REQUIRE(six.size() == 1);
+    CHECK(six[0].address() == "2001:db8::1");
+    CHECK(again == four);
+    CHECK(log == "a.test any family; a.test IPv4; a.test IPv6; ");
+    CHECK(names.stats().entries == 3);
+    names.forget("a.test");
+    CHECK(names.stats().entries == 0);
+}
+
+EDDY_TEST("resolver_cache: a name without an address of the family, and a literal of another one, are errors that name the host") {
+    fake_names fake; // knows IPv4 addresses alone
+    resolver_cache names({}, fake.function());
+    outcome<endpoints> none = co_await as_result(names.resolve("a.test", "80", {.family = address_family::ipv6}));
+    CHECK(words::holds<resolve_error>(none.exception()));
+    CHECK(words::of(none).starts_with("cannot look up 'a.test' (service 80, IPv6 only): "));
+    CHECK(names.stats().entries == 0);
+    outcome<endpoints> literal = co_await as_result(names.resolve("192.0.2.1", "80", {.family = address_family::ipv6}));
+    CHECK(words::of(literal).starts_with("cannot look up '192.0.2.1' (service 80, IPv6 only): it is an IPv4 address: "));
+    CHECK(fake.log == "a.test:80 ");
+}
+
+EDDY_TEST("resolver_cache: tcp_connect asks it for the family alone") {
+    std::string log;
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const auto look_up = [&log, at = l.local_endpoint()](std::string, std::string, resolve_options o) -> task<endpoints> {
+        log += to_string(o.family);
+        endpoints both{ip_endpoint("::1", at.port()), at};
+        co_return both;
+    };
+    resolver_cache names({}, look_up);
+    tcp_stream c = co_await tcp_connect("a.test", l.local_endpoint().port(), {.family = address_family::ipv4, .cache = &names});
+    CHECK(c.remote_endpoint() == l.local_endpoint());
+    CHECK(log == "IPv4");
 }
 
 EDDY_TEST("resolver_cache: tcp_connect uses it, and forgets a host that cannot be connected to") {

@@ -1,6 +1,7 @@
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
+#include <algorithm>
 #include <new>
 #include <optional>
 #include <string>
@@ -70,6 +71,14 @@ task<std::string> two_clients(short_of_memory::moment m) {
     co_await served.close();
     co_await srv.shutdown(1s);
     co_return heard + ", " + answer;
+}
+
+/// One question on a connection of its own.
+task<std::string> ask_once(ip_endpoint where, std::string word) {
+    tcp_stream s = co_await tcp_connect(where);
+    std::string answer = co_await ask(s, std::move(word));
+    co_await s.close();
+    co_return answer;
 }
 
 } // namespace
@@ -409,4 +418,143 @@ EDDY_TEST("a shutdown and a join go on when the server object is moved or destro
     co_await again;
     std::string end = co_await read_all(c);
     CHECK(end == "");
+}
+
+EDDY_TEST("SV-01 SV-03 a server on several listeners stops accepting on all of them, and join waits for the connections of all") {
+    server srv{tcp_listener::bind(two_addresses()), echo};
+    const std::vector<ip_endpoint> where = srv.local_endpoints();
+    REQUIRE(where.size() == 2);
+    CHECK(where[0] == srv.local_endpoint());
+    CHECK(where[1] == ip_endpoint("127.0.0.2", where[0].port()));
+    srv.start();
+    tcp_stream a = co_await tcp_connect(where[0]);
+    tcp_stream b = co_await tcp_connect(where[1]);
+    std::string answers = co_await ask(a, "one");
+    answers += co_await ask(b, "two");
+    CHECK(answers == "onetwo");
+    CHECK(srv.connections() == 2);
+    srv.stop_accepting();
+    for (const ip_endpoint& e : where) {
+        std::string refused = co_await connect_error_text(e);
+        CHECK(refused.ends_with("Connection refused"));
+    }
+    auto joined = spawn(srv.join());
+    co_await a.close();
+    co_await testing::settle();
+    CHECK(!joined.done());
+    std::string again = co_await ask(b, "again");
+    CHECK(again == "again");
+    co_await b.close();
+    co_await joined;
+    CHECK(srv.connections() == 0);
+}
+
+EDDY_TEST("SV-05 SV-06 a shutdown reaches the connections of all listeners") {
+    server srv{tcp_listener::bind(two_addresses()), echo};
+    srv.start();
+    const std::vector<ip_endpoint> where = srv.local_endpoints();
+    tcp_stream a = co_await tcp_connect(where[0]);
+    tcp_stream b = co_await tcp_connect(where[1]);
+    co_await testing::settle();
+    CHECK(srv.connections() == 2);
+    const auto start = loop_clock::now();
+    co_await srv.shutdown(5s);
+    CHECK(loop_clock::now() - start == 5s);
+    CHECK(srv.connections() == 0);
+    for (tcp_stream* s : {&a, &b}) {
+        outcome<std::string> end = co_await as_result(read_all(*s));
+        const bool over = end.has_value() || end.error() == std::errc::connection_reset;
+        CHECK(over);
+    }
+    server unused{tcp_listener::bind(two_addresses()), echo};
+    unused.start();
+    unused.stop_accepting(); // before it has begun
+    co_await unused.join();
+}
+
+EDDY_TEST("SV-10 SV-11 a cancelled serve closes all its listeners; serving them again is a logic_error") {
+    std::vector<tcp_listener> all = tcp_listener::bind(two_addresses());
+    auto serving = spawn(serve(all, echo));
+    for (const tcp_listener& l : all) {
+        std::string answer = co_await ask_once(l.local_endpoint(), "hello");
+        CHECK(answer == "hello");
+    }
+    outcome<> second = co_await as_result(serve(all, echo));
+    CHECK(words::of(second) == "serve: the listener is closed or was handed to another server; bind a new one");
+    co_await serving.cancel_and_join();
+    CHECK(serving.cancelled());
+    for (const tcp_listener& l : all) {
+        std::string refused = co_await connect_error_text(l.local_endpoint());
+        CHECK(refused.ends_with("Connection refused"));
+    }
+    CHECK(words::of_call([] { return serve(std::vector<tcp_listener>(), echo); }) == "serve: there is no listener");
+}
+
+EDDY_TEST("when one of several listeners is closed the server ends, with the error of that one") {
+    std::vector<tcp_listener> all = tcp_listener::bind(two_addresses());
+    auto serving = spawn(serve(all, echo));
+    co_await testing::settle();
+    co_await all[1].close();
+    co_await serving.join();
+    CHECK(words::holds<closed_resource>(serving.exception()));
+    std::string refused = co_await connect_error_text(all[0].local_endpoint());
+    CHECK(refused.ends_with("Connection refused"));
+}
+
+EDDY_TEST("a limit holds for all listeners together, and each gets its turn") {
+    int inside = 0;
+    int most = 0;
+    const auto handler = [&](tcp_stream s) -> task<> {
+        most = std::max(most, ++inside);
+        co_await echo(std::move(s));
+        --inside;
+    };
+    server srv{tcp_listener::bind(two_addresses()), handler, {.max_connections = 1}};
+    srv.start();
+    const std::vector<ip_endpoint> where = srv.local_endpoints();
+    tcp_stream first = co_await tcp_connect(where[0]);
+    co_await testing::settle();
+    CHECK(srv.connections() == 1);
+    std::vector<task<std::string>> waiting;
+    for (int i = 0; i < 6; ++i) waiting.push_back(ask_once(where[i % 2 == 0 ? 0 : 1], "x"));
+    auto all = spawn([&]() -> task<> {
+        const std::vector<std::string> answers = co_await gather(std::move(waiting));
+        CHECK(answers == std::vector<std::string>(6, "x"));
+    });
+    co_await testing::settle();
+    CHECK(!all.done());
+    CHECK(srv.connections() == 1);
+    co_await first.close();
+    co_await all;
+    CHECK(most == 1);
+    co_await srv.shutdown(1s);
+    CHECK(inside == 0);
+}
+
+EDDY_TEST("with a limit, a connection that one listener has accepted goes before those that another one has not") {
+    std::string log;
+    const auto handler = [&](tcp_stream s) -> task<> {
+        log += s.local_endpoint().address() + " ";
+        co_await echo(std::move(s));
+    };
+    server srv{tcp_listener::bind(two_addresses()), handler, {.max_connections = 1}};
+    srv.start();
+    const std::vector<ip_endpoint> where = srv.local_endpoints();
+    tcp_stream a = co_await tcp_connect(where[0]);
+    co_await testing::settle();
+    tcp_stream b = co_await tcp_connect(where[1]); // accepted, and held
+    co_await testing::settle();
+    tcp_stream c = co_await tcp_connect(where[0]); // in the kernel's queue
+    co_await a.close();
+    co_await testing::settle();
+    CHECK(log == "127.0.0.1 127.0.0.2 ");
+    co_await b.close();
+    co_await testing::settle();
+    CHECK(log == "127.0.0.1 127.0.0.2 127.0.0.1 ");
+    tcp_stream held = co_await tcp_connect(where[1]);
+    co_await testing::settle();
+    co_await srv.shutdown(0s);
+    std::string end = co_await words::ending(read_all(held));
+    const bool closed = end == "ok" || end.ends_with("Connection reset by peer");
+    CHECK(closed);
 }

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <eddy/eddy.hpp>
 
@@ -92,6 +93,11 @@ private:
 /// A port where nobody listens.
 [[nodiscard]] inline eddy::ip_endpoint closed_port() {
     return eddy::tcp_listener::bind({"127.0.0.1", 0}).local_endpoint();
+}
+
+/// Two addresses of this machine, port 0.
+[[nodiscard]] inline std::vector<eddy::ip_endpoint> two_addresses() {
+    return {eddy::ip_endpoint("127.0.0.1", 0), eddy::ip_endpoint("127.0.0.2", 0)};
 }
 
 /// A folder that goes with everything in it.

@@ -165,6 +165,28 @@ EDDY_TEST("ST-28 a timeout holds for all addresses together, and leaves no socke
     CHECK(open_descriptors() == before);
 }
 
+EDDY_TEST("tcp_connect with a family: a name is looked up in it alone") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    tcp_stream c = co_await tcp_connect("localhost", l.local_endpoint().port(), {.family = address_family::ipv4});
+    CHECK(c.remote_endpoint() == l.local_endpoint());
+    outcome<tcp_stream> literal = co_await as_result(tcp_connect("127.0.0.1", 80, {.family = address_family::ipv6}));
+    CHECK(words::holds<resolve_error>(literal.exception()));
+    CHECK(words::of(literal).starts_with("cannot look up '127.0.0.1' (service 80, IPv6 only): it is an IPv4 address: "));
+}
+
+EDDY_TEST("tcp_connect with a family: of endpoints of one's own the others are left out, and one has to be left") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    std::vector<ip_endpoint> both{ip_endpoint("::1", 1), l.local_endpoint()};
+    tcp_stream c = co_await tcp_connect(std::move(both), {.happy_eyeballs = 0s, .family = address_family::ipv4});
+    CHECK(c.remote_endpoint() == l.local_endpoint());
+    std::vector<ip_endpoint> dead{ip_endpoint("::1", 1), closed_port()};
+    std::string only = co_await words::ending(tcp_connect(std::move(dead), {.family = address_family::ipv4}));
+    CHECK(only.find("(tried 1 address)") != std::string::npos);
+    CHECK(words::of_call([] { return tcp_connect(ip_endpoint("127.0.0.1", 80), {.family = address_family::ipv6}); }) ==
+          "tcp_connect: 127.0.0.1:80 is not of IPv6, which alone was asked for");
+    CHECK(words::throws<std::invalid_argument>([] { return tcp_connect(ip_endpoint("::1", 80), {.family = address_family::ipv4}); }));
+}
+
 EDDY_TEST("tcp_connect from an address of one's own") {
     tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
     tcp_stream c = co_await tcp_connect(l.local_endpoint(), {.local = ip_endpoint("127.0.0.2", 0)});

@@ -67,6 +67,24 @@ EDDY_TEST("keep-alive has its times, and the wait for acknowledgements a limit")
           "set_keep_alive: times and probes must be positive; set_keep_alive(false) turns it off");
 }
 
+EDDY_TEST("keep-alive of a listener is that of its connections") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0}, {.keep_alive = keep_alive_options{.idle = 31s, .interval = 7s, .probes = 4}});
+    tcp_stream c = co_await tcp_connect(l.local_endpoint());
+    tcp_stream s = co_await l.accept();
+    const int fd = s.native_handle();
+    CHECK(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) == 1);
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE) == 31);
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL) == 7);
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT) == 4);
+    CHECK(option_of(c.native_handle(), SOL_SOCKET, SO_KEEPALIVE) == 0);
+    tcp_listener without = tcp_listener::bind({"127.0.0.1", 0});
+    tcp_stream other = co_await tcp_connect(without.local_endpoint());
+    tcp_stream plain = co_await without.accept();
+    CHECK(option_of(plain.native_handle(), SOL_SOCKET, SO_KEEPALIVE) == 0);
+    CHECK(words::of_call([] { return tcp_listener::bind({"127.0.0.1", 0}, {.keep_alive = keep_alive_options{.probes = 0}}); }) ==
+          "listen_options::keep_alive: times and probes must be positive");
+}
+
 EDDY_TEST("a listener that is bound to a device hears what comes in there") {
     CHECK(words::of_call([] { return tcp_listener::bind({"127.0.0.1", 0}, {.bind_to_device = "nothing0"}); }) ==
           "bind to device nothing0: No such device");

@@ -4,8 +4,10 @@
 #include <eddy/errors.hpp>
 #include <eddy/serve.hpp>
 
+#include <span>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include "server_state.hpp"
 
@@ -18,11 +20,11 @@ server::~server() {
     state_->stopping = true;
 }
 
-void server::start(tcp_listener listener) {
+void server::start(std::vector<tcp_listener> listeners) {
     if (listening_) throw std::logic_error("this http server was started before; make a new one");
-    local_ = listener.local_endpoint();
+    if (!listeners.empty()) local_ = listeners.front().local_endpoint();
     auto connection = [state = state_](tcp_stream s) { return detail::serve_connection(state, std::move(s)); };
-    listening_ = std::make_unique<eddy::server>(std::move(listener), std::move(connection));
+    listening_ = std::make_unique<eddy::server>(std::move(listeners), std::move(connection));
     listening_->start();
 }
 
@@ -38,12 +40,26 @@ void server::set_access(detail::access_function log) {
 }
 
 task<> server::listen(ip_endpoint at) {
-    start(tcp_listener::bind(at));
+    start(tcp_listener::bind(std::span(&at, 1)));
     co_return;
 }
 
+task<> server::listen(std::string host, std::uint16_t port, const listen_options& options) {
+    return start_on(tcp_listen(std::move(host), port, options)); // which copies what the options refer to
+}
+
+task<> server::start_on(task<std::vector<tcp_listener>> binding) {
+    start(co_await std::move(binding));
+}
+
 task<> server::serve(tcp_listener listener) {
-    start(std::move(listener));
+    std::vector<tcp_listener> one;
+    one.push_back(std::move(listener));
+    return serve(std::move(one));
+}
+
+task<> server::serve(std::vector<tcp_listener> listeners) {
+    start(std::move(listeners));
     std::exception_ptr cancelled;
     try {
         co_await listening_->join();

@@ -1,4 +1,4 @@
-// ip_endpoint: an IPv4 or IPv6 address and a port.
+// ip_endpoint: an IPv4 or IPv6 address and a port. address_family: which of the two.
 #pragma once
 
 #include <array>
@@ -10,6 +10,10 @@
 struct sockaddr;
 
 namespace eddy {
+
+enum class address_family : unsigned char { any, ipv4, ipv6 };
+/// "IPv4", "IPv6"; "any family".
+[[nodiscard]] std::string_view to_string(address_family f) noexcept;
 
 class ip_endpoint {
 public:
@@ -23,6 +27,9 @@ public:
     [[nodiscard]] std::string address() const;
     [[nodiscard]] std::uint16_t port() const noexcept;
     [[nodiscard]] bool is_v6() const noexcept;
+    [[nodiscard]] address_family family() const noexcept { return is_v6() ? address_family::ipv6 : address_family::ipv4; }
+    /// The same address with another port.
+    [[nodiscard]] ip_endpoint with_port(std::uint16_t port) const noexcept;
     /// "127.0.0.1:80", "[::1]:80".
     [[nodiscard]] std::string to_string() const;
     [[nodiscard]] friend bool operator==(const ip_endpoint& a, const ip_endpoint& b) noexcept { return a.same_as(b); }

@@ -11,12 +11,14 @@
 #include <eddy/file_lock.hpp>
 #include <eddy/pipe.hpp>
 #include <eddy/process.hpp>
+#include <eddy/raw_socket.hpp>
 #include <eddy/readiness.hpp>
 #include <eddy/resolve.hpp>
 #include <eddy/resolver_cache.hpp>
 #include <eddy/send_file.hpp>
 #include <eddy/serve.hpp>
 #include <eddy/socket.hpp>
+#include <eddy/socket_address.hpp>
 #include <eddy/standard_streams.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/tcp.hpp>

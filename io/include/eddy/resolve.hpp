@@ -19,10 +19,19 @@ public:
     using std::system_error::system_error;
 };
 
+struct resolve_options {
+    address_family family = address_family::any; // the other one is not asked for
+    bool passive = false;         // to listen on: an empty host is every address of this machine (AI_PASSIVE)
+    bool numeric_host = false;    // the host is an address: a name is an error and is not looked up (AI_NUMERICHOST)
+    bool numeric_service = false; // the same for the service (AI_NUMERICSERV)
+};
+
 /// The stream endpoints of a host and a service or port number, in the order of RFC 6724. Literal addresses with a number
-/// are not looked up. The look-up runs on the loop's blocking pool; cancelled, it is left to itself and its result dropped.
-/// Nothing is remembered: <eddy/resolver_cache.hpp> does that. Throws `resolve_error`. After POSIX getaddrinfo.
-task<std::vector<ip_endpoint>> resolve(std::string host, std::string service);
+/// are not looked up; one of another family than was asked for is an error. The look-up runs on the loop's blocking pool;
+/// cancelled, it is left to itself and its result dropped. Families that this machine has no address of are left out, unless
+/// nothing would be left, or `passive` is set. Nothing is remembered: <eddy/resolver_cache.hpp> does that. Throws `resolve_error`.
+/// After POSIX getaddrinfo.
+task<std::vector<ip_endpoint>> resolve(std::string host, std::string service, resolve_options options = {});
 
 struct resolved_name {
     std::string host;    // the address as text if it has no name

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <eddy/endpoint.hpp>
+#include <eddy/resolve.hpp>
 #include <eddy/task.hpp>
 
 namespace eddy {
@@ -42,22 +43,27 @@ struct resolver_cache_stats {
 /// Loop thread only; for one loop. It may go while look-ups are in progress: who waits still gets the answer.
 class resolver_cache {
 public:
-    /// What is remembered, by default `resolve`.
-    using look_up_function = std::function<task<std::vector<ip_endpoint>>(std::string host, std::string service)>;
+    /// What is remembered, by default `resolve`. It gets the options of the call; addresses of another family than was asked for are
+    /// dropped from what it gives.
+    using look_up_function = std::function<task<std::vector<ip_endpoint>>(std::string host, std::string service, resolve_options options)>;
+    /// One that is content with the name.
+    using name_function = std::function<task<std::vector<ip_endpoint>>(std::string host, std::string service)>;
 
     explicit resolver_cache(resolver_cache_options options = {});
     resolver_cache(resolver_cache_options options, look_up_function look_up);
+    resolver_cache(resolver_cache_options options, name_function look_up);
     resolver_cache(const resolver_cache&) = delete;
     resolver_cache& operator=(const resolver_cache&) = delete;
     ~resolver_cache();
 
     /// As `eddy::resolve`; the case of the host does not matter. Literal addresses with a number are neither looked up nor kept.
+    /// Answers are kept by host, service and options: what was asked for IPv4 alone is no answer for both families.
     /// Checkpoint; cancelled, the look-up goes on in a task of the loop's root group, for others and for the cache.
     /// Throws `resolve_error`.
-    task<std::vector<ip_endpoint>> resolve(std::string host, std::string service);
+    task<std::vector<ip_endpoint>> resolve(std::string host, std::string service, resolve_options options = {});
     /// Forgets everything. What is being looked up is not kept either: it was asked before.
     void clear() noexcept;
-    /// The same for one host, with all its services. `tcp_connect` does so when none of the addresses could be connected to.
+    /// The same for one host, with all its services and families. `tcp_connect` does so when none of the addresses could be connected to.
     void forget(std::string_view host);
     [[nodiscard]] resolver_cache_stats stats() const noexcept;
 

@@ -6,6 +6,9 @@
 //     srv.start();                     // into the loop's root group
 //     co_await srv.shutdown(5s);       // stop accepting, wait, then cancel the handlers
 //
+//     std::vector<tcp_listener> both = co_await tcp_listen("localhost", 8080);
+//     co_await serve(both, handler);   // one server on several sockets
+//
 // A handler that throws is reported to the loop's exception handler once, its connection is closed and the server goes on;
 // one that is cancelled is not reported. When descriptors or memory run out, accepting pauses and goes on.
 #pragma once
@@ -19,6 +22,7 @@
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/detail/child_set.hpp>
@@ -32,7 +36,7 @@
 namespace eddy {
 
 struct serve_options {
-    std::size_t max_connections = 0;                                   // accepting pauses above; 0: no limit
+    std::size_t max_connections = 0;                                   // of all listeners; accepting pauses above; 0: no limit
     std::chrono::nanoseconds pause = std::chrono::milliseconds(100);   // when descriptors run out
 };
 
@@ -62,12 +66,14 @@ public:
     server_state(const server_state&) = delete;
     server_state& operator=(const server_state&) = delete;
     virtual ~server_state() = default;
+    [[nodiscard]] virtual std::size_t listeners() const noexcept = 0;
+    /// Are all listeners open?
     [[nodiscard]] virtual bool listening() const noexcept = 0;
-    virtual void close_listener() noexcept = 0;
+    virtual void close_listeners() noexcept = 0;
     /// In the scope `accepting`. Connections are children of `connections`, which is around it.
-    virtual task<> accept_loop() = 0;
+    virtual task<> accept_from(std::size_t listener) = 0;
     /// Throws `std::logic_error` if the listener is not TCP's.
-    [[nodiscard]] virtual ip_endpoint local_endpoint() const = 0;
+    [[nodiscard]] virtual ip_endpoint local_endpoint(std::size_t listener) const = 0;
 
     serve_options options;
     cancel_scope accepting;
@@ -75,9 +81,17 @@ public:
     bool started = false;
 
 protected:
-    [[nodiscard]] bool has_room() const noexcept { return options.max_connections == 0 || connections.alive() < options.max_connections; }
+    /// For one more than those that have been accepted.
+    [[nodiscard]] bool has_room() const noexcept { return is_below_limit(connections.alive() + waiting_); }
+    task<> until_room();
+    /// The same for a connection that was accepted while another listener was faster: it goes before those that were not yet.
+    task<> until_turn();
     /// Is it a shortage, of memory also, that a pause may see the end of?
     [[nodiscard]] static bool may_pass(const std::exception_ptr& error);
+
+private:
+    [[nodiscard]] bool is_below_limit(std::size_t n) const noexcept { return options.max_connections == 0 || n < options.max_connections; }
+    std::size_t waiting_ = 0; // accepted, without a handler
 };
 
 template <class Listener, class F>
@@ -85,14 +99,24 @@ class typed_server_state final : public server_state {
 public:
     using stream = typename Listener::stream_type;
     template <class G>
-    typed_server_state(Listener l, const serve_options& o, G&& f)
-        : server_state(o), listener_(std::move(l)), handler_(std::forward<G>(f)) {}
-    [[nodiscard]] bool listening() const noexcept override { return listener_.is_open(); }
-    void close_listener() noexcept override { listener_.close_now(); }
-    task<> accept_loop() override;
-    [[nodiscard]] ip_endpoint local_endpoint() const override {
-        if constexpr (requires { ip_endpoint(listener_.local_endpoint()); })
-            return listener_.local_endpoint();
+    typed_server_state(std::vector<Listener> all, const serve_options& o, G&& f)
+        : server_state(o), listeners_(std::move(all)), handler_(std::forward<G>(f)) {
+        if (listeners_.empty()) throw std::invalid_argument("serve: there is no listener");
+    }
+    [[nodiscard]] std::size_t listeners() const noexcept override { return listeners_.size(); }
+    [[nodiscard]] bool listening() const noexcept override {
+        for (const Listener& l : listeners_) {
+            if (!l.is_open()) return false;
+        }
+        return true;
+    }
+    void close_listeners() noexcept override {
+        for (Listener& l : listeners_) l.close_now();
+    }
+    task<> accept_from(std::size_t listener) override;
+    [[nodiscard]] ip_endpoint local_endpoint(std::size_t listener) const override {
+        if constexpr (requires { ip_endpoint(listeners_.front().local_endpoint()); })
+            return listeners_[listener].local_endpoint();
         else
             throw std::logic_error("server::local_endpoint: this server does not listen on an IP address; ask its listener before");
     }
@@ -113,18 +137,17 @@ private:
             return std::current_exception();
         }
     }
-    Listener listener_;
+    std::vector<Listener> listeners_;
     F handler_;
 };
 
 template <class Listener, class F>
-task<> typed_server_state<Listener, F>::accept_loop() {
+task<> typed_server_state<Listener, F>::accept_from(std::size_t listener) {
+    Listener& from = listeners_[listener];
     for (;;) {
-        while (!has_room()) {
-            connections.one_ended.clear();
-            co_await connections.one_ended.wait();
-        }
-        outcome<stream> got = co_await as_result(listener_.accept());
+        if (!has_room()) co_await until_room();
+        outcome<stream> got = co_await as_result(from.accept());
+        if (got && !has_room()) co_await until_turn();
         const std::exception_ptr failure = got ? launched(std::move(*got)) : got.exception();
         if (got && !failure) continue;
         co_await this_task::checkpoint(); // told to stop, it may have got anything
@@ -137,8 +160,22 @@ task<> typed_server_state<Listener, F>::accept_loop() {
 task<> run_server(std::shared_ptr<server_state> state);
 
 template <class Listener, class F>
-[[nodiscard]] std::shared_ptr<server_state> make_server_state(Listener l, F&& handler, const serve_options& options) {
-    return std::make_shared<typed_server_state<Listener, std::decay_t<F>>>(std::move(l), options, std::forward<F>(handler));
+[[nodiscard]] std::shared_ptr<server_state> make_server_state(std::vector<Listener> all, F&& handler, const serve_options& options) {
+    return std::make_shared<typed_server_state<Listener, std::decay_t<F>>>(std::move(all), options, std::forward<F>(handler));
+}
+template <class Listener>
+[[nodiscard]] std::vector<Listener> only(Listener l) {
+    std::vector<Listener> all;
+    all.push_back(std::move(l));
+    return all;
+}
+/// The sockets of several listeners for a server: of all, or of none if memory is short.
+template <class Listener>
+[[nodiscard]] std::vector<Listener> lent(std::vector<Listener>& from) {
+    std::vector<Listener> all;
+    all.reserve(from.size());
+    for (Listener& l : from) all.push_back(l.lend());
+    return all;
 }
 
 } // namespace detail
@@ -159,12 +196,25 @@ concept stream_listener = std::movable<L> && requires(L& l, const L& c) {
 template <stream_listener L, class F>
     requires std::invocable<std::decay_t<F>&, typename L::stream_type>
 [[nodiscard]] auto serve(L& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
-    return detail::run_server(detail::make_server_state<L>(listener.lend(), std::forward<F>(handler), options));
+    return detail::run_server(detail::make_server_state(detail::only(listener.lend()), std::forward<F>(handler), options));
 }
 template <stream_listener L, class F>
     requires std::invocable<std::decay_t<F>&, typename L::stream_type>
 [[nodiscard]] auto serve(L&& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
-    return detail::run_server(detail::make_server_state<L>(std::move(listener), std::forward<F>(handler), options));
+    return detail::run_server(detail::make_server_state(detail::only(std::move(listener)), std::forward<F>(handler), options));
+}
+/// One server on several listeners of one type, as `tcp_listener::bind` and `tcp_listen` give them: they have the limit, the handlers
+/// and the end in common. With a limit, each but one may hold a connection more, which is accepted and not served yet. When one
+/// listener is closed or breaks, the server ends. None at all: `std::invalid_argument`.
+template <stream_listener L, class F>
+    requires std::invocable<std::decay_t<F>&, typename L::stream_type>
+[[nodiscard]] auto serve(std::vector<L>& listeners, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
+    return detail::run_server(detail::make_server_state(detail::lent(listeners), std::forward<F>(handler), options));
+}
+template <stream_listener L, class F>
+    requires std::invocable<std::decay_t<F>&, typename L::stream_type>
+[[nodiscard]] auto serve(std::vector<L>&& listeners, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
+    return detail::run_server(detail::make_server_state(std::move(listeners), std::forward<F>(handler), options));
 }
 
 /// A server in the background. Destroying it cancels what runs; `shutdown` is the orderly way. Loop thread only.
@@ -173,14 +223,19 @@ public:
     template <stream_listener L, class F>
         requires std::invocable<std::decay_t<F>&, typename L::stream_type>
     server(L listener, F&& handler, serve_options options = {})
-        : state_(detail::make_server_state(std::move(listener), std::forward<F>(handler), options)) {}
+        : state_(detail::make_server_state(detail::only(std::move(listener)), std::forward<F>(handler), options)) {}
+    /// On several listeners: see `serve`.
+    template <stream_listener L, class F>
+        requires std::invocable<std::decay_t<F>&, typename L::stream_type>
+    server(std::vector<L> listeners, F&& handler, serve_options options = {})
+        : state_(detail::make_server_state(std::move(listeners), std::forward<F>(handler), options)) {}
     server(server&&) noexcept = default;
     server& operator=(server&&) = delete;
     ~server();
 
     /// Starts serving in the loop's root group. Throws `std::logic_error` if it was started before.
     void start();
-    /// Closes the listening socket; connections go on.
+    /// Closes the listening sockets; connections go on.
     void stop_accepting();
     /// Awaitable: until it has stopped accepting and no connection is left. Cancelling the wait changes nothing.
     task<> join();
@@ -191,8 +246,10 @@ public:
     task<> shutdown(std::chrono::duration<Rep, Period> grace) {
         return end_within(detail::to_nanoseconds(grace));
     }
-    /// Of a TCP listener; `std::logic_error` for others.
-    [[nodiscard]] ip_endpoint local_endpoint() const { return state_->local_endpoint(); }
+    /// Of a TCP listener, of several the first; `std::logic_error` for others.
+    [[nodiscard]] ip_endpoint local_endpoint() const { return state_->local_endpoint(0); }
+    /// Of all listeners.
+    [[nodiscard]] std::vector<ip_endpoint> local_endpoints() const;
     [[nodiscard]] std::size_t connections() const noexcept { return state_->connections.alive(); }
 
 private:

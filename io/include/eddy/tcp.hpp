@@ -1,4 +1,4 @@
-// TCP: tcp_connect, tcp_stream, tcp_listener.
+// TCP: tcp_connect, tcp_stream, tcp_listener, tcp_listen.
 //
 //     tcp_stream s = co_await tcp_connect("localhost", 8080, {.timeout = 3s});
 //     co_await s.write("hello"sv);
@@ -84,6 +84,7 @@ struct connect_options {
     std::chrono::nanoseconds timeout{0}; // for all of it, look-up included; 0: none. Throws timeout_error.
     /// An address that has not answered for so long is joined by the next one (RFC 8305); 0: one after another.
     std::chrono::nanoseconds happy_eyeballs = std::chrono::milliseconds(250);
+    address_family family = address_family::any; // of the addresses: what a name has of the other one is not asked for
     std::optional<ip_endpoint> local = {}; // bound to it; port 0: any. Addresses of the other family fail.
     resolver_cache* cache = nullptr;                // asked instead of `resolve`; outlives the call (<eddy/resolver_cache.hpp>)
 };
@@ -95,7 +96,8 @@ task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_optio
                                            std::source_location site = std::source_location::current());
 task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options = {},
                                            std::source_location site = std::source_location::current());
-/// The same with addresses of one's own, in their order. None at all: `std::invalid_argument`.
+/// The same with addresses of one's own, in their order; those that are not of `options.family` are left out. None at all, or none
+/// of the family: `std::invalid_argument`, for the single one also.
 task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options options = {},
                                            std::source_location site = std::source_location::current());
 
@@ -103,10 +105,13 @@ struct listen_options {
     int backlog = 1024;
     bool reuse_address = true;
     bool reuse_port = false;              // several sockets share the port, the kernel spreads connections
+    address_family family = address_family::any; // of the addresses: what a name has of the other one is not asked for
     bool dual_stack = false;              // an IPv6 endpoint takes IPv4 too: "::" is both, and peers are ::ffff:127.0.0.1
     std::string_view bind_to_device = {}; // only what comes in there: "eth0"
     std::size_t receive_buffer_size = 0;  // of the connections, in bytes; 0: the kernel's choice
     std::size_t send_buffer_size = 0;
+    /// Of the connections, from their first moment on: they inherit it. A time that is not positive is `std::invalid_argument`.
+    std::optional<keep_alive_options> keep_alive = {};
 };
 
 /// A socket that listens. `accept`, `close`, `is_open`, `native_handle`: <eddy/detail/listener.hpp>.
@@ -118,8 +123,15 @@ public:
     /// Closes the socket; whoever waits in `accept` gets `closed_resource`.
     ~tcp_listener() = default;
 
-    /// A socket that listens; port 0 lets the kernel pick. Throws `std::system_error` that names the endpoint.
+    /// A socket that listens; port 0 lets the kernel pick. Throws `std::system_error` that names the endpoint, `std::invalid_argument`
+    /// if it is not of `options.family`.
     [[nodiscard]] static tcp_listener bind(const ip_endpoint& endpoint, const listen_options& options = {});
+    /// A socket for each of several endpoints, in their order and without doubles, for one server (<eddy/serve.hpp>). All ports that
+    /// are 0 are one port, which the kernel picks: if it is taken on one of the addresses another one is tried, sixteen times at most.
+    /// IPv6 sockets take IPv6 alone; `dual_stack` is refused beside IPv4 endpoints. Left out are endpoints that are not of
+    /// `options.family`, and those of a family that this machine does not have, unless nothing is left then. All or none: throws
+    /// `std::system_error` that names the endpoint, `std::invalid_argument` if there is none. After asyncio's create_server.
+    [[nodiscard]] static std::vector<tcp_listener> bind(std::span<const ip_endpoint> endpoints, const listen_options& options = {});
     /// Adopts a listening socket and makes it non-blocking and close-on-exec. It stays the caller's if that throws.
     explicit tcp_listener(int native_handle);
 
@@ -135,5 +147,12 @@ private:
     tcp_listener(detail::core_owner c, const ip_endpoint& local) noexcept : listening_socket("tcp_listener", std::move(c)), local_(local) {}
     ip_endpoint local_;
 };
+
+/// Looks the name up and listens on all of its addresses, as `tcp_listener::bind` does on several endpoints: "localhost" is mostly
+/// 127.0.0.1 and ::1; "" is every address of this machine. Checkpoint; cancelled, no socket is left. Throws `std::system_error` that
+/// names the endpoint, `resolve_error` (<eddy/resolve.hpp>).
+task<std::vector<tcp_listener>> tcp_listen(std::string host, std::uint16_t port, const listen_options& options = {});
+/// The same for several names. None at all: `std::invalid_argument`.
+task<std::vector<tcp_listener>> tcp_listen(std::vector<std::string> hosts, std::uint16_t port, const listen_options& options = {});
 
 } // namespace eddy

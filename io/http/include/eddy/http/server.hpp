@@ -19,6 +19,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <eddy/any_stream.hpp>
 #include <eddy/detail/function.hpp>
@@ -65,7 +66,7 @@ struct server_options {
     std::string_view server_name = {};              // the Server header; none by default
 };
 
-/// An HTTP server on one listening socket; belongs to the thread of one loop.
+/// An HTTP server on one listening socket or several; belongs to the thread of one loop.
 ///
 /// The handler runs in the task of its connection; it may be slow, and it is cancelled at shutdown. An exception of it is
 /// answered with status 500 and goes to the loop's exception handler, unless it is a `request_error`, which says its status itself;
@@ -102,9 +103,12 @@ public:
     /// Binds, listens and returns; serves in the background, as a task of the loop's root group. Port 0: the kernel picks
     /// one. Throws `std::system_error` that names the address, `std::logic_error` if the server was started before.
     task<> listen(ip_endpoint at);
+    /// The same on all addresses of a name, as `tcp_listen` does: "localhost", "" for every address of this machine.
+    task<> listen(std::string host, std::uint16_t port, const listen_options& options = {});
     /// The same on a listener of one's own, in the current task, until the server is stopped and every connection has
     /// ended. Cancelled: stops listening, cancels the connections and waits for them.
     task<> serve(tcp_listener listener);
+    task<> serve(std::vector<tcp_listener> listeners);
 
     /// No more connections; those that are there go on. Idempotent.
     void stop_accepting();
@@ -112,7 +116,7 @@ public:
     /// and resets what is left. Cancelled: does the last step at once.
     task<> shutdown(std::chrono::nanoseconds grace);
 
-    /// The port it listens on; 0 before `listen`.
+    /// The port it listens on, of several sockets the first one; 0 before `listen`.
     [[nodiscard]] std::uint16_t port() const noexcept;
     /// "http://ADDRESS:PORT" + `target`; https if it is wrapped.
     [[nodiscard]] std::string url(std::string_view target = "/") const;
@@ -121,7 +125,8 @@ public:
 
 private:
     server(std::in_place_t, detail::handler_function handler, const server_options& options);
-    void start(tcp_listener listener);
+    void start(std::vector<tcp_listener> listeners);
+    task<> start_on(task<std::vector<tcp_listener>> binding);
     void set_wrapper(detail::wrapper_function wrap, std::string_view scheme);
     void set_access(detail::access_function log);
     std::shared_ptr<detail::server_state> state_;
