@@ -19,7 +19,6 @@
 //
 // On a terminal there is a bar for each file, else a line when something happens. In the end there is a line for each
 // file, its checksum first, as sha256sum has it. Exit status: 0 if all files are there, 1 if not, 130 after Ctrl-C.
-#include <sys/ioctl.h>
 //
 // The heart of it is downloader.cpp; part_file.hpp says what is on the disk when it is broken off.
 #include <unistd.h>
