@@ -213,7 +213,7 @@ EDDY_TEST("a descriptor that was closed under a stream is an error of what is do
 
 EDDY_TEST("a read whose descriptor was closed under it can be cancelled, and the loop goes on") {
     connection p = co_await connected();
-    auto reading = spawn(words::ending(read_text(p.client)));
+    auto reading = spawn(read_text(p.client));
     co_await testing::settle();
     ::close(p.client.native_handle()); // of which the kernel tells nobody
     co_await testing::settle();
