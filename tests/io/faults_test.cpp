@@ -3,9 +3,12 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <cstdio>
 #include <set>
 #include <string>
@@ -51,6 +54,41 @@ bool vanish(tcp_stream& s) {
     s.abort();
     return true;
 }
+
+std::atomic<int> signals_handled{0};
+
+/// So many signals for the thread that makes it, each as soon as the one before was handled. They interrupt its system calls, which
+/// are not restarted.
+class signal_storm {
+public:
+    explicit signal_storm(int count) {
+        signals_handled = 0;
+        struct sigaction interrupt {};
+        interrupt.sa_handler = [](int) { ++signals_handled; };
+        ::sigaction(SIGUSR1, &interrupt, &before_);
+        sender_ = std::thread([this, count, victim = ::pthread_self()] {
+            for (int i = 0; i < count && !stopped_; ++i) {
+                ::pthread_kill(victim, SIGUSR1);
+                while (signals_handled <= i && !stopped_) std::this_thread::yield();
+            }
+            over_ = true;
+        });
+    }
+    signal_storm(const signal_storm&) = delete;
+    signal_storm& operator=(const signal_storm&) = delete;
+    ~signal_storm() {
+        stopped_ = true;
+        sender_.join();
+        ::sigaction(SIGUSR1, &before_, nullptr);
+    }
+    [[nodiscard]] bool over() const noexcept { return over_; }
+
+private:
+    struct sigaction before_ {};
+    std::atomic<bool> stopped_{false};
+    std::atomic<bool> over_{false};
+    std::thread sender_;
+};
 
 std::set<int> descriptors() {
     std::set<int> all;
@@ -234,6 +272,29 @@ EDDY_TEST("a listener whose descriptor was closed under it says so") {
     CHECK(end.find("Bad file descriptor") != std::string::npos);
     co_await l.close();
     CHECK(!l.is_open());
+}
+
+// --- signals (each system call on its own: tests/faults)
+
+EDDY_TEST("a storm of signals is not seen: transfers, files and worker functions go on") {
+    const temporary_folder folder;
+    const std::string path = folder.file("x");
+    connection p = co_await connected();
+    const signal_storm storm(2000);
+    int rounds = 0;
+    int wrong = 0;
+    do {
+        const std::string number = std::to_string(++rounds);
+        auto reading = spawn(read_text(p.server));
+        co_await this_task::yield(); // the read waits before there is something
+        co_await p.client.write(number);
+        std::string received = co_await std::move(reading);
+        co_await write_file(path, number);
+        std::string kept = co_await read_file(path);
+        if (received != number || kept != number) ++wrong;
+    } while (!storm.over());
+    CHECK(wrong == 0);
+    CHECK(signals_handled == 2000);
 }
 
 // --- exceptions in callbacks
