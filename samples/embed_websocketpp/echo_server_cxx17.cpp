@@ -31,7 +31,7 @@ public:
         server_.stop_listening(e);
         then_ = std::move(then);
         const std::vector<connection> all(connections_.begin(), connections_.end());
-        for (const connection& c : all) server_.close(c, websocketpp::close::status::going_away, "", e); // one that fails closes anyway
+        for (const connection& c : all) server_.close(c, websocketpp::close::status::going_away, "", e); // else it is closing
         tell_if_idle();
     }
 
