@@ -280,7 +280,7 @@ EDDY_TEST("a storm of signals is not seen: transfers, files and worker functions
     const temporary_folder folder;
     const std::string path = folder.file("x");
     connection p = co_await connected();
-    const signal_storm storm(2000);
+    signal_storm storm(2000);
     int rounds = 0;
     int wrong = 0;
     do {
