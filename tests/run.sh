@@ -35,7 +35,7 @@ case $preset in
 esac
 jobs=${JOBS:-$(nproc)}
 
-wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev catch2 'pkg-config|pkgconf')
+wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev libwebsocketpp-dev catch2 'pkg-config|pkgconf')
 [ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-tools curl wrk apache2-utils nghttp2-client socat netcat-openbsd)
 case $preset in
     clang) wanted+=(clang-16) ;;

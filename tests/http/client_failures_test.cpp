@@ -143,6 +143,33 @@ EDDY_TEST("a truncated body is an error, not a short body") {
     CHECK(fine.body == "fine");
 }
 
+EDDY_TEST("a server that resets at any point of its answer is an error, and the next request is answered") {
+    const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    std::size_t sent = 0; // of the answer, before the reset
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const std::string url = "http://" + l.local_endpoint().to_string() + "/";
+    auto serving = spawn([&]() -> task<> {
+        for (;;) {
+            raw_connection c(co_await l.accept());
+            co_await c.read_until("\r\n\r\n");
+            if (sent > 0) co_await c.send(answer.substr(0, sent));
+            if (sent < answer.size())
+                c.stream().abort();
+            else
+                co_await c.stream().close();
+        }
+    });
+    http::client hc;
+    for (; sent < answer.size(); ++sent) {
+        INFO(sent);
+        const std::optional<error_kind> kind = co_await failure_of(hc.get(url));
+        CHECK(kind.has_value());
+    }
+    const http::response whole = co_await hc.get(url);
+    CHECK(whole.body == "hello");
+    co_await serving.cancel_and_join();
+}
+
 EDDY_TEST("what is not HTTP is an error") {
     const std::array<std::string, 4> texts{"", "SSH-2.0-OpenSSH\r\n", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"};
     http::server hs{raw_answers(texts)};

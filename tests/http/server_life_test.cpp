@@ -76,6 +76,22 @@ EDDY_TEST("a body that does not come is answered with 408") {
     CHECK(status_line(got) == "HTTP/1.1 408 Request Timeout");
 }
 
+EDDY_TEST("a body that comes byte by byte is too slow all the same") {
+    http::server hs{echo, {.body_timeout = 5s}};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection c = co_await raw_connection::open(hs.port());
+    co_await c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
+    auto drip = spawn([&]() -> task<> {
+        for (;;) {
+            co_await c.send("x");
+            co_await sleep_for(1s);
+        }
+    });
+    const std::string got = co_await c.read_to_end();
+    CHECK(status_line(got) == "HTTP/1.1 408 Request Timeout");
+    co_await drip.cancel_and_join();
+}
+
 EDDY_TEST("a client that does not read is cut off") {
     http::server hs{[](http::request) -> task<http::response> { co_return http::response{200, std::string(20'000'000, 'x')}; },
                     {.write_timeout = 5s}};

@@ -1,9 +1,14 @@
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <cstdio>
 #include <set>
 #include <string>
@@ -37,6 +42,52 @@ public:
 private:
     temporary_folder folder_;
     bool mounted_ = false;
+};
+
+/// The peer goes without a word, as when its machine loses power; false if this process may not do that.
+bool vanish(tcp_stream& s) {
+    const int fd = s.native_handle();
+    int on = 1;
+    socklen_t size = sizeof on;
+    if (::setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, size) != 0) return false;
+    if (::getsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, &size) != 0 || on != 1) return false;
+    s.abort();
+    return true;
+}
+
+std::atomic<int> signals_handled{0};
+
+/// So many signals for the thread that makes it, each as soon as the one before was handled. They interrupt its system calls, which
+/// are not restarted.
+class signal_storm {
+public:
+    explicit signal_storm(int count) {
+        signals_handled = 0;
+        struct sigaction interrupt {};
+        interrupt.sa_handler = [](int) { ++signals_handled; };
+        ::sigaction(SIGUSR1, &interrupt, &before_);
+        sender_ = std::thread([this, count, victim = ::pthread_self()] {
+            for (int i = 0; i < count && !stopped_; ++i) {
+                ::pthread_kill(victim, SIGUSR1);
+                while (signals_handled <= i && !stopped_) std::this_thread::yield();
+            }
+            over_ = true;
+        });
+    }
+    signal_storm(const signal_storm&) = delete;
+    signal_storm& operator=(const signal_storm&) = delete;
+    ~signal_storm() {
+        stopped_ = true;
+        sender_.join();
+        ::sigaction(SIGUSR1, &before_, nullptr);
+    }
+    [[nodiscard]] bool over() const noexcept { return over_; }
+
+private:
+    struct sigaction before_ {};
+    std::atomic<bool> stopped_{false};
+    std::atomic<bool> over_{false};
+    std::thread sender_;
 };
 
 std::set<int> descriptors() {
@@ -166,6 +217,84 @@ EDDY_TEST("a server goes on when its clients reset at once, in the middle and at
     CHECK(answer == "hello");
     co_await srv.shutdown(0s);
     CHECK(reports.text().find("logic") == std::string::npos); // resets are the handlers' errors, and reported as such
+}
+
+EDDY_TEST("a half-open peer, gone without a word, is noticed by what is written next") {
+    connection p = co_await connected();
+    auto reading = spawn(words::ending(read_text(p.client)));
+    co_await testing::settle();
+    if (!vanish(p.server)) {
+        WARN("left out: this process may not use TCP_REPAIR");
+        co_await reading.cancel_and_join();
+        co_return;
+    }
+    co_await testing::settle();
+    CHECK(!reading.done());
+    co_await p.client.write("x"sv); // the kernel takes it; the machine that is back knows nothing of the connection
+    std::string end = co_await std::move(reading);
+    CHECK(end.ends_with("Connection reset by peer"));
+}
+
+// --- descriptors that others close
+
+EDDY_TEST("a descriptor that was closed under a stream is an error of what is done next, and its close does no harm") {
+    connection p = co_await connected();
+    co_await p.client.write("x"sv); // it has been in use
+    ::close(p.client.native_handle());
+    std::string end = co_await words::ending(read_text(p.client));
+    CHECK(end.ends_with("Bad file descriptor"));
+    end = co_await words::ending(write_text(p.client, "y"));
+    CHECK(end != "ok");
+    co_await p.client.close();
+    CHECK(!p.client.is_open());
+}
+
+EDDY_TEST("a read whose descriptor was closed under it can be cancelled, and the loop goes on") {
+    connection p = co_await connected();
+    auto reading = spawn(read_text(p.client));
+    co_await testing::settle();
+    ::close(p.client.native_handle()); // of which the kernel tells nobody
+    co_await testing::settle();
+    reading.cancel();
+    co_await reading.join();
+    CHECK(reading.cancelled());
+    co_await p.client.close();
+    connection next = co_await connected(); // with the same number, probably
+    co_await next.client.write("hello"sv);
+    std::string got = co_await read_text(next.server);
+    CHECK(got == "hello");
+}
+
+EDDY_TEST("a listener whose descriptor was closed under it says so") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    ::close(l.native_handle());
+    std::string end = co_await words::ending(l.accept());
+    CHECK(end.find("Bad file descriptor") != std::string::npos);
+    co_await l.close();
+    CHECK(!l.is_open());
+}
+
+// --- signals (each system call on its own: tests/faults)
+
+EDDY_TEST("a storm of signals is not seen: transfers, files and worker functions go on") {
+    const temporary_folder folder;
+    const std::string path = folder.file("x");
+    connection p = co_await connected();
+    signal_storm storm(2000);
+    int rounds = 0;
+    int wrong = 0;
+    do {
+        const std::string number = std::to_string(++rounds);
+        auto reading = spawn(read_text(p.server));
+        co_await this_task::yield(); // the read waits before there is something
+        co_await p.client.write(number);
+        std::string received = co_await std::move(reading);
+        co_await write_file(path, number);
+        std::string kept = co_await read_file(path);
+        if (received != number || kept != number) ++wrong;
+    } while (!storm.over());
+    CHECK(wrong == 0);
+    CHECK(signals_handled == 2000);
 }
 
 // --- exceptions in callbacks

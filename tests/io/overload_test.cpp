@@ -1,13 +1,17 @@
 // More connections than descriptors: 20 000 connects at once, from processes of their own, against a server that may have
-// 256 descriptors.
+// 256 descriptors. And more connections than ports: 100 000 in waves, none of which ends in order.
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "io/child.hpp"
@@ -74,6 +78,75 @@ task<> ask(ip_endpoint where, std::size_t& answered) {
     if (answer == "hello") ++answered;
 }
 
+/// What became of the connections of one server.
+struct tally {
+    int begun = 0;
+    int answered = 0;
+    int resets = 0;
+    int ended = 0;
+    event changed;
+};
+
+task<> answer_until_reset(tcp_stream s, tally& t) {
+    ++t.begun;
+    std::array<std::byte, 16> buffer;
+    try {
+        for (;;) {
+            const std::size_t n = co_await s.read_some(buffer);
+            if (n == 0) break;
+            co_await s.write(std::span<const std::byte>(buffer).first(n));
+            ++t.answered;
+            t.changed.set();
+        }
+    } catch (const std::system_error& e) {
+        if (e.code() == std::errc::connection_reset) ++t.resets;
+    }
+    ++t.ended;
+    t.changed.set();
+}
+
+task<> until_count(tally& t, const int& count, int goal) {
+    while (count < goal) {
+        t.changed.clear();
+        co_await t.changed.wait();
+    }
+}
+
+/// The kernel takes it while nobody accepts.
+int connected_socket(const ip_endpoint& where) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ::connect(fd, where.data(), static_cast<socklen_t>(where.size())) != 0)
+        throw std::system_error(errno, std::generic_category(), "connect");
+    return fd;
+}
+
+/// Leaves no port behind that waits.
+void close_with_reset(int fd) {
+    const linger at_once{1, 0};
+    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    ::close(fd);
+}
+
+/// A wave of connections: of each three one is reset at once, one when its answer is on its way, one when it has been read.
+task<> send_wave(const ip_endpoint& where, tally& t, std::size_t size, int& wrong_answers) {
+    std::vector<int> sockets;
+    int asked = t.answered;
+    for (std::size_t i = 0; i < size; ++i) {
+        sockets.push_back(connected_socket(where));
+        if (i % 3 == 0)
+            close_with_reset(sockets.back());
+        else if (::send(sockets.back(), "x", 1, MSG_NOSIGNAL) == 1)
+            ++asked;
+    }
+    co_await until_count(t, t.answered, asked);
+    for (std::size_t i = 0; i < size; ++i) {
+        if (i % 3 == 0) continue;
+        char answer = 0;
+        if (i % 3 == 2 && (::recv(sockets[i], &answer, 1, 0) != 1 || answer != 'x')) ++wrong_answers;
+        close_with_reset(sockets[i]);
+    }
+}
+
 ip_endpoint local(const std::string& port) {
     return {"127.0.0.1", static_cast<std::uint16_t>(std::stoi(port))};
 }
@@ -135,4 +208,32 @@ TEST_CASE("ST-30 1000 clients that each want an answer all get it from a server 
     srv.signal(SIGTERM);
     CHECK(srv.prints("descriptors left over: 0"));
     CHECK(srv.wait() == "exit 143");
+}
+
+EDDY_TEST("100 000 connects in waves, each reset: at once, before its answer is read or after it; nothing is left of them", "[slow]") {
+    constexpr int waves = 1000;
+    constexpr std::size_t size = 100; // fits into the shortest queue of a listener that kernels have
+    tally t;
+    const auto handler = [&t](tcp_stream s) { return answer_until_reset(std::move(s), t); };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
+    srv.start();
+    co_await testing::settle();
+    const std::size_t descriptors = open_descriptors();
+    const std::size_t tasks = this_loop().stats().tasks;
+    const ip_endpoint where = srv.local_endpoint();
+    int wrong_answers = 0;
+    for (int w = 1; w <= waves; ++w) {
+        co_await send_wave(where, t, size, wrong_answers);
+        co_await until_count(t, t.ended, w * static_cast<int>(size));
+    }
+    CHECK(t.begun == 100'000);
+    CHECK(t.ended == 100'000);
+    CHECK(t.resets == 100'000);
+    CHECK(t.answered == 66'000);
+    CHECK(wrong_answers == 0);
+    co_await testing::settle();
+    CHECK(srv.connections() == 0);
+    CHECK(open_descriptors() == descriptors);
+    CHECK(this_loop().stats().tasks == tasks);
+    co_await srv.shutdown(1s);
 }
