@@ -77,6 +77,33 @@ task<std::string> outcome_of(http::client& hc, std::string url) {
     }
 }
 
+task<> pump_bytes(tcp_stream& from, tcp_stream& to) {
+    try {
+        std::array<std::byte, 4096> buffer{};
+        for (;;) {
+            const std::span<std::byte> space(buffer);
+            const std::size_t n = co_await from.read_some(space);
+            if (n == 0) break;
+            const std::span<const std::byte> bytes(buffer.data(), n);
+            co_await to.write(bytes);
+        }
+        co_await to.shutdown_write();
+    } catch (const std::exception&) { // one side is gone
+    }
+}
+
+/// One connection of a proxy that makes tunnels to this machine; `asked` is the head of what it was told.
+task<> make_tunnel(tcp_listener& l, std::string& asked) {
+    tcp_stream client = co_await l.accept();
+    buffered_reader in{client};
+    asked = co_await in.read_until("\r\n\r\n");
+    const std::size_t colon = asked.find(':');
+    const int port = std::stoi(asked.substr(colon + 1));
+    tcp_stream server = co_await tcp_connect(ip_endpoint("127.0.0.1", static_cast<std::uint16_t>(port)));
+    co_await client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+    co_await gather(pump_bytes(client, server), pump_bytes(server, client));
+}
+
 } // namespace
 
 EDDY_TEST_REAL("https: a certificate counts if it is trusted and names the host") {
@@ -100,4 +127,27 @@ EDDY_TEST_REAL("https: a certificate counts if it is trusted and names the host"
     http::client careless{{.verify_tls = false}};
     const std::string unchecked = co_await outcome_of(careless, "https://127.0.0.1:" + port + "/");
     CHECK(unchecked == "200 over TLS");
+}
+
+EDDY_TEST_REAL("https: a proxy makes a tunnel, and the certificate behind it is checked") {
+    const certificate c;
+    if (!c) {
+        WARN("there is no openssl: https is not tested");
+        co_return;
+    }
+    openssl_server server(c);
+    const std::string port = co_await server.port();
+    REQUIRE(!port.empty());
+    const std::string file = c.file();
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const std::string proxy = "http://127.0.0.1:" + std::to_string(l.local_endpoint().port());
+    for (const bool trusting : {true, false}) {
+        std::string asked;
+        auto tunnel = spawn(make_tunnel(l, asked));
+        http::client hc{{.ca_file = trusting ? std::string_view(file) : std::string_view(), .proxy = proxy}};
+        const std::string how = co_await outcome_of(hc, "https://localhost:" + port + "/");
+        CHECK(how == (trusting ? "200 over TLS" : "tls error"));
+        CHECK(asked.starts_with("CONNECT localhost:" + port + " HTTP/1.1\r\n"));
+        co_await tunnel.cancel_and_join();
+    }
 }

@@ -27,12 +27,7 @@ void start_libcurl() {
 
 } // namespace
 
-client_core::client_core(const client_options& options)
-    : options_(options), user_agent_(options.user_agent), ca_file_(options.ca_file), proxy_(options.proxy) {
-    if (!is_field_value(user_agent_)) throw std::invalid_argument("http::client: there is a line break or a NUL in the user agent");
-    options_.user_agent = user_agent_;
-    options_.ca_file = ca_file_;
-    options_.proxy = proxy_;
+client_core::client_core(const client_options& options) : settings_(options) {
     start_libcurl();
     const coming_pair wakeup = coming_pair::guess();
     multi_ = curl_multi_init();
@@ -247,12 +242,7 @@ void client_core::set_common_options(CURL* easy) const {
         set(CURLOPT_SHARE, share_, "SHARE");
         set(CURLOPT_COOKIEFILE, "", "COOKIEFILE"); // switches them on; no file is read
     }
-    if (options_.compression) set(CURLOPT_ACCEPT_ENCODING, "", "ACCEPT_ENCODING");
-    if (!user_agent_.empty()) set(CURLOPT_USERAGENT, user_agent_.c_str(), "USERAGENT");
-    set(CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L, "SSL_VERIFYPEER");
-    set(CURLOPT_SSL_VERIFYHOST, options_.verify_tls ? 2L : 0L, "SSL_VERIFYHOST");
-    if (!ca_file_.empty()) set(CURLOPT_CAINFO, ca_file_.c_str(), "CAINFO");
-    if (!proxy_.empty() || !options_.proxy_from_environment) set(CURLOPT_PROXY, proxy_.c_str(), "PROXY");
+    settings_.apply(easy);
 }
 
 // --- what libcurl asks for, from inside its calls

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
-#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -12,6 +11,8 @@
 
 #include <eddy/event_loop.hpp>
 #include <eddy/http/client.hpp>
+
+#include "client_settings.hpp"
 
 namespace eddy::http::detail {
 
@@ -62,7 +63,7 @@ public:
     /// Sets what all requests have in common.
     void set_common_options(CURL* easy) const;
 
-    [[nodiscard]] const client_options& options() const noexcept { return options_; }
+    [[nodiscard]] const client_options& options() const noexcept { return settings_.options(); }
     [[nodiscard]] std::size_t active() const noexcept { return transfers_.size(); }
     [[nodiscard]] std::size_t connections() const noexcept;
 
@@ -79,10 +80,7 @@ private:
     void end_failed() noexcept;
     void wake_uploads();
 
-    client_options options_; // its texts point into the four strings
-    std::string user_agent_;
-    std::string ca_file_;
-    std::string proxy_;
+    const client_settings settings_;
     CURLM* multi_ = nullptr;
     CURLSH* share_ = nullptr; // the cookies; null: none are kept. Easy handles refer to it: it goes last
     std::vector<CURL*> idle_easies_;
@@ -120,8 +118,5 @@ public:
 private:
     client_core& core_;
 };
-
-/// Throws `std::bad_alloc` or `std::runtime_error` unless the option was taken.
-void check_option(CURLcode code, const char* option);
 
 } // namespace eddy::http::detail

@@ -43,8 +43,12 @@ struct client_options {
     bool verify_tls = true;                    // check certificate and host name
     std::string_view user_agent = "eddy";
     std::string_view ca_file = {};             // PEM file of trusted authorities; default: the system's
-    std::string_view proxy = {};               // "http://host:port"; default: none
-    bool proxy_from_environment = false;       // else http_proxy and its like are ignored
+    // "http://user:password@host:port", or https, socks5h (the proxy looks names up), socks5 (we do), socks4a, socks4; user and
+    // password %-encoded; default: none. What it is not has `std::invalid_argument`, without quoting the password.
+    std::string_view proxy = {};
+    std::string_view no_proxy = {};            // hosts that are asked directly: "localhost,.example.org,10.0.0.0/8"; "*": all
+    bool proxy_from_environment = false;       // http_proxy and its like say what `proxy` does not, no_proxy what `no_proxy` does not;
+                                               // else they are ignored
     bool cookies = false;                      // keep those that servers set, and send them back
     bool http2 = false;                        // over TLS, with servers that offer it; several requests then share a connection.
                                                // Not for streams, uploads and downloads: one that waits would hold up the others
@@ -59,7 +63,8 @@ struct client_options {
 /// Timeouts run on the loop's clock. The request may have reached the server in each of these cases.
 class client {
 public:
-    /// Throws `std::bad_alloc`, and `std::runtime_error` if libcurl cannot start.
+    /// Throws `std::invalid_argument` for options that cannot be meant, `std::bad_alloc`, and `std::runtime_error` if libcurl
+    /// cannot start.
     explicit client(const client_options& options = {});
     client(client&&) noexcept = default;
     client& operator=(client&& other) noexcept;
