@@ -256,7 +256,8 @@ EDDY_TEST("the environment names a proxy, and its exceptions, only if it is aske
 }
 
 TEST_CASE("what cannot be a proxy is refused when the client is made, and the password is not told") {
-    for (const char* const proxy : {"ftp://u:secret@127.0.0.1:1", "http://u:secret@127.0.0.1:99999", "http://u:secret@[::1/", "http://a\r\nb"}) {
+    for (const char* const proxy :
+         {"ftp://u:secret@127.0.0.1:1", "http://u:secret@127.0.0.1:99999", "http://u:secret@[::1/", "http://a\r\nb"}) {
         INFO(proxy);
         const std::string how = words::of_call([&] { return http::client(http::client_options{.proxy = proxy}).connections(); });
         CHECK(how.starts_with("http::client: "));

@@ -48,7 +48,8 @@ client_core::client_core(const client_options& options) : settings_(options) {
     const auto number = [](std::size_t n) { return static_cast<long>(std::min<std::size_t>(n, INT_MAX)); };
     curl_multi_setopt(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS, number(options.max_connections));
     curl_multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS, number(options.max_connections_per_host));
-    curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, number(std::max<std::size_t>(options.max_idle_connections, 1)));
+    const std::size_t idle = options.max_idle_connections;
+    curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, number(idle == 0 ? std::size_t{INT_MAX} : idle)); // its own 0 is not "no limit"
 }
 
 client_core::~client_core() {

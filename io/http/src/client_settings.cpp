@@ -26,7 +26,8 @@ void check_proxy(const std::string& proxy) {
     constexpr std::array<std::string_view, 6> known{"http", "https", "socks4", "socks4a", "socks5", "socks5h"};
     const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), &curl_url_cleanup);
     if (!url) throw std::bad_alloc();
-    if (curl_url_set(url.get(), CURLUPART_URL, proxy.c_str(), CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) != CURLUE_OK)
+    constexpr unsigned flags = CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME;
+    if (curl_url_set(url.get(), CURLUPART_URL, proxy.c_str(), flags) != CURLUE_OK)
         refuse("the proxy is not a valid URL like http://host:port");
     if (proxy.find("://") == std::string::npos) return; // http
     const std::string scheme = proxy.substr(0, proxy.find("://"));
@@ -43,7 +44,11 @@ void check_option(CURLcode code, const char* option) {
 }
 
 client_settings::client_settings(const client_options& options)
-    : options_(options), user_agent_(options.user_agent), ca_file_(options.ca_file), proxy_(options.proxy), no_proxy_(options.no_proxy) {
+    : options_(options),
+      user_agent_(options.user_agent),
+      ca_file_(options.ca_file),
+      proxy_(options.proxy),
+      no_proxy_(options.no_proxy) {
     if (!is_field_value(user_agent_)) refuse("there is a line break or a NUL in the user agent");
     if (!is_field_value(proxy_) || !is_field_value(no_proxy_)) refuse("there is a line break or a NUL in the proxy");
     if (!proxy_.empty()) check_proxy(proxy_);

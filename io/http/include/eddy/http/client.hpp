@@ -33,7 +33,7 @@ class client_core;
 struct client_options {
     std::size_t max_connections = 256;         // at a time; more requests wait for one
     std::size_t max_connections_per_host = 0;  // at a time, to one host and port
-    std::size_t max_idle_connections = 64;     // kept for later requests
+    std::size_t max_idle_connections = 64;     // kept for later requests; beyond it the oldest is closed
     std::chrono::nanoseconds timeout = std::chrono::seconds(60);         // of a request, from its start to its last byte
     std::chrono::nanoseconds connect_timeout = std::chrono::seconds(15); // of each connection: name, TCP and TLS
     int max_redirects = 10;                    // 0: a redirect is an ordinary response
