@@ -25,13 +25,21 @@ namespace {
 /// `openssl s_server` on a port of the kernel's choice; it answers every GET with a page.
 class openssl_server {
 public:
-    explicit openssl_server(const certificate& c) {
+    /// `more`: arguments, each after a space.
+    explicit openssl_server(const certificate& c, const std::string& more = {}) {
         std::array<int, 2> ends{};
         if (::pipe2(ends.data(), O_CLOEXEC) != 0) return;
         output_ = ends[0];
         const std::string cert = c.file();
         const std::string key = c.key();
-        std::array<const char*, 10> arguments{"openssl", "s_server", "-accept", "0", "-www", "-cert", cert.c_str(), "-key", key.c_str(), nullptr};
+        std::vector<const char*> arguments{"openssl", "s_server", "-accept", "0", "-www", "-cert", cert.c_str(), "-key", key.c_str()};
+        std::string words = more;
+        for (char& letter : words) {
+            if (letter != ' ') continue;
+            letter = '\0';
+            arguments.push_back(&letter + 1);
+        }
+        arguments.push_back(nullptr);
         posix_spawn_file_actions_t actions;
         ::posix_spawn_file_actions_init(&actions);
         ::posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
@@ -74,6 +82,16 @@ task<std::string> outcome_of(http::client& hc, std::string url) {
         co_return std::to_string(res.status) + (res.timings.tls.count() > 0 ? " over TLS" : "");
     } catch (const http::error& e) {
         co_return e.kind() == http::error_kind::tls ? "tls error" : e.what();
+    }
+}
+
+/// The message of the error; the page if there is none.
+task<std::string> words_of(http::client& hc, std::string url) {
+    try {
+        const http::response res = co_await hc.get(std::move(url));
+        co_return res.body;
+    } catch (const http::error& e) {
+        co_return e.what();
     }
 }
 
@@ -150,4 +168,79 @@ EDDY_TEST_REAL("https: a proxy makes a tunnel, and the certificate behind it is 
         CHECK(asked.starts_with("CONNECT localhost:" + port + " HTTP/1.1\r\n"));
         co_await tunnel.cancel_and_join();
     }
+}
+
+EDDY_TEST_REAL("https: a server that wants a certificate gets ours") {
+    const certificate c;
+    if (!c) {
+        WARN("there is no openssl: https is not tested");
+        co_return;
+    }
+    const std::string file = c.file();
+    const std::string key = c.key();
+    openssl_server old_server(c, " -Verify 1 -tls1_2");
+    openssl_server new_server(c, " -Verify 1 -tls1_3");
+    const std::string old_port = co_await old_server.port();
+    const std::string new_port = co_await new_server.port();
+    REQUIRE(!old_port.empty());
+    REQUIRE(!new_port.empty());
+    http::client nameless{{.ca_file = file}};
+    const std::string refused = co_await outcome_of(nameless, "https://localhost:" + old_port + "/");
+    CHECK(refused == "tls error");
+    const std::string refused_later = co_await outcome_of(nameless, "https://localhost:" + new_port + "/");
+    CHECK(refused_later != "200 over TLS"); // its connection may be reset before the alert is read
+    http::client known{{.ca_file = file, .certificate_file = file, .key_file = key}};
+    const std::array<std::string, 2> ports{old_port, new_port};
+    for (const std::string& port : ports) {
+        const std::string page = co_await words_of(known, "https://localhost:" + port + "/");
+        CHECK(page.find("Client certificate") != std::string::npos);
+    }
+}
+
+EDDY_TEST_REAL("https: errors name the file that is wrong") {
+    const certificate c;
+    if (!c) {
+        WARN("there is no openssl: https is not tested");
+        co_return;
+    }
+    openssl_server server(c);
+    const std::string port = co_await server.port();
+    REQUIRE(!port.empty());
+    const std::string url = "https://localhost:" + port + "/";
+    const std::string file = c.file();
+    const std::string key = c.key();
+    const std::string missing = file + ".missing";
+    http::client no_certificate{{.ca_file = file, .certificate_file = missing, .key_file = key}};
+    const std::string about_certificate = co_await words_of(no_certificate, url);
+    CHECK(about_certificate.starts_with("GET " + url + " failed: TLS failed: "));
+    CHECK(about_certificate.ends_with("(certificate_file '" + missing + "', key_file '" + key + "')"));
+    http::client no_key{{.ca_file = file, .certificate_file = file, .key_file = missing}};
+    const std::string about_key = co_await words_of(no_key, url);
+    CHECK(about_key.ends_with("(certificate_file '" + file + "', key_file '" + missing + "')"));
+    http::client no_authority{{.ca_file = missing}};
+    const std::string about_authority = co_await words_of(no_authority, url);
+    CHECK(about_authority.ends_with("(ca_file '" + missing + "')"));
+}
+
+EDDY_TEST_REAL("https: authorities come from text as well, and old versions of TLS can be refused") {
+    const certificate c;
+    if (!c) {
+        WARN("there is no openssl: https is not tested");
+        co_return;
+    }
+    openssl_server server(c, " -tls1_2");
+    const std::string port = co_await server.port();
+    REQUIRE(!port.empty());
+    const std::string url = "https://localhost:" + port + "/";
+    const std::string text = co_await read_file(c.file());
+    http::client trusting{{.ca_pem = text}};
+    const std::string trusted = co_await outcome_of(trusting, url);
+    CHECK(trusted == "200 over TLS");
+    http::client confused{{.ca_pem = "this is no certificate"}};
+    const std::string unreadable = co_await words_of(confused, url);
+    CHECK(unreadable.starts_with("GET " + url + " failed: TLS failed: "));
+    CHECK(unreadable.ends_with("(ca_pem)"));
+    http::client modern{{.ca_pem = text, .minimum_tls = http::tls_minimum::tls_1_3}};
+    const std::string too_old = co_await outcome_of(modern, url);
+    CHECK(too_old == "tls error");
 }

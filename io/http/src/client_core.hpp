@@ -63,6 +63,7 @@ public:
     /// Sets what all requests have in common.
     void set_common_options(CURL* easy) const;
 
+    [[nodiscard]] const client_settings& settings() const noexcept { return settings_; }
     [[nodiscard]] const client_options& options() const noexcept { return settings_.options(); }
     [[nodiscard]] std::size_t active() const noexcept { return transfers_.size(); }
     [[nodiscard]] std::size_t connections() const noexcept;

@@ -19,14 +19,22 @@ public:
     [[nodiscard]] const client_options& options() const noexcept { return options_; }
     /// What all requests have in common: who asks, what is trusted, which way it goes.
     void apply(CURL* easy) const;
+    /// The options that an error of this kind is about, with their files; empty if there are none.
+    [[nodiscard]] std::string blamed(CURLcode code) const;
 
 private:
+    void check() const;
     void apply_tls(CURL* easy) const;
+    void apply_authorities(CURL* easy) const;
     void apply_proxy(CURL* easy) const;
 
     client_options options_; // its texts point into the strings
     std::string user_agent_;
     std::string ca_file_;
+    std::string ca_pem_;
+    std::string certificate_file_;
+    std::string key_file_;
+    std::string key_password_;
     std::string proxy_;
     std::string no_proxy_;
 };

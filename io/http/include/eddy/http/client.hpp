@@ -29,6 +29,9 @@ namespace detail {
 class client_core;
 }
 
+/// The oldest version of TLS that is spoken.
+enum class tls_minimum { tls_1_2, tls_1_3 };
+
 /// What holds for all requests of a client. The texts are copied when the client is made. A time or number of 0: no limit.
 struct client_options {
     std::size_t max_connections = 256;         // at a time; more requests wait for one
@@ -42,7 +45,13 @@ struct client_options {
     bool compression = true;                   // offer what libcurl can unpack, and unpack it
     bool verify_tls = true;                    // check certificate and host name
     std::string_view user_agent = "eddy";
-    std::string_view ca_file = {};             // PEM file of trusted authorities; default: the system's
+    std::string_view ca_file = {};             // PEM file of authorities that are trusted instead of the system's
+    std::string_view ca_pem = {};              // the same from text; not both
+    std::string_view certificate_file = {};    // PEM file with ours, shown to servers that ask for one; those between it and its
+                                               // authority follow it. Read for each connection, on the loop's thread
+    std::string_view key_file = {};            // PEM file with its key; default: in the certificate's file
+    std::string_view key_password = {};        // of the key, if it has one
+    tls_minimum minimum_tls = tls_minimum::tls_1_2;
     // "http://user:password@host:port", or https, socks5h (the proxy looks names up), socks5 (we do), socks4a, socks4; user and
     // password %-encoded; default: none. What it is not has `std::invalid_argument`, without quoting the password.
     std::string_view proxy = {};
