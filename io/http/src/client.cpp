@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "client_core.hpp"
+#include "cookie_text.hpp"
 #include "download.hpp"
 #include "transfer.hpp"
 
@@ -90,6 +91,36 @@ task<download_result> client::download(std::string url, std::string path, downlo
 
 void client::clear_cookies() {
     if (core_) core_->clear_cookies();
+}
+
+namespace {
+
+void check_keeps_cookies(const std::shared_ptr<detail::client_core>& core) {
+    if (!core) throw std::logic_error("this http client was moved from");
+    if (!core->keeps_cookies()) throw std::logic_error("this http client keeps no cookies: set client_options::cookies");
+}
+
+} // namespace
+
+std::vector<cookie> client::cookies() const {
+    return core_ ? core_->cookies() : std::vector<cookie>();
+}
+
+void client::set_cookie(const cookie& c) {
+    check_keeps_cookies(core_);
+    detail::check_cookie(c);
+    const std::vector<cookie> one(1, c);
+    core_->set_cookies(one);
+}
+
+task<std::size_t> client::load_cookies(std::string path) {
+    check_keeps_cookies(core_);
+    return detail::load_cookies(core_, std::move(path));
+}
+
+task<> client::save_cookies(std::string path) {
+    check_keeps_cookies(core_);
+    return detail::save_cookies(core_, std::move(path));
 }
 
 task<response> client::get(std::string url, request_options options) {

@@ -212,15 +212,6 @@ void client_core::give_easy(CURL* easy, bool failed) noexcept {
     }
 }
 
-void client_core::clear_cookies() {
-    if (!share_) return;
-    CURL* const easy = take_easy();
-    const bool cleared = curl_easy_setopt(easy, CURLOPT_SHARE, share_) == CURLE_OK &&
-                         curl_easy_setopt(easy, CURLOPT_COOKIELIST, "ALL") == CURLE_OK;
-    give_easy(easy, !cleared);
-    if (!cleared) throw std::bad_alloc();
-}
-
 void client_core::set_common_options(CURL* easy) const {
     const auto set = [easy](CURLoption option, auto value, const char* name) {
         check_option(curl_easy_setopt(easy, option, value), name);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -59,7 +60,14 @@ public:
     /// Easy handles are kept, with what they remember of TLS sessions.
     [[nodiscard]] CURL* take_easy();
     void give_easy(CURL* easy, bool failed) noexcept; // `failed`: not to be used again
+
+    // --- cookies: client_cookies.cpp
+    [[nodiscard]] bool keeps_cookies() const noexcept { return share_ != nullptr; }
     void clear_cookies();
+    [[nodiscard]] std::vector<cookie> cookies() const;
+    /// They have passed `check_cookie`, and cookies are kept.
+    void set_cookies(const std::vector<cookie>& cookies);
+
     /// Sets what all requests have in common.
     void set_common_options(CURL* easy) const;
 
@@ -95,6 +103,9 @@ private:
     std::exception_ptr timer_error_;
     bool socket_failed_ = false; // some transfers have an error
 };
+
+task<std::size_t> load_cookies(std::shared_ptr<client_core> core, std::string path);
+task<> save_cookies(std::shared_ptr<client_core> core, std::string path);
 
 /// While one lives, a task waits: sockets are watched even while the loop shuts down.
 class waiting_mark {

@@ -14,8 +14,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <eddy/async_generator.hpp>
+#include <eddy/http/cookie.hpp>
 #include <eddy/http/download.hpp>
 #include <eddy/http/error.hpp>
 #include <eddy/http/message.hpp>
@@ -116,6 +118,19 @@ public:
 
     /// Forgets all cookies.
     void clear_cookies();
+    /// Those that are kept, in no order.
+    [[nodiscard]] std::vector<cookie> cookies() const;
+    /// As if a server had set it; replaces one of that name, domain and path. One whose time is over only does that. Throws
+    /// `std::invalid_argument` for what is no cookie: a control character or ';' in it, no domain; `std::logic_error`, as the two
+    /// below, if cookies are not kept (`client_options::cookies`).
+    void set_cookie(const cookie& c);
+    /// Sets those of a file in Netscape's format, which curl, wget and browsers' tools know; how many it had. What `set_cookie`
+    /// would refuse is left out. Read off the loop; cancelled or failed, no cookie was set. Throws `std::system_error`, and
+    /// `std::runtime_error` with file and line for what is no such file.
+    task<std::size_t> load_cookies(std::string path);
+    /// Writes those that are there when it begins, sessions' ones included, into such a file that only its owner may read. It
+    /// replaces the one of that name when it is complete; cancelled or failed, it has not. Throws `std::system_error`.
+    task<> save_cookies(std::string path);
 
     /// Closes every connection; running requests throw `closed_resource`, later ones too. Idempotent.
     void close() noexcept;
