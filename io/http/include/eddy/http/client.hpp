@@ -8,21 +8,30 @@
 // http and https are spoken, in redirects too. No thread is started but for name look-ups (libcurl's resolver).
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <eddy/async_generator.hpp>
+#include <eddy/file.hpp>
 #include <eddy/http/cookie.hpp>
 #include <eddy/http/download.hpp>
 #include <eddy/http/error.hpp>
+#include <eddy/http/form.hpp>
 #include <eddy/http/message.hpp>
 #include <eddy/http/request_options.hpp>
 #include <eddy/http/streamed_response.hpp>
+#include <eddy/stream.hpp>
 #include <eddy/task.hpp>
 
 namespace eddy::http {
@@ -107,6 +116,23 @@ public:
     /// time. Any method but HEAD (`std::invalid_argument`). Otherwise as all requests.
     task<response> upload(std::string method, std::string url, async_generator<std::string> source, request_options options = {});
 
+    /// The same from an open file, from its position to its end; so many bytes are announced. Of a pipe and the like, which do not
+    /// tell, the body is sent in chunks. With `content_length` so many bytes are sent, and not more. It is read off the loop, before
+    /// the request begins to see how much it is. Throws `std::system_error`, and `std::length_error` with the path if it ends
+    /// before it should.
+    task<response> upload(std::string method, std::string url, file source, request_options options = {});
+
+    /// The same from a form with its boundary; content type and length of the options do not count. Its files are opened, off the
+    /// loop, before the request begins: an error of that is a `std::system_error` with the path. The length of the whole is announced
+    /// if that of each part is known, else the body is sent in chunks.
+    task<response> upload(std::string method, std::string url, multipart parts, request_options options = {});
+
+    /// The same from a stream, to its end, or so many bytes as `content_length` says. It is taken over, or, if it is an lvalue, referred
+    /// to: it must outlive the task then, and what was not sent can be read from it.
+    template <class S>
+        requires(async_read_stream<std::remove_cvref_t<S>> && !std::same_as<std::remove_cvref_t<S>, file>)
+    task<response> upload(std::string method, std::string url, S&& source, request_options options = {});
+
     /// GET into a file. The body goes to `path` + ".part"; when all of it is there and on the device, that is renamed to `path`,
     /// which is replaced. If an earlier attempt has left a part, only the rest is asked for, provided that the server's ETag, or
     /// date, says that the file is still the same (remembered in `path` + ".part.note"); else it starts over.
@@ -143,5 +169,34 @@ public:
 private:
     std::shared_ptr<detail::client_core> core_;
 };
+
+// --- implementation
+
+namespace detail {
+
+/// What a stream gives, piece by piece. S may be a reference.
+template <class S>
+async_generator<std::string> stream_pieces(S stream, std::uint64_t left) {
+    constexpr std::uint64_t at_once = std::uint64_t{64} << 10;
+    while (left > 0) {
+        std::string piece(static_cast<std::size_t>(std::min(left, at_once)), '\0');
+        const std::span<std::byte> room = std::as_writable_bytes(std::span<char>(piece.data(), piece.size()));
+        const std::size_t n = co_await stream.read_some(room);
+        if (n == 0) co_return;
+        piece.resize(n);
+        left -= n;
+        co_yield std::move(piece);
+    }
+}
+
+} // namespace detail
+
+template <class S>
+    requires(async_read_stream<std::remove_cvref_t<S>> && !std::same_as<std::remove_cvref_t<S>, file>)
+task<response> client::upload(std::string method, std::string url, S&& source, request_options options) {
+    const std::uint64_t most = options.content_length.value_or(std::numeric_limits<std::uint64_t>::max());
+    async_generator<std::string> pieces = detail::stream_pieces<S>(std::forward<S>(source), most);
+    return upload(std::move(method), std::move(url), std::move(pieces), options);
+}
 
 } // namespace eddy::http
