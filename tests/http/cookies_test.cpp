@@ -137,6 +137,7 @@ EDDY_TEST("a cookie that is set goes where it belongs, and one whose time is ove
     const http::response replaced = co_await hc.get(hs.url());
     CHECK(replaced.body == "a=new");
     hc.set_cookie({.name = "a", .domain = "127.0.0.1", .expires = std::chrono::sys_seconds(std::chrono::seconds(1))});
+    CHECK(jar(hc).starts_with("b="));
     const http::response gone = co_await hc.get(hs.url());
     CHECK(gone.body.empty());
 }

@@ -1,5 +1,6 @@
 // The cookies of a client, which libcurl keeps in a share.
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <new>
 #include <optional>
@@ -58,8 +59,10 @@ std::vector<cookie> client_core::cookies() const {
     if (!share_) return all;
     const cookie_handle handle(share_);
     const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> lines(handle.list(), &curl_slist_free_all);
+    const auto now = std::chrono::system_clock::now();
     for (const curl_slist* line = lines.get(); line; line = line->next) {
-        if (std::optional<cookie> c = parse_cookie_line(line->data)) all.push_back(*std::move(c));
+        std::optional<cookie> c = parse_cookie_line(line->data);
+        if (c && !(c->expires && *c->expires <= now)) all.push_back(*std::move(c)); // it lists what is over until it looks again
     }
     return all;
 }
