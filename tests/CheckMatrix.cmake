@@ -71,6 +71,8 @@ set(elsewhere
   read_all=tests/http/stream_test.cpp
   upload=tests/http/upload_test.cpp
   download=tests/http/download_test.cpp
+  load_cookies=tests/http/cookies_test.cpp
+  save_cookies=tests/http/cookies_test.cpp
   retry=tests/runtime/retry_test.cpp
   with_stop_token=tests/runtime/stop_token_test.cpp
   with_timeout=tests/runtime/timeout_test.cpp

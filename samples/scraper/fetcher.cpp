@@ -50,6 +50,8 @@ const char* kind_name(error_kind kind) {
         return "bad compression";
     case error_kind::bad_status:
         return "bad status";
+    case error_kind::proxy:
+        return "proxy";
     case error_kind::other:
         break;
     }

@@ -298,3 +298,13 @@ EDDY_TEST("headers that follow from the request, a NUL in the address and a line
     CHECK(nul.find("there is a NUL in it") != std::string::npos);
     CHECK(words::throws<std::invalid_argument>([] { return http::client(http::client_options{.user_agent = "a\r\nX: y"}).connections(); }));
 }
+
+TEST_CASE("options of TLS that contradict each other are refused when the client is made") {
+    using http::client_options;
+    const auto made = [](const client_options& o) { return words::of_call([&] { return http::client(o).connections(); }); };
+    CHECK(made({.ca_file = "a", .ca_pem = "b"}) == "http::client: either ca_file or ca_pem says who is trusted, not both");
+    CHECK(made({.key_file = "k"}) == "http::client: there is a key, but no certificate_file");
+    CHECK(made({.key_password = "p"}) == "http::client: there is a key, but no certificate_file");
+    CHECK(made({.certificate_file = std::string_view("a\0b", 3)}).starts_with("http::client: there is a NUL"));
+    CHECK(made({.certificate_file = "c", .key_file = "k", .key_password = "p"}) == "ok");
+}

@@ -231,6 +231,28 @@ EDDY_TEST("requests above the limit for all hosts wait for a connection") {
     CHECK(most <= 2);
 }
 
+EDDY_TEST("as many connections are kept for later as the limit says; 0 is no limit") {
+    event all_there;
+    int inside = 0;
+    http::server hs{[&](http::request) -> task<http::response> {
+        if (++inside == 3) all_there.set();
+        co_await all_there.wait();
+        co_return http::response{200};
+    }};
+    co_await hs.listen({"127.0.0.1", 0});
+    for (const std::size_t limit : {std::size_t{0}, std::size_t{1}, std::size_t{2}}) {
+        inside = 0;
+        all_there.clear();
+        http::client hc{{.max_idle_connections = limit}};
+        std::vector<task<http::response>> requests;
+        for (int i = 0; i < 3; ++i) requests.push_back(hc.get(hs.url()));
+        const std::vector<http::response> answers = co_await gather(std::move(requests));
+        CHECK(answers.size() == 3);
+        co_await testing::settle();
+        CHECK(hc.connections() == (limit == 0 ? 3U : limit));
+    }
+}
+
 EDDY_TEST("a connection is used again, and replaced when the server closed it") {
     http::server hs{[](http::request q) -> task<http::response> {
         http::response r{200, "ok"};

@@ -81,6 +81,25 @@ TEST_CASE("a boundary that occurs in a part is replaced") {
     CHECK(http::multipart().boundary() != http::multipart().boundary());
 }
 
+TEST_CASE("a multipart body with a part that is read while it is sent is none to put together") {
+    const auto one = []() -> async_generator<std::string> {
+        std::string text = "x";
+        co_yield text;
+    };
+    http::multipart from_disk;
+    from_disk.file("f", "/tmp/a.png");
+    CHECK_THROWS_AS(from_disk.body(), std::logic_error);
+    http::multipart yielded;
+    yielded.stream("f", "n", "", one());
+    CHECK_THROWS_AS(yielded.body(), std::logic_error);
+    http::multipart refused;
+    CHECK_THROWS_AS(refused.file("f", ""), std::invalid_argument);
+    CHECK_THROWS_AS(refused.stream("f", "n", "", async_generator<std::string>()), std::invalid_argument);
+    CHECK_THROWS_AS(refused.file("f", "/tmp/a", {.content_type = "a\nb"}), std::invalid_argument);
+    CHECK_THROWS_AS(refused.stream("f", "n", "a\nb", one()), std::invalid_argument);
+    CHECK(shown(refused) == "--B--\r\n");
+}
+
 EDDY_TEST("forms arrive with their content type") {
     http::server hs{[](http::request q) -> task<http::response> { co_return http::response{200, q.header("Content-Type") + "|" + q.body}; }};
     co_await hs.listen({"127.0.0.1", 0});

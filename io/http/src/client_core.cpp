@@ -27,12 +27,7 @@ void start_libcurl() {
 
 } // namespace
 
-client_core::client_core(const client_options& options)
-    : options_(options), user_agent_(options.user_agent), ca_file_(options.ca_file), proxy_(options.proxy) {
-    if (!is_field_value(user_agent_)) throw std::invalid_argument("http::client: there is a line break or a NUL in the user agent");
-    options_.user_agent = user_agent_;
-    options_.ca_file = ca_file_;
-    options_.proxy = proxy_;
+client_core::client_core(const client_options& options) : settings_(options) {
     start_libcurl();
     const coming_pair wakeup = coming_pair::guess();
     multi_ = curl_multi_init();
@@ -53,7 +48,8 @@ client_core::client_core(const client_options& options)
     const auto number = [](std::size_t n) { return static_cast<long>(std::min<std::size_t>(n, INT_MAX)); };
     curl_multi_setopt(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS, number(options.max_connections));
     curl_multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS, number(options.max_connections_per_host));
-    curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, number(std::max<std::size_t>(options.max_idle_connections, 1)));
+    const std::size_t idle = options.max_idle_connections;
+    curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, number(idle == 0 ? std::size_t{INT_MAX} : idle)); // its own 0 is not "no limit"
 }
 
 client_core::~client_core() {
@@ -216,15 +212,6 @@ void client_core::give_easy(CURL* easy, bool failed) noexcept {
     }
 }
 
-void client_core::clear_cookies() {
-    if (!share_) return;
-    CURL* const easy = take_easy();
-    const bool cleared = curl_easy_setopt(easy, CURLOPT_SHARE, share_) == CURLE_OK &&
-                         curl_easy_setopt(easy, CURLOPT_COOKIELIST, "ALL") == CURLE_OK;
-    give_easy(easy, !cleared);
-    if (!cleared) throw std::bad_alloc();
-}
-
 void client_core::set_common_options(CURL* easy) const {
     const auto set = [easy](CURLoption option, auto value, const char* name) {
         check_option(curl_easy_setopt(easy, option, value), name);
@@ -247,12 +234,7 @@ void client_core::set_common_options(CURL* easy) const {
         set(CURLOPT_SHARE, share_, "SHARE");
         set(CURLOPT_COOKIEFILE, "", "COOKIEFILE"); // switches them on; no file is read
     }
-    if (options_.compression) set(CURLOPT_ACCEPT_ENCODING, "", "ACCEPT_ENCODING");
-    if (!user_agent_.empty()) set(CURLOPT_USERAGENT, user_agent_.c_str(), "USERAGENT");
-    set(CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L, "SSL_VERIFYPEER");
-    set(CURLOPT_SSL_VERIFYHOST, options_.verify_tls ? 2L : 0L, "SSL_VERIFYHOST");
-    if (!ca_file_.empty()) set(CURLOPT_CAINFO, ca_file_.c_str(), "CAINFO");
-    if (!proxy_.empty() || !options_.proxy_from_environment) set(CURLOPT_PROXY, proxy_.c_str(), "PROXY");
+    settings_.apply(easy);
 }
 
 // --- what libcurl asks for, from inside its calls

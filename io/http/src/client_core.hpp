@@ -13,6 +13,8 @@
 #include <eddy/event_loop.hpp>
 #include <eddy/http/client.hpp>
 
+#include "client_settings.hpp"
+
 namespace eddy::http::detail {
 
 class socket_watch;
@@ -58,11 +60,19 @@ public:
     /// Easy handles are kept, with what they remember of TLS sessions.
     [[nodiscard]] CURL* take_easy();
     void give_easy(CURL* easy, bool failed) noexcept; // `failed`: not to be used again
+
+    // --- cookies: client_cookies.cpp
+    [[nodiscard]] bool keeps_cookies() const noexcept { return share_ != nullptr; }
     void clear_cookies();
+    [[nodiscard]] std::vector<cookie> cookies() const;
+    /// They have passed `check_cookie`, and cookies are kept.
+    void set_cookies(const std::vector<cookie>& cookies);
+
     /// Sets what all requests have in common.
     void set_common_options(CURL* easy) const;
 
-    [[nodiscard]] const client_options& options() const noexcept { return options_; }
+    [[nodiscard]] const client_settings& settings() const noexcept { return settings_; }
+    [[nodiscard]] const client_options& options() const noexcept { return settings_.options(); }
     [[nodiscard]] std::size_t active() const noexcept { return transfers_.size(); }
     [[nodiscard]] std::size_t connections() const noexcept;
 
@@ -79,10 +89,7 @@ private:
     void end_failed() noexcept;
     void wake_uploads();
 
-    client_options options_; // its texts point into the four strings
-    std::string user_agent_;
-    std::string ca_file_;
-    std::string proxy_;
+    const client_settings settings_;
     CURLM* multi_ = nullptr;
     CURLSH* share_ = nullptr; // the cookies; null: none are kept. Easy handles refer to it: it goes last
     std::vector<CURL*> idle_easies_;
@@ -96,6 +103,9 @@ private:
     std::exception_ptr timer_error_;
     bool socket_failed_ = false; // some transfers have an error
 };
+
+task<std::size_t> load_cookies(std::shared_ptr<client_core> core, std::string path);
+task<> save_cookies(std::shared_ptr<client_core> core, std::string path);
 
 /// While one lives, a task waits: sockets are watched even while the loop shuts down.
 class waiting_mark {
@@ -120,8 +130,5 @@ public:
 private:
     client_core& core_;
 };
-
-/// Throws `std::bad_alloc` or `std::runtime_error` unless the option was taken.
-void check_option(CURLcode code, const char* option);
 
 } // namespace eddy::http::detail

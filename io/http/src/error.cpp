@@ -31,6 +31,7 @@ std::string http_category::message(int value) const {
         case error_kind::protocol: return "invalid response";
         case error_kind::encoding: return "broken content encoding";
         case error_kind::bad_status: return "unexpected status";
+        case error_kind::proxy: return "refused by the proxy";
         case error_kind::other: break;
     }
     return "transfer failed";

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include <eddy/http/headers.hpp>
+#include <eddy/http/static_files.hpp>
 
 namespace eddy::http {
 namespace {
@@ -41,6 +42,15 @@ constexpr std::size_t random_letters = 24; // 142 bits
         }
     }
     return out;
+}
+
+/// The headers of a file.
+[[nodiscard]] std::string head_of_file(std::string_view name, std::string_view file_name, std::string_view content_type) {
+    if (!detail::is_field_value(content_type))
+        throw std::invalid_argument("http::multipart: there is a line break or a NUL in the content type of a file");
+    std::string head = "Content-Disposition: form-data; name=\"" + escaped(with_crlf(name));
+    head.append("\"; filename=\"").append(escaped(file_name)).append("\"\r\n");
+    return head.append("Content-Type: ").append(content_type.empty() ? "application/octet-stream" : content_type).append("\r\n");
 }
 
 } // namespace
@@ -87,14 +97,16 @@ void multipart::choose_boundary() {
     content_type_ = std::move(type);
 }
 
-void multipart::add(std::string head, std::string_view content) {
+multipart::part& multipart::add(std::string head, std::string_view content) {
     parts_.emplace_back(std::move(head), content);
     const auto holds_boundary = [this](const part& p) {
         return p.head.find(boundary()) != std::string::npos || p.content.find(boundary()) != std::string::npos;
     };
-    if (!holds_boundary(parts_.back())) return;
-    do choose_boundary();
-    while (std::any_of(parts_.begin(), parts_.end(), holds_boundary));
+    if (holds_boundary(parts_.back())) {
+        do choose_boundary();
+        while (std::any_of(parts_.begin(), parts_.end(), holds_boundary));
+    }
+    return parts_.back();
 }
 
 multipart& multipart::field(std::string_view name, std::string_view value) {
@@ -103,12 +115,7 @@ multipart& multipart::field(std::string_view name, std::string_view value) {
 }
 
 multipart& multipart::file(std::string_view name, std::string_view file_name, std::string_view content_type, std::string_view bytes) {
-    if (!detail::is_field_value(content_type))
-        throw std::invalid_argument("http::multipart: there is a line break or a NUL in the content type of a file");
-    std::string head = "Content-Disposition: form-data; name=\"" + escaped(with_crlf(name));
-    head.append("\"; filename=\"").append(escaped(file_name)).append("\"\r\n");
-    head.append("Content-Type: ").append(content_type.empty() ? "application/octet-stream" : content_type).append("\r\n");
-    add(std::move(head), bytes);
+    add(head_of_file(name, file_name, content_type), bytes);
     return *this;
 }
 
@@ -117,9 +124,28 @@ multipart& multipart::file(std::string_view name, std::string_view file_name, st
     return file(name, file_name, content_type, std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
+multipart& multipart::file(std::string_view name, std::string path, multipart_file options) {
+    if (path.empty()) throw std::invalid_argument("http::multipart: the file of '" + std::string(name) + "' has no path");
+    const std::string_view whole = path;
+    const std::string_view file_name = options.file_name.empty() ? whole.substr(whole.rfind('/') + 1) : options.file_name;
+    std::string head = head_of_file(name, file_name, options.content_type.empty() ? media_type(file_name) : options.content_type);
+    add(std::move(head), {}).path = std::move(path);
+    return *this;
+}
+
+multipart& multipart::stream(std::string_view name, std::string_view file_name, std::string_view content_type,
+                             async_generator<std::string> source, std::optional<std::uint64_t> size) {
+    if (!source) throw std::invalid_argument("http::multipart: the generator of '" + std::string(name) + "' is empty");
+    part& p = add(head_of_file(name, file_name, content_type), {});
+    p.source = std::move(source);
+    p.size = size;
+    return *this;
+}
+
 std::string multipart::body() const {
     std::string all;
     for (const part& p : parts_) {
+        if (p.streamed()) throw std::logic_error("http::multipart: a part of it is read while it is sent; use client::upload");
         all.append("--").append(boundary()).append("\r\n").append(p.head).append("\r\n");
         all.append(p.content).append("\r\n");
     }

@@ -44,12 +44,6 @@ transfer::~transfer() {
     curl_slist_free_all(header_lines_);
 }
 
-void check_option(CURLcode code, const char* option) {
-    if (code == CURLE_OK) return;
-    if (code == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
-    throw std::runtime_error("libcurl refuses the option " + std::string(option) + ": " + curl_easy_strerror(code));
-}
-
 template <class T>
 void transfer::set(CURLoption option, T value, const char* name) {
     check_option(curl_easy_setopt(easy_, option, value), name);

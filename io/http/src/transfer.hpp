@@ -124,6 +124,8 @@ private:
     void throw_failure() const;
     [[nodiscard]] response answer();
     [[nodiscard]] int version() const noexcept;
+    [[nodiscard]] long tunnel_status(CURLcode code) const noexcept;
+    [[nodiscard]] bool was_alerted(CURLcode code) const noexcept;
     [[nodiscard]] error failure(CURLcode code) const;
     [[nodiscard]] error_kind kind_of(CURLcode code) const noexcept;
     [[nodiscard]] std::string current_url() const;

@@ -130,10 +130,25 @@ response transfer::answer() {
     return r;
 }
 
+/// What a proxy has said to CONNECT, if it was no; else 0. An error after that is the server's.
+long transfer::tunnel_status(CURLcode code) const noexcept {
+    const long status = info<long>(CURLINFO_HTTP_CONNECTCODE);
+    return code == CURLE_RECV_ERROR && status / 100 != 2 ? status : 0;
+}
+
+// In TLS 1.3 a server that does not like our certificate says so after the handshake: it is an error of a read.
+bool transfer::was_alerted(CURLcode code) const noexcept {
+    return code == CURLE_RECV_ERROR && !body_begun_ && std::strstr(message_.data(), "alert") != nullptr;
+}
+
 error transfer::failure(CURLcode code) const {
     if (refused_) return error(*refused_, spec_.method, current_url(), refusal_);
-    const error_kind kind = kind_of(code);
+    if (const long status = tunnel_status(code); status != 0 || code == CURLE_PROXY)
+        return error(error_kind::proxy, spec_.method, current_url(), message_.data(), 0, static_cast<int>(status));
+    const error_kind kind = was_alerted(code) ? error_kind::tls : kind_of(code);
     std::string reason = message_[0] != '\0' ? message_.data() : curl_easy_strerror(code);
+    if (reason.starts_with("Unsupported proxy")) reason = "the proxy of the environment is not a valid URL"; // theirs quotes its password
+    if (const std::string blamed = core_->settings().blamed(code); !blamed.empty()) reason += " (" + blamed + ")";
     const bool of_the_network = code == CURLE_COULDNT_CONNECT || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR;
     const int os_error = of_the_network ? static_cast<int>(info<long>(CURLINFO_OS_ERRNO)) : 0;
     if (kind == error_kind::connect && socket_error_ != 0) {

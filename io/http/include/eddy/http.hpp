@@ -6,6 +6,7 @@
 #include <eddy/http/body_writer.hpp>
 #include <eddy/http/byte_range.hpp>
 #include <eddy/http/client.hpp>
+#include <eddy/http/cookie.hpp>
 #include <eddy/http/download.hpp>
 #include <eddy/http/error.hpp>
 #include <eddy/http/form.hpp>

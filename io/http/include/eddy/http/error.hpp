@@ -26,6 +26,7 @@ enum class error_kind {
     protocol,           // the answer is not HTTP as we know it
     encoding,           // the compressed body is broken
     bad_status,         // a download was answered with an error status
+    proxy,              // a proxy does not let us through: its answer to CONNECT, or a refusal of SOCKS
     other               // see the message
 };
 
@@ -36,7 +37,7 @@ enum class error_kind {
 /// A request without a complete answer. `what()` names method, URL (without its password) and reason.
 class error : public std::system_error {
 public:
-    /// `detail` explains; `os_error`: the errno behind it, 0 if there is none; `status`: the one of a `bad_status`.
+    /// `detail` explains; `os_error`: the errno behind it, 0 if there is none; `status`: see there.
     error(error_kind kind, std::string_view method, std::string_view url, std::string_view detail, int os_error = 0, int status = 0);
 
     [[nodiscard]] const char* what() const noexcept override { return texts_->what.c_str(); }
@@ -45,7 +46,7 @@ public:
     [[nodiscard]] const std::string& url() const noexcept { return texts_->url; }
     /// What the system said: `ECONNREFUSED` and the like; an empty code if it said nothing.
     [[nodiscard]] std::error_code os_error() const noexcept { return {os_error_, std::system_category()}; }
-    /// The status of the answer, for `bad_status`; else 0.
+    /// The status of the answer, for `bad_status`, and of a proxy's to CONNECT, for `proxy`; else 0.
     [[nodiscard]] int status() const noexcept { return status_; }
 
 private:
