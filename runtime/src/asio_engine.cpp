@@ -172,7 +172,7 @@ public:
     }
 
     [[nodiscard]] engine_kind kind() const noexcept override { return engine_kind::asio; }
-    [[nodiscard]] void* asio_context() noexcept override { return &io_; }
+    [[nodiscard]] void* asio_context() override { return &io_; }
     void foreign_operation_started() noexcept override { ++pending_; }
     void foreign_operation_ended() noexcept override { --pending_; }
 

@@ -99,6 +99,7 @@ loop_core::entered::~entered() {
     if (core_.ticked_) core_.tick_ended(std::chrono::steady_clock::now());
     core_.running = false;
     core_.stop_requested = false;
+    core_.io->leave();
     if (core_.io->foreign_driven()) static_cast<void>(core_.mail->prepare_sleep()); // others sleep for us
     core_.thread_ = nullptr;
     current() = outer_;
@@ -127,11 +128,11 @@ int loop_core::native_handle() noexcept {
 }
 
 void* loop_core::require_io_context() {
-    void* const context = io->asio_context();
-    if (!context) throw_logic_error("this loop's engine has no asio::io_context; make the loop with engine_kind::asio");
     if (io->foreign_driven())
         throw_logic_error("this loop is driven by a foreign loop through native_handle(), which sees nothing of Asio's; run Asio's "
                           "operations on a loop of its own (loop_thread)");
+    void* const context = io->asio_context();
+    if (!context) throw_logic_error("this loop's engine has no asio::io_context; make the loop with engine_kind::asio");
     context_lent_ = true;
     return context;
 }

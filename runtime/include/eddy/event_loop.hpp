@@ -187,8 +187,8 @@ public:
     [[nodiscard]] int native_handle() const noexcept;
     /// When `poll()` is due at the latest: now if something is ready, the nearest timer, or nothing.
     [[nodiscard]] std::optional<loop_clock::time_point> next_deadline() const noexcept;
-    /// The `asio::io_context&` that the loop waits in, for I/O objects of Asio's. Throws `std::logic_error` if the engine has
-    /// none. Defined in <eddy/asio.hpp>.
+    /// The `asio::io_context&` that the loop waits in, for I/O objects of Asio's; with the native engine made by the first call.
+    /// Throws `std::logic_error` if the engine has none, or a foreign loop drives. Defined in <eddy/asio.hpp>.
     auto& io_context();
     /// The pool that `offload(f)` uses: as many threads as the machine has cores, started when needed.
     [[nodiscard]] worker_pool& default_pool();

@@ -100,10 +100,13 @@ public:
     [[nodiscard]] virtual std::uint64_t events() const noexcept { return 0; }
     /// Did the last `poll` leave something for the next one?
     [[nodiscard]] virtual bool has_more() const noexcept { return false; }
+    /// The loop leaves this thread, for now.
+    virtual void leave() noexcept {}
     /// The loop is over. What outlives it can only be released.
     virtual void detach() noexcept {}
-    /// The asio::io_context that drives it, or null. For <eddy/asio.hpp>, which counts its operations here.
-    [[nodiscard]] virtual void* asio_context() noexcept { return nullptr; }
+    /// The asio::io_context that drives it or runs beside it, or null. For <eddy/asio.hpp>, which counts its operations here. Throws
+    /// `std::system_error`.
+    [[nodiscard]] virtual void* asio_context() { return nullptr; }
     virtual void foreign_operation_started() noexcept {}
     virtual void foreign_operation_ended() noexcept {}
 
