@@ -15,7 +15,6 @@
 #include <eddy/detail/frame.hpp>
 
 #include "loop_core.hpp"
-#include "native_engine.hpp"
 
 namespace eddy::testing {
 namespace {
@@ -170,7 +169,6 @@ void run_body(task<> (*body)(), const run_options& options, test_report& report)
 
 std::vector<engine_kind> engines() {
     if (std::getenv("EDDY_ENGINE")) return {engine_kind::automatic};
-    if (eddy::detail::native_engine_available()) return {engine_kind::asio, engine_kind::native};
     return {engine_kind::asio};
 }
 
