@@ -539,6 +539,7 @@ EDDY_TEST("with a limit, a connection that one listener has accepted goes before
     };
     server srv{tcp_listener::bind(two_addresses()), handler, {.max_connections = 1}};
     srv.start();
+    co_await testing::settle(); // both listeners accept
     const std::vector<ip_endpoint> where = srv.local_endpoints();
     tcp_stream a = co_await tcp_connect(where[0]);
     co_await testing::settle();
