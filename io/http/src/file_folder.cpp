@@ -38,16 +38,25 @@ private:
     throw std::system_error(error, std::generic_category(), std::string("cannot ") + what + " '" + path + "'");
 }
 
+/// openat that no signal interrupts.
+[[nodiscard]] descriptor open_at(int folder, const char* path, int flags) noexcept {
+    int fd = -1;
+    do {
+        fd = ::openat(folder, path, flags);
+    } while (fd < 0 && errno == EINTR);
+    return descriptor(fd);
+}
+
 /// Part by part, without a symbolic link on the way: for kernels without openat2.
 [[nodiscard]] descriptor open_by_parts(int root, std::string_view path, int flags) {
-    descriptor at(::openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    descriptor at = open_at(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     std::string_view rest = path;
     while (at) {
         const std::size_t slash = rest.find('/');
         const bool last = slash == std::string_view::npos;
         const std::string part(rest.substr(0, slash));
-        if (last) return descriptor(::openat(at.get(), part.empty() ? "." : part.c_str(), flags | O_NOFOLLOW));
-        if (!part.empty()) at = descriptor(::openat(at.get(), part.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (last) return open_at(at.get(), part.empty() ? "." : part.c_str(), flags | O_NOFOLLOW);
+        if (!part.empty()) at = open_at(at.get(), part.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         rest.remove_prefix(slash + 1);
     }
     return at;
@@ -112,7 +121,7 @@ bool file_folder::may_serve(std::string_view path) const noexcept {
 
 found_file find_file(const std::shared_ptr<const file_folder>& folder, const std::string& path) {
     const std::string name = folder->root + "/" + path;
-    const descriptor root(::open(folder->root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const descriptor root = open_at(AT_FDCWD, folder->root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (!root) fail(errno, "open the folder", folder->root);
     found_file found;
     // Looked at first: to open a FIFO or a device for reading does something to it.
