@@ -44,7 +44,7 @@ public:
     file_handle& operator=(const file_handle&) = delete;
     ~file_handle() {
         if (written && fd_ >= 0) note_dropped();
-        if (fd_ < 0 || ::close(fd_) == 0) return;
+        if (fd_ < 0 || ::close(fd_) == 0 || errno == EINTR) return; // Linux frees it even so
         const int error = errno;
         if (event_loop* loop = event_loop::current()) {
             const std::string text = "closing '" + path_ + "'";
