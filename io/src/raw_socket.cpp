@@ -40,7 +40,7 @@ socket_address address_of(int fd, address_function get, const char* what) {
 }
 
 /// The address of the end that has one, the peer's first.
-std::string name_of(int fd) {
+std::string raw_name_of(int fd) {
     for (const address_function get : {&::getpeername, &::getsockname}) {
         socket_address a;
         if (get_address(fd, get, a) == 0 && !a.empty() && !(a.unix_path() && a.unix_path()->empty())) return a.to_string();
@@ -97,7 +97,7 @@ raw_socket::raw_socket(int domain, int type, int protocol) : raw_socket() {
 raw_socket::raw_socket(int native_handle) : raw_socket() {
     const int fd = detail::prepared(native_handle);
     const kind k = kind_of(fd);
-    *this = raw_socket(detail::adopt_core(fd, true, name_of(fd)), k);
+    *this = raw_socket(detail::adopt_core(fd, true, raw_name_of(fd)), k);
 }
 
 raw_socket raw_socket::accepted(int fd, const detail::stream_core& listener) {
@@ -119,7 +119,7 @@ void raw_socket::bind(const socket_address& address) {
     const int fd = open_descriptor();
     if (::bind(fd, address.data(), static_cast<socklen_t>(address.size())) != 0)
         throw detail::io_error(errno, "bind to", address.to_string());
-    core().set_name(name_of(fd));
+    core().set_name(raw_name_of(fd));
 }
 
 void raw_socket::listen(int backlog) {
