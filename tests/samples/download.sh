@@ -153,7 +153,7 @@ rm -f ./*.part ./*.info
 
 # On a terminal.
 if command -v script >/dev/null; then
-    script -qec "'$program' --piece 10000 --directory files '$base/bytes/5000000'" /dev/null >terminal </dev/null || fail "status $? on a terminal"
+    script -qec "'$program' --piece 1000 --directory files '$base/bytes/5000000'" /dev/null >terminal </dev/null || fail "status $? on a terminal"
     expect_in terminal '5000000 +\[[#.]{24}\] +[0-9]+ % +[0-9.]+ MB/s'
     expect_in terminal "$(sum whole.5000000)  files/5000000"
     expect_same files/5000000 whole.5000000
