@@ -285,24 +285,21 @@ EDDY_TEST("R4 raw_socket: a connect that is cancelled on its way closes the sock
 EDDY_TEST("R13 raw_socket: a close under a connect and under what is queued behind it") {
     silent_peer silent = co_await silent_peer::make();
     raw_socket s(AF_INET, SOCK_STREAM);
-    std::string log;
-    const auto connecting = [&]() -> task<> {
-        const std::string end = co_await words::ending(s.connect(silent.endpoint()));
-        log += "connect: " + end.substr(end.find(": ") + 2) + "; ";
-    };
-    const auto writing = [&]() -> task<> {
-        const std::string end = co_await words::ending(s.write("x"));
-        log += "write: " + end.substr(end.find(": ") + 2) + "; ";
-    };
+    std::string connect_end;
+    std::string write_end;
+    const auto connecting = [&]() -> task<> { connect_end = co_await words::ending(s.connect(silent.endpoint())); };
+    const auto writing = [&]() -> task<> { write_end = co_await words::ending(s.write("x")); };
     auto first = spawn(connecting);
     co_await testing::settle();
     auto second = spawn(writing);
     co_await testing::settle();
-    CHECK(log == "");
+    CHECK(connect_end == "");
+    CHECK(write_end == "");
     co_await s.close();
     co_await first;
     co_await second;
-    CHECK(log == "connect: it was closed on our side; write: it was closed on our side; ");
+    CHECK(words::contains(connect_end, "it was closed on our side"));
+    CHECK(words::contains(write_end, "it was closed on our side"));
 }
 
 EDDY_TEST("R4 raw_socket: a receive that is cancelled has taken nothing; a second one at the same time is refused") {
