@@ -114,7 +114,9 @@ EDDY_TEST("row 198 asio::ssl: a task writes while another reads") {
     co_await shake_at_both(e);
     const std::string much = counted_text(400'000);
     auto echoing = spawn(echo_back(e.server));
-    auto writing = spawn([&]() -> task<std::size_t> { co_return co_await asio::async_write(e.client, asio::buffer(much), use_eddy); });
+    auto writing = spawn([&]() -> task<std::size_t> {
+        co_return co_await asio::async_write(e.client, asio::buffer(much), use_eddy);
+    });
     std::string echoed(much.size(), '\0');
     const std::size_t n = co_await asio::async_read(e.client, asio::buffer(echoed), use_eddy);
     const std::size_t written = co_await writing;
