@@ -1,7 +1,7 @@
 // embed_asio: tasks in a program that is written with Asio. Both share one io_context and one thread.
 //
 // The program has a clock that ticks, in callbacks, and a server of Asio's that answers every line with its length. A task
-// talks to that server with Asio's own socket, and awaits what Asio gives by `use_eddy`.
+// looks that server up and talks to it with Asio's own resolver and socket, and awaits what Asio gives by `use_eddy`.
 #include <array>
 #include <cstdio>
 #include <memory>
@@ -82,9 +82,13 @@ eddy::task<std::string> ask(tcp::socket& s, std::string line) {
     co_return answer.substr(0, n - 1);
 }
 
-eddy::task<> client(tcp::endpoint server, const ticking_clock& clock) {
-    tcp::socket s(eddy::this_loop().io_context());
-    co_await s.async_connect(server, use_eddy);
+eddy::task<> client(std::string port, const ticking_clock& clock) {
+    asio::io_context& io = eddy::this_loop().io_context();
+    tcp::resolver resolver(io);
+    tcp::socket s(io);
+    const tcp::resolver::results_type found = co_await resolver.async_resolve(tcp::v4(), "localhost", port, use_eddy);
+    const tcp::endpoint server = co_await asio::async_connect(s, found, use_eddy); // to the first that answers
+    std::printf("connected to %s\n", server.address().to_string().c_str());
     for (const char* word : {"one", "three", "seventeen"}) {
         const std::string length = co_await ask(s, word);
         std::printf("%s has %s letters\n", word, length.c_str());
@@ -113,7 +117,8 @@ int main() {
         ticking_clock clock(io);
 
         eddy::event_loop loop{io};
-        loop.run_until_complete(client(acceptor.local_endpoint(), clock)); // instead of io.run()
+        const std::string port = std::to_string(acceptor.local_endpoint().port());
+        loop.run_until_complete(client(port, clock)); // instead of io.run()
         acceptor.close();
         clock.stop();
         return 0;

@@ -6,6 +6,7 @@ program embed_asio
 
 run
 expect_status 0
+expect_in out '^connected to 127\.0\.0\.1$'
 expect_in out '^seventeen has 9 letters$'
 expect_in out '^the clock ticked while the task slept$'
 expect_in out '^nothing to read: cancelled$'

@@ -16,10 +16,10 @@
 //
 // Cancellation: the handler's cancellation slot is asked for everything it supports (total, partial or terminal), and the
 // completion is waited for. If it then is `asio::error::operation_aborted`, the await ends cancelled, with the bytes moved
-// as `partial()`; whatever else it is, value or error, is delivered (R2). What no slot can stop is waited for. Every step
-// of a composed operation that begins after the cancellation is told, too, so one between two steps is not lost; shield an
-// `asio::awaitable` that cleans up after `reset_cancellation_state`. A cancelled `async_read_until` has what it read in its
-// buffer, with a `partial()` of 0. A terminal cancellation (asio::ssl) leaves an object that can only be closed.
+// as `partial()`; whatever else it is, value or error, is delivered (R2). What no slot can stop, such as a resolver's look-up, is
+// waited for. Every step of a composed operation that begins after the cancellation is told, too, so one between two steps is
+// not lost; shield an `asio::awaitable` that cleans up after `reset_cancellation_state`. A cancelled `async_read_until` has what
+// it read in its buffer, with a `partial()` of 0. A terminal cancellation (asio::ssl) leaves an object that can only be closed.
 // `operation_aborted` that we did not ask for, because somebody closed the object, say, is an error like others. `as_tuple` and
 // `asio::redirect_error(use_eddy, ec)` work as well, but the latter hides the code from us: what was cancelled is delivered as
 // a value, with `operation_aborted` in ec.
