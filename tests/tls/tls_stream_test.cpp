@@ -4,7 +4,7 @@
 using namespace tls_tests;
 
 static_assert(tls_transport<tcp_stream> && tls_transport<testing::memory_stream> && tls_transport<tls_stream>);
-static_assert(async_read_stream<tls_stream> && async_write_stream<tls_stream>);
+static_assert(async_read_stream<tls_stream> && async_write_stream<tls_stream> && async_gather_stream<tls_stream>);
 
 namespace {
 
@@ -115,6 +115,34 @@ EDDY_TEST("writes of several tasks queue and are never torn") {
     CHECK((got == a + b));
     co_await first;
     co_await second;
+}
+
+EDDY_TEST("several buffers are one write, whatever their sizes, and nobody else's bytes come between them") {
+    auto c = co_await in_memory({.capacity = 100});
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < 40; ++i) texts.emplace_back(i * 211, static_cast<char>('a' + i % 26)); // the first is empty
+    texts.emplace_back(100'000, '!');
+    std::vector<std::span<const std::byte>> parts;
+    std::string whole;
+    for (const std::string& t : texts) {
+        parts.push_back(bytes_of(t));
+        whole += t;
+    }
+    const std::string before(40'000, '<');
+    const std::string after(40'000, '>');
+    auto first = spawn_eager(write_text(c.client, before));
+    auto second = spawn_eager([&]() -> task<> { co_await c.client.write(parts); });
+    auto third = spawn_eager(write_text(c.client, after));
+    buffered_reader r{c.server};
+    const std::string got = co_await r.read_exactly(before.size() + whole.size() + after.size());
+    CHECK((got == before + whole + after));
+    co_await first;
+    co_await second;
+    co_await third;
+    co_await c.client.write(std::span<const std::span<const std::byte>>());
+    co_await c.client.write("x");
+    const std::string last = co_await r.read_exactly(1);
+    CHECK(last == "x");
 }
 
 EDDY_TEST("a second reader gets busy_resource, the first is unharmed") {

@@ -75,9 +75,14 @@ public:
     /// after that, later writes throw `broken_resource`, because a record that was begun can neither be taken back nor repeated;
     /// `partial()` is how many bytes had gone down for certain. Throws `tls_error`, what the stream below throws, `closed_resource`,
     /// `std::logic_error` after shutdown_write.
-    task<> write(std::span<const std::byte> bytes) { return detail::tls_link<Stream>::write(link(), bytes); }
+    task<> write(std::span<const std::byte> bytes) { return detail::tls_link<Stream>::write(link(), detail::tls_parts(bytes)); }
     task<> write(std::string_view text) { return write(bytes_of(text)); }
     task<> write(const char* text) { return write(std::string_view(text)); }
+    /// The same with several buffers, in their order and as one write. Each is a record of its own at least; they go down together.
+    /// (There is no write_some: a record that was begun has to be sent.)
+    task<> write(std::span<const std::span<const std::byte>> buffers) {
+        return detail::tls_link<Stream>::write(link(), detail::tls_parts(buffers));
+    }
     /// Awaitable: sends our close_notify after the writes that are queued. The stream below stays open, and we can still read.
     /// Checkpoint; cancelled after it had its turn, the writing side is broken. A peer that speaks TLS 1.2 may answer by closing.
     task<> shutdown_write() { return detail::tls_link<Stream>::shutdown_write(link()); }
