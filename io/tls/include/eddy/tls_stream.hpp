@@ -107,12 +107,13 @@ public:
         if (!link()->below) throw closed_resource("this TLS stream was closed");
         return *link()->below;
     }
-    [[nodiscard]] ip_endpoint local_endpoint() const
+    /// As the stream below gives them: an `ip_endpoint`, a `unix_endpoint`, …
+    [[nodiscard]] auto local_endpoint() const
         requires requires(const Stream& s) { s.local_endpoint(); }
     {
         return transport().local_endpoint();
     }
-    [[nodiscard]] ip_endpoint remote_endpoint() const
+    [[nodiscard]] auto remote_endpoint() const
         requires requires(const Stream& s) { s.remote_endpoint(); }
     {
         return transport().remote_endpoint();
@@ -167,7 +168,7 @@ namespace detail {
 /// The name of the peer of a stream; `otherwise` if it has none.
 template <class Stream>
 [[nodiscard]] std::string peer_of(const Stream& s, std::string otherwise) {
-    if constexpr (requires { { s.remote_endpoint() } -> std::same_as<ip_endpoint>; }) {
+    if constexpr (requires { { s.remote_endpoint() } -> std::same_as<ip_endpoint>; }) { // of a Unix socket, a client has no name
         try {
             return s.remote_endpoint().to_string();
         } catch (const std::exception&) { // it is gone
