@@ -239,11 +239,12 @@ eddy::task<ending> visitor::listen() {
 
 eddy::task<> visitor::introduce() {
     co_await send("* what is your name?\n");
-    for (;;) {
-        std::string line = co_await reader_.read_line();
-        if (line.empty()) co_return;
-        std::string wanted = printable(line);
-        if (co_await take_name(std::move(wanted))) break;
+    auto lines = reader_.lines();
+    while (name_.empty()) {
+        const std::optional<std::string> line = co_await lines.next();
+        if (!line) co_return;
+        std::string wanted = printable(*line);
+        static_cast<void>(co_await take_name(std::move(wanted))); // the client is told of what is wrong with it
     }
     room_.say("* " + name_ + " has come\n", this);
     std::string greeting = "* welcome, " + name_ + "\n" + room_.who();
@@ -252,10 +253,9 @@ eddy::task<> visitor::introduce() {
 
 eddy::task<ending> visitor::converse() {
     pacemaker pace(room_.limits().pace);
-    for (;;) {
-        std::string line = co_await reader_.read_line();
-        if (line.empty()) co_return ending("gone");
-        const std::string text = printable(line);
+    auto lines = reader_.lines();
+    while (const auto line = co_await lines.next()) {
+        const std::string text = printable(*line);
         if (text.empty()) continue;
         co_await pace.line();
         co_await eddy::this_task::yield(); // who listens has a turn after each line, however many arrived at once
@@ -268,6 +268,7 @@ eddy::task<ending> visitor::converse() {
             co_await send(std::move(answer));
         }
     }
+    co_return ending("gone");
 }
 
 eddy::task<bool> visitor::obey(const std::string& command) {

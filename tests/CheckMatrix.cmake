@@ -23,6 +23,7 @@ set(elsewhere
   write=tests/io/file_cancel_test.cpp
   write_at=tests/io/file_cancel_test.cpp
   write_file=tests/io/file_cancel_test.cpp
+  write_parts=tests/io/write_parts_test.cpp
   resolve=tests/io/resolve_test.cpp
   resolve_name=tests/io/resolve_test.cpp
   read_exactly=tests/io/cancel_rigs.cpp

@@ -169,6 +169,29 @@ task<> memory_stream::write(std::span<const std::byte> bytes) {
 task<> memory_stream::write(std::string_view text) {
     return write(std::as_bytes(std::span(text.data(), text.size())));
 }
+task<> memory_stream::write(std::span<const std::span<const std::byte>> buffers) {
+    std::string together; // it is copied anyway
+    for (const std::span<const std::byte> b : buffers) together.append(reinterpret_cast<const char*>(b.data()), b.size());
+    co_await write(std::string_view(together));
+}
+
+task<std::size_t> memory_stream::write_some(std::span<const std::byte> bytes) {
+    const std::shared_ptr<memory_connection> c = open_connection("write to");
+    const int side = side_;
+    memory_pipe& out = c->from(side);
+    const mutex_guard turn = co_await out.writers.lock();
+    for (;;) {
+        out.writable.clear();
+        const std::size_t n = std::min(detail_kit::writable(*c, side), bytes.size());
+        out.bytes.append(reinterpret_cast<const char*>(bytes.data()), n);
+        if (n > 0) out.tell();
+        if (n > 0 || bytes.empty()) co_return n;
+        co_await detail_kit::wait_for_room(out, 0);
+    }
+}
+task<std::size_t> memory_stream::write_some(std::string_view text) {
+    return write_some(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 task<> memory_stream::shutdown_write() {
     const std::shared_ptr<memory_connection> c = open_connection("shutdown of");

@@ -102,10 +102,9 @@ task<> echo_lines(tcp_stream s, tls_context context, std::string& ending) {
     try {
         tls_stream t = co_await tls_accept(std::move(s), context);
         buffered_reader r{t};
-        for (;;) {
-            const std::string line = co_await r.read_line();
-            if (line.empty()) break;
-            const std::string answer = "echo: " + line;
+        auto lines = r.lines();
+        while (const auto line = co_await lines.next()) {
+            const std::string answer = "echo: " + *line;
             co_await t.write(answer);
         }
         ending = "the end";

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -222,6 +223,92 @@ EDDY_TEST("lines of any length come out of chunks of any length") {
         }
         CHECK(got == lines);
     }
+}
+
+EDDY_TEST("lines: each as read_line gives it, up to the end, empty ones and one without its newline too") {
+    for (const bool at_once : {true, false}) {
+        std::vector<std::string> chunks = bytewise("one\n\nthree\nrest");
+        if (at_once) chunks.assign(1, "one\n\nthree\nrest");
+        scripted_stream s(std::move(chunks));
+        buffered_reader r{s};
+        auto lines = r.lines();
+        std::string log;
+        while (auto line = co_await lines.next()) log += *line + "|";
+        CHECK(log == "one\n|\n|three\n|rest|");
+        CHECK(r.at_eof());
+        const auto more = co_await lines.next();
+        CHECK_FALSE(more.has_value());
+    }
+    std::vector<std::string> nothing;
+    scripted_stream empty(nothing);
+    buffered_reader r{empty};
+    auto lines = r.lines();
+    const auto none = co_await lines.next();
+    CHECK_FALSE(none.has_value());
+}
+
+EDDY_TEST("lines: others may read in between, and what was read ahead stays with the reader when the range goes") {
+    std::vector<std::string> chunks{"5\n12345next\nlast"};
+    scripted_stream s(chunks);
+    buffered_reader r{s};
+    std::string body;
+    {
+        auto lines = r.lines();
+        const auto head = co_await lines.next();
+        CHECK(head == "5\n");
+        body = co_await r.read_exactly(5);
+        const auto next = co_await lines.next();
+        CHECK(next == "next\n");
+        co_await lines.close();
+    }
+    CHECK(body == "12345");
+    std::string rest = co_await r.read_to_end();
+    CHECK(rest == "last");
+}
+
+EDDY_TEST("R4 lines: a next that is cancelled has consumed nothing and ends the range; a new one goes on") {
+    std::vector<std::string> chunks{"whole\nhalf a l"};
+    scripted_stream s(chunks, false);
+    buffered_reader r{s};
+    auto lines = r.lines();
+    const auto first = co_await lines.next();
+    CHECK(first == "whole\n");
+    std::optional<std::string> second;
+    auto reading = spawn([&]() -> task<> { second = co_await lines.next(); });
+    co_await testing::settle();
+    CHECK_FALSE(reading.done());
+    co_await reading.cancel_and_join();
+    CHECK(reading.cancelled());
+    CHECK_FALSE(second.has_value());
+    CHECK(r.buffered() == "half a l");
+    const auto over = co_await lines.next();
+    CHECK_FALSE(over.has_value());
+    s.end();
+    auto anew = r.lines();
+    const auto rest = co_await anew.next();
+    CHECK(rest == "half a l");
+}
+
+EDDY_TEST("lines: a line over the limit is limit_overrun and can be read otherwise; a second reader is refused") {
+    std::vector<std::string> chunks{"0123456789abc\nnext\n"};
+    scripted_stream s(chunks);
+    buffered_reader r{s, {.limit = 10}};
+    auto lines = r.lines();
+    std::string end = co_await words::ending(lines.next());
+    CHECK(end == "read over the limit of 10 bytes: 13 are there and no end");
+    std::string long_line = co_await r.read_exactly(14);
+    CHECK(long_line == "0123456789abc\n");
+
+    std::vector<std::string> none;
+    scripted_stream silent(none, false);
+    buffered_reader waiting{silent};
+    auto first = waiting.lines();
+    auto second = waiting.lines();
+    auto reading = spawn([&]() -> task<> { static_cast<void>(co_await first.next()); });
+    co_await testing::settle();
+    end = co_await words::ending(second.next());
+    CHECK(end == "another task is already reading from this buffered_reader");
+    co_await reading.cancel_and_join();
 }
 
 EDDY_TEST("read_to_end has a limit of its own and says so") {

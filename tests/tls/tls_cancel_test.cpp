@@ -37,6 +37,31 @@ EDDY_TEST("ST-25 a write that is cancelled half-way says how much went out, and 
     CHECK(!c.client.is_open());
 }
 
+EDDY_TEST("ST-25 partial() of a cancelled write of several buffers counts them all") {
+    auto c = co_await in_memory({.capacity = 100'000});
+    const std::vector<std::string> texts(20, std::string(40'000, 'x'));
+    std::vector<std::span<const std::byte>> parts;
+    for (const std::string& t : texts) parts.push_back(bytes_of(t));
+    std::size_t partial = 0;
+    auto writing = spawn([&]() -> task<> {
+        try {
+            co_await c.client.write(parts);
+        } catch (const operation_cancelled& e) {
+            partial = e.partial();
+            throw;
+        }
+    });
+    co_await testing::settle();
+    co_await writing.cancel_and_join();
+    CHECK(writing.cancelled());
+    CHECK(partial == 96 * 1024); // 32 KiB at a time, from as many buffers as that takes
+    const std::string later = co_await ending_of(write_text(c.client, "more"));
+    CHECK(later == "broken: TLS write to localhost: an earlier write was cancelled half-way");
+    buffered_reader r{c.server};
+    const std::string arrived = co_await r.read_exactly(partial);
+    CHECK((arrived == std::string(partial, 'x')));
+}
+
 EDDY_TEST("ST-25 partial() of a cancelled write") {
     auto c = co_await in_memory({.capacity = 100'000});
     const std::string much(1 << 20, 'x');

@@ -1,10 +1,20 @@
 // TLS streams that do what they should; how they end, and what goes wrong, is in the other files.
 #include "tls/support.hpp"
 
+#include <unistd.h>
+
 using namespace tls_tests;
 
 static_assert(tls_transport<tcp_stream> && tls_transport<testing::memory_stream> && tls_transport<tls_stream>);
-static_assert(async_read_stream<tls_stream> && async_write_stream<tls_stream>);
+static_assert(async_read_stream<tls_stream> && async_write_stream<tls_stream> && async_gather_stream<tls_stream>);
+
+using unix_tls = basic_tls_stream<unix_stream>;
+static_assert(std::same_as<decltype(std::declval<const tls_stream&>().remote_endpoint()), ip_endpoint>);
+static_assert(std::same_as<decltype(std::declval<const unix_tls&>().remote_endpoint()), unix_endpoint>);
+static_assert(std::same_as<decltype(std::declval<const basic_tls_stream<unix_tls>&>().local_endpoint()), unix_endpoint>);
+template <class S>
+concept has_endpoints = requires(const S& s) { s.local_endpoint(), s.remote_endpoint(); };
+static_assert(has_endpoints<tls_stream> && !has_endpoints<memory_tls>);
 
 namespace {
 
@@ -103,6 +113,43 @@ EDDY_TEST("1 MB both ways at once") {
     co_await second;
 }
 
+EDDY_TEST("over a Unix-domain socket: data both ways, half-close and the end; the endpoints are those of the stream below") {
+    const std::string name = "@eddy-tls-test-" + std::to_string(::getpid());
+    unix_listener l = unix_listener::bind(name);
+    unix_stream a = co_await unix_connect(name);
+    unix_stream b = co_await l.accept();
+    auto c = co_await shake_hands(std::move(a), std::move(b), client_context(), server_context());
+    CHECK(c.client.remote_endpoint().path() == name);
+    CHECK(c.server.local_endpoint() == l.local_endpoint());
+    CHECK(c.server.remote_endpoint().empty());
+    CHECK(c.client.native_handle() >= 0);
+    const std::string there = pattern(300'000);
+    auto writing = spawn([&]() -> task<> {
+        co_await c.client.write(there);
+        co_await c.client.shutdown_write();
+    });
+    const std::string got = co_await read_all(c.server);
+    CHECK((got == there));
+    co_await writing;
+    co_await c.server.write("back");
+    co_await c.server.close();
+    const std::string back = co_await read_all(c.client);
+    CHECK(back == "back");
+    co_await c.client.close();
+    CHECK_THROWS_AS(c.client.remote_endpoint(), closed_resource);
+}
+
+EDDY_TEST("over a pair of Unix-domain sockets: an end without a close_notify is told as over TCP") {
+    unix_streams ends = unix_stream_pair();
+    auto c = co_await shake_hands(std::move(ends.a), std::move(ends.b), client_context(), server_context());
+    co_await c.server.write("half");
+    const std::string half = co_await read_text(c.client);
+    CHECK(half == "half");
+    c.server.abort();
+    const std::string end = co_await ending_of(read_text(c.client));
+    CHECK_FALSE(end == "ok");
+}
+
 EDDY_TEST("writes of several tasks queue and are never torn") {
     auto c = co_await in_memory({.capacity = 100});
     const std::string a(50'000, 'a');
@@ -115,6 +162,34 @@ EDDY_TEST("writes of several tasks queue and are never torn") {
     CHECK((got == a + b));
     co_await first;
     co_await second;
+}
+
+EDDY_TEST("several buffers are one write, whatever their sizes, and nobody else's bytes come between them") {
+    auto c = co_await in_memory({.capacity = 100});
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < 40; ++i) texts.emplace_back(i * 211, static_cast<char>('a' + i % 26)); // the first is empty
+    texts.emplace_back(100'000, '!');
+    std::vector<std::span<const std::byte>> parts;
+    std::string whole;
+    for (const std::string& t : texts) {
+        parts.push_back(bytes_of(t));
+        whole += t;
+    }
+    const std::string before(40'000, '<');
+    const std::string after(40'000, '>');
+    auto first = spawn_eager(write_text(c.client, before));
+    auto second = spawn_eager([&]() -> task<> { co_await c.client.write(parts); });
+    auto third = spawn_eager(write_text(c.client, after));
+    buffered_reader r{c.server};
+    const std::string got = co_await r.read_exactly(before.size() + whole.size() + after.size());
+    CHECK((got == before + whole + after));
+    co_await first;
+    co_await second;
+    co_await third;
+    co_await c.client.write(std::span<const std::span<const std::byte>>());
+    co_await c.client.write("x");
+    const std::string last = co_await r.read_exactly(1);
+    CHECK(last == "x");
 }
 
 EDDY_TEST("a second reader gets busy_resource, the first is unharmed") {

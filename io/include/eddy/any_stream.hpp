@@ -19,6 +19,7 @@
 #include <eddy/errors.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/task.hpp>
+#include <eddy/write_parts.hpp>
 
 namespace eddy {
 
@@ -33,6 +34,7 @@ public:
     virtual ~stream_model() = default;
     virtual task<std::size_t> read_some(std::span<std::byte> buffer) = 0;
     virtual task<> write(std::span<const std::byte> bytes) = 0;
+    virtual task<> write_parts(std::span<const std::span<const std::byte>> buffers) = 0;
     virtual task<> shutdown_write() = 0;
     virtual task<> close() = 0;
     virtual void abort() noexcept = 0;
@@ -53,6 +55,14 @@ public:
     // What is asked of the stream is asked when the task runs; it may be gone then.
     task<std::size_t> read_some(std::span<std::byte> buffer) override { co_return co_await stream().read_some(buffer); }
     task<> write(std::span<const std::byte> bytes) override { co_await stream().write(bytes); }
+    task<> write_parts(std::span<const std::span<const std::byte>> buffers) override {
+        if constexpr (async_gather_stream<S>) {
+            co_await stream().write(buffers);
+        } else {
+            const auto below = [this]() -> S& { return stream(); };
+            co_await write_one_by_one(below, buffers);
+        }
+    }
     task<> shutdown_write() override {
         if constexpr (requires(S& s) { s.shutdown_write(); })
             co_await stream().shutdown_write();
@@ -121,6 +131,8 @@ public:
     task<> write(std::span<const std::byte> bytes) { return forward(model(), &detail::stream_model::write, bytes); }
     task<> write(std::string_view text) { return write(bytes_of(text)); }
     task<> write(const char* text) { return write(std::string_view(text)); }
+    /// The same with several buffers, in their order; as one write if the stream below can that, else as `write_parts` does it.
+    task<> write(std::span<const std::span<const std::byte>> buffers) { return forward(model(), &detail::stream_model::write_parts, buffers); }
     /// Awaitable: the peer reads an end, after what was written. `std::logic_error` if the stream below has no such thing.
     task<> shutdown_write() { return forward(model(), &detail::stream_model::shutdown_write); }
     /// Awaitable: closes the stream below, or destroys it if it has no `close`. Twice does no harm.

@@ -3,6 +3,8 @@
 //     buffered_reader r{stream, {.limit = 64 * 1024}};
 //     std::string line = co_await r.read_line();           // with its newline; empty at the end
 //     std::string head = co_await r.read_until("\r\n\r\n");
+//     auto lines = r.lines();
+//     while (auto line = co_await lines.next()) use(*line);
 #pragma once
 
 #include <algorithm>
@@ -11,8 +13,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include <eddy/async_generator.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/this_task.hpp>
@@ -87,6 +91,10 @@ public:
     /// Up to and with "\n"; at the end of the stream what is left, empty if that is nothing. A line over the limit:
     /// `limit_overrun`, and the data stays, as in `read_until`.
     task<std::string> read_line();
+    /// What `read_line` gives, line by line up to the end, each with its "\n". Between two of them others may read. Each `next` is a
+    /// checkpoint; cancelled or failed, the range is over and the reader has consumed nothing: a new one goes on. The reader must
+    /// outlive it. After `async for line in reader`.
+    async_generator<std::string> lines();
     /// Everything up to the end. Throws `limit_overrun` above `most` bytes.
     task<std::string> read_to_end(std::size_t most = static_cast<std::size_t>(-1));
     /// The stream has ended and the buffer is empty.
@@ -194,6 +202,15 @@ task<std::string> buffered_reader<Stream>::read_line() {
         line = rest.partial();
     }
     co_return line;
+}
+
+template <async_read_stream Stream>
+async_generator<std::string> buffered_reader<Stream>::lines() {
+    for (;;) {
+        std::string line = co_await read_line();
+        if (line.empty()) co_return;
+        co_yield std::move(line);
+    }
 }
 
 template <async_read_stream Stream>

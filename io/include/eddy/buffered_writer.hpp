@@ -129,6 +129,8 @@ public:
     task<> write(std::string_view text) { return write(bytes_of(text)); }
     task<> write(const char* text) { return write(std::string_view(text)); }
     task<> write(std::string&& text) { return write_own(std::move(text)); } // its own: a task may be awaited later
+    /// The same with several buffers, which get into the buffer together, nobody else's between them.
+    task<> write(std::span<const std::span<const std::byte>> buffers);
     /// Awaitable: until the stream has taken everything that is in the buffer now. Checkpoint; cancelled, sending goes on. Throws
     /// as `write`.
     task<> flush();
@@ -205,6 +207,22 @@ void ensure_sender(const std::shared_ptr<write_buffer>& buffer, Stream* stream) 
     }
 }
 
+/// All of it, or nothing and an exception.
+template <class Stream>
+void append_and_send(const std::shared_ptr<write_buffer>& buffer, Stream* stream, std::span<const std::span<const std::byte>> parts) {
+    std::size_t taken = 0;
+    try {
+        for (const std::span<const std::byte> bytes : parts) {
+            buffer->append(bytes);
+            taken += bytes.size();
+        }
+        ensure_sender(buffer, stream);
+    } catch (...) {
+        buffer->take_back(taken);
+        throw;
+    }
+}
+
 } // namespace detail
 
 template <async_write_stream Stream>
@@ -213,13 +231,16 @@ task<> buffered_writer<Stream>::write(std::span<const std::byte> bytes) {
     Stream* const stream = &stream_;
     detail::ensure_sender(buffer, stream); // the last time it may not have started
     co_await buffer->until(detail::write_buffer::condition::room);
-    buffer->append(bytes);
-    try {
-        detail::ensure_sender(buffer, stream);
-    } catch (...) {
-        buffer->take_back(bytes.size());
-        throw;
-    }
+    detail::append_and_send(buffer, stream, std::span(&bytes, 1));
+}
+
+template <async_write_stream Stream>
+task<> buffered_writer<Stream>::write(std::span<const std::span<const std::byte>> buffers) {
+    const std::shared_ptr<detail::write_buffer> buffer = buffer_;
+    Stream* const stream = &stream_;
+    detail::ensure_sender(buffer, stream);
+    co_await buffer->until(detail::write_buffer::condition::room);
+    detail::append_and_send(buffer, stream, buffers);
 }
 
 template <async_write_stream Stream>

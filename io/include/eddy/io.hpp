@@ -27,3 +27,4 @@
 #include <eddy/unix.hpp>
 #include <eddy/unix_datagram.hpp>
 #include <eddy/unix_endpoint.hpp>
+#include <eddy/write_parts.hpp>

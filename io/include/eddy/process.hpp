@@ -129,6 +129,11 @@ public:
     detail::write_operation write(std::span<const std::byte> bytes) { return {core(), bytes}; }
     detail::write_operation write(std::string_view text) { return write(bytes_of(text)); }
     detail::write_operation write(const char* text) { return write(std::string_view(text)); }
+    /// Awaitable: as those of `writable_pipe`.
+    detail::gather_write_operation write(std::span<const std::span<const std::byte>> buffers) { return {core(), buffers}; }
+    detail::write_some_operation write_some(std::span<const std::byte> bytes) { return {core(), bytes}; }
+    detail::write_some_operation write_some(std::string_view text) { return write_some(bytes_of(text)); }
+    detail::write_some_operation write_some(const char* text) { return write_some(std::string_view(text)); }
     /// Tells the programs on it that it has another size (SIGWINCH).
     void resize(terminal_size size);
     /// Awaitable: hangs up (SIGHUP); as `readable_pipe::close`.

@@ -18,9 +18,17 @@ concept async_read_stream = requires(S& s, std::span<std::byte> buffer) {
     { s.read_some(buffer) } -> awaitable_of<std::size_t>;
 };
 
-/// `co_await s.write(bytes)`: all of them, handed on to whatever is below.
+/// `co_await s.write(bytes)`: all of them, handed on to whatever is below. What it returns, if anything, is not looked at.
 template <class S>
-concept async_write_stream = requires(S& s, std::span<const std::byte> bytes) { s.write(bytes); };
+concept async_write_stream = requires(S& s, std::span<const std::byte> bytes) {
+    { s.write(bytes) } -> awaitable;
+};
+
+/// Besides, `co_await s.write(buffers)`: all bytes of several buffers, in their order, as one write. For any stream: `write_parts`.
+template <class S>
+concept async_gather_stream = async_write_stream<S> && requires(S& s, std::span<const std::span<const std::byte>> buffers) {
+    { s.write(buffers) } -> awaitable;
+};
 
 /// The stream ended before a read had what it was asked for. `partial()` is what there was.
 class incomplete_read : public std::runtime_error {

@@ -45,6 +45,12 @@ public:
     /// Throws `closed_resource`, `std::logic_error` after shutdown_write, `std::system_error` (EPIPE) once the peer is closed.
     task<> write(std::span<const std::byte> bytes);
     task<> write(std::string_view text);
+    /// The same with several buffers, in their order and as one write.
+    task<> write(std::span<const std::span<const std::byte>> buffers);
+    /// Awaitable: how many bytes are on their way, at least one: what there is room for now, or when there is some; 0 of no bytes.
+    /// Waits its turn as `write`. Checkpoint; cancelled, nothing was written. Throws as `write`.
+    task<std::size_t> write_some(std::span<const std::byte> bytes);
+    task<std::size_t> write_some(std::string_view text);
     /// Awaitable: the peer reads an end, after what was written.
     task<> shutdown_write();
     /// Awaitable: closes this end; a cancellation is thrown after that (R13). Twice does no harm.

@@ -75,9 +75,14 @@ public:
     /// after that, later writes throw `broken_resource`, because a record that was begun can neither be taken back nor repeated;
     /// `partial()` is how many bytes had gone down for certain. Throws `tls_error`, what the stream below throws, `closed_resource`,
     /// `std::logic_error` after shutdown_write.
-    task<> write(std::span<const std::byte> bytes) { return detail::tls_link<Stream>::write(link(), bytes); }
+    task<> write(std::span<const std::byte> bytes) { return detail::tls_link<Stream>::write(link(), detail::tls_parts(bytes)); }
     task<> write(std::string_view text) { return write(bytes_of(text)); }
     task<> write(const char* text) { return write(std::string_view(text)); }
+    /// The same with several buffers, in their order and as one write. Each is a record of its own at least; they go down together.
+    /// (There is no write_some: a record that was begun has to be sent.)
+    task<> write(std::span<const std::span<const std::byte>> buffers) {
+        return detail::tls_link<Stream>::write(link(), detail::tls_parts(buffers));
+    }
     /// Awaitable: sends our close_notify after the writes that are queued. The stream below stays open, and we can still read.
     /// Checkpoint; cancelled after it had its turn, the writing side is broken. A peer that speaks TLS 1.2 may answer by closing.
     task<> shutdown_write() { return detail::tls_link<Stream>::shutdown_write(link()); }
@@ -102,12 +107,13 @@ public:
         if (!link()->below) throw closed_resource("this TLS stream was closed");
         return *link()->below;
     }
-    [[nodiscard]] ip_endpoint local_endpoint() const
+    /// As the stream below gives them: an `ip_endpoint`, a `unix_endpoint`, …
+    [[nodiscard]] auto local_endpoint() const
         requires requires(const Stream& s) { s.local_endpoint(); }
     {
         return transport().local_endpoint();
     }
-    [[nodiscard]] ip_endpoint remote_endpoint() const
+    [[nodiscard]] auto remote_endpoint() const
         requires requires(const Stream& s) { s.remote_endpoint(); }
     {
         return transport().remote_endpoint();
@@ -162,7 +168,7 @@ namespace detail {
 /// The name of the peer of a stream; `otherwise` if it has none.
 template <class Stream>
 [[nodiscard]] std::string peer_of(const Stream& s, std::string otherwise) {
-    if constexpr (requires { { s.remote_endpoint() } -> std::same_as<ip_endpoint>; }) {
+    if constexpr (requires { { s.remote_endpoint() } -> std::same_as<ip_endpoint>; }) { // of a Unix socket, a client has no name
         try {
             return s.remote_endpoint().to_string();
         } catch (const std::exception&) { // it is gone

@@ -76,6 +76,21 @@ private:
     int& count_;
 };
 
+/// One buffer, or several.
+class tls_parts {
+public:
+    using bytes = std::span<const std::byte>;
+    explicit tls_parts(bytes one) noexcept : one_(one), size_(1) {}
+    explicit tls_parts(std::span<const bytes> many) noexcept : many_(many.data()), size_(many.size()) {}
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] bytes operator[](std::size_t i) const noexcept { return many_ ? many_[i] : one_; }
+
+private:
+    const bytes* many_ = nullptr;
+    bytes one_;
+    std::size_t size_;
+};
+
 template <class Stream>
 class tls_link final : public tls_link_base {
 public:
@@ -84,7 +99,7 @@ public:
 
     [[nodiscard]] static task<> shake_hands(pointer l);
     [[nodiscard]] static task<std::size_t> read(pointer l, std::span<std::byte> out);
-    [[nodiscard]] static task<> write(pointer l, std::span<const std::byte> bytes);
+    [[nodiscard]] static task<> write(pointer l, tls_parts parts);
     [[nodiscard]] static task<> shutdown_write(pointer l);
     [[nodiscard]] static task<> close(pointer l);
     /// At once, without a word.
@@ -239,22 +254,29 @@ task<> tls_link<Stream>::encrypt(std::span<const std::byte> part) {
 }
 
 template <class Stream>
-task<> tls_link<Stream>::write(pointer l, std::span<const std::byte> bytes) {
+task<> tls_link<Stream>::write(pointer l, tls_parts parts) {
     const task_context& self = co_await this_context();
     const tls_count writing(l->writers);
     const mutex_guard turn = co_await l->sending.lock();
     l->require_writable();
-    std::size_t written = 0;
+    std::size_t made = 0; // into records
+    std::size_t sent = 0;
     try {
-        while (written < bytes.size()) {
-            const std::span<const std::byte> part = bytes.subspan(written, std::min(tls_write_size, bytes.size() - written));
-            co_await l->encrypt(part);
-            co_await l->send_output();
-            written += part.size();
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            for (std::span<const std::byte> rest = parts[i]; !rest.empty();) {
+                const std::span<const std::byte> part = rest.first(std::min(tls_write_size - (made - sent), rest.size()));
+                co_await l->encrypt(part);
+                made += part.size();
+                rest = rest.subspan(part.size());
+                if (made - sent < tls_write_size) continue;
+                co_await l->send_output();
+                sent = made;
+            }
         }
+        if (made > sent) co_await l->send_output();
     } catch (const operation_cancelled&) {
-        if (written > 0) l->torn = true;
-        throw operation_cancelled(self.scope().effective_reason(), written);
+        if (made > 0) l->torn = true;
+        throw operation_cancelled(self.scope().effective_reason(), sent);
     }
 }
 
