@@ -66,7 +66,8 @@ public:
     /// Awaitable: until the kernel has taken all of it. Tasks that write to this object at once take turns; two objects of one
     /// descriptor do not know of each other. Checkpoint; cancelled, `partial()` of the exception is how many bytes had gone out;
     /// if that is not 0, later writes to this object throw `broken_resource`. A write to a file is waited for and takes place.
-    /// Throws `std::system_error` (EPIPE once nobody reads).
+    /// Throws `std::system_error` (EPIPE once nobody reads); after one that failed with a part of it gone (ENOSPC, EIO) but not
+    /// for want of a reader, later writes throw `broken_resource` too.
     task<> write(std::span<const std::byte> bytes);
     task<> write(std::string_view text) { return write(bytes_of(text)); }
     task<> write(const char* text) { return write(std::string_view(text)); }
