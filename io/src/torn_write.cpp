@@ -5,7 +5,8 @@
 namespace eddy::detail {
 
 broken_resource broken_by(torn_write why, const std::string& doing) {
-    return broken_resource(doing + (why == torn_write::failed ? ": an earlier write failed half-way" : ": an earlier write was cancelled half-way"));
+    const char* const what = why == torn_write::failed ? "failed" : "was cancelled";
+    return broken_resource(doing + ": an earlier write " + what + " half-way");
 }
 
 bool is_lost_connection(int error) noexcept {

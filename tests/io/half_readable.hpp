@@ -26,7 +26,9 @@ public:
     ~half_readable() { ::munmap(start_, readable_ + page_); }
 
     /// More than the kernel takes of a pipe or a Unix-domain socket at once.
-    [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(start_), readable_ + page_}; }
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+        return {static_cast<const std::byte*>(start_), readable_ + page_};
+    }
     [[nodiscard]] std::string_view readable() const noexcept { return {static_cast<const char*>(start_), readable_}; }
 
 private:

@@ -47,8 +47,10 @@ task<> tear_by_failure(Writer& w, Reader& r, std::string name, bool gathered) {
 } // namespace
 
 TEST_CASE("a torn write: what later ones are told, and which errors leave nobody to tear it for") {
-    CHECK(std::string(detail::broken_by(detail::torn_write::cancelled, "write to x").what()) == "write to x: an earlier write was cancelled half-way");
-    CHECK(std::string(detail::broken_by(detail::torn_write::failed, "write to x").what()) == "write to x: an earlier write failed half-way");
+    const broken_resource cancelled = detail::broken_by(detail::torn_write::cancelled, "write to x");
+    CHECK(cancelled.what() == "write to x: an earlier write was cancelled half-way"sv);
+    const broken_resource failed = detail::broken_by(detail::torn_write::failed, "write to x");
+    CHECK(failed.what() == "write to x: an earlier write failed half-way"sv);
     for (const int error : {EPIPE, ECONNRESET, ETIMEDOUT, ENETDOWN}) CHECK(detail::is_lost_connection(error));
     for (const int error : {ENOMEM, ENOBUFS, ENOSPC, EIO, EFAULT}) CHECK_FALSE(detail::is_lost_connection(error));
 }
