@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -42,16 +43,21 @@ shared_descriptor::written write_on_worker(const descriptor_ptr& d, std::span<co
     return d->write_waiting(bytes);
 }
 
-/// `written` is how far it has come, whatever its end.
+constexpr std::size_t most_at_once = 64 * 1024;
+
+/// `written` is how far it has come, whatever its end. For a reader that keeps up there is always room: the others on the loop
+/// have their turn all the same.
 task<> write_here(shared_descriptor& d, std::span<const std::byte> bytes, std::size_t& written) {
     for (;;) {
-        const std::ptrdiff_t n = d.write_now(bytes.subspan(written));
+        const std::span<const std::byte> rest = bytes.subspan(written);
+        const std::ptrdiff_t n = d.write_now(rest.first(std::min(rest.size(), most_at_once)));
         if (n == shared_descriptor::would_wait) {
             co_await wait_readable(d.watch()); // the set is readable when what is in it is writable
             continue;
         }
         written += static_cast<std::size_t>(n);
         if (written == bytes.size()) co_return;
+        co_await this_task::yield();
     }
 }
 

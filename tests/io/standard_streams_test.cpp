@@ -141,6 +141,23 @@ EDDY_TEST("standard streams: a write waits for the reader, and is not torn by ot
     }
 }
 
+EDDY_TEST("standard streams: a large write lets others have their turn, even where there is room for all of it") {
+    shared_ends ends = shared_pipe();
+    if (::fcntl(ends.out, F_SETPIPE_SZ, 1 << 20) < 0) {
+        WARN("left out: this process may not make a pipe of a mebibyte");
+        co_return;
+    }
+    standard_output_stream out(ends.out, "the output");
+    auto writing = spawn_eager(shared_write(out, std::string(8 * 64 * 1024, 'x')));
+    int turns = 0;
+    while (!writing.done()) {
+        ++turns;
+        co_await this_task::yield();
+    }
+    CHECK(turns >= 7); // between eight pieces
+    co_await std::move(writing);
+}
+
 EDDY_TEST("R4 standard streams: a read that is cancelled has read nothing; a write says how much went out") {
     shared_ends ends = shared_pipe();
     standard_input_stream in(ends.in, "the input");
