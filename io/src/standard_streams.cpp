@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include <eddy/detail/sole_reader.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/offload.hpp>
@@ -21,20 +22,6 @@ namespace {
 using detail::shared_descriptor;
 using detail::torn_write;
 using descriptor_ptr = std::shared_ptr<shared_descriptor>;
-
-class reading_mark {
-public:
-    explicit reading_mark(shared_descriptor& d) : descriptor_(d) {
-        if (d.reading) throw busy_resource("another task is already reading from " + d.name());
-        d.reading = true;
-    }
-    reading_mark(const reading_mark&) = delete;
-    reading_mark& operator=(const reading_mark&) = delete;
-    ~reading_mark() { descriptor_.reading = false; }
-
-private:
-    shared_descriptor& descriptor_;
-};
 
 std::size_t read_on_worker(const descriptor_ptr& d, std::span<std::byte> out) {
     return d->read_waiting(out);
@@ -71,7 +58,7 @@ task<> write_elsewhere(descriptor_ptr d, std::span<const std::byte> bytes, std::
 task<std::size_t> read_from(descriptor_ptr d, std::span<std::byte> buffer) {
     if (!d) throw closed_resource("read from a standard_input_stream that was moved from");
     co_await this_task::checkpoint();
-    const reading_mark mark(*d);
+    const detail::sole_reader me(d->reading, d->name());
     if (buffer.empty()) co_return 0;
     if (d->watch() < 0) co_return co_await offload(this_loop().blocking_pool(), &read_on_worker, d, buffer);
     for (;;) {
