@@ -196,11 +196,22 @@ public:
         const mode_t kept = same_owner ? 07777 : 0777; // never another's set-uid bit
         if (::fchmod(handle_->fd(), old.st_mode & kept) != 0) fail("cannot keep the permissions of", target_);
     }
+    /// What the rename is made lasting by, before the handle is closed: for want of it nothing is replaced. A folder that we may not
+    /// read cannot be synced by itself; the file system can, by any file in it.
+    void prepare_sync() {
+        synced_ = std::make_shared<file_handle>(-1, folder_);
+        synced_->set(uninterrupted([&] { return ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+        if (synced_->fd() >= 0) return;
+        if (errno != EACCES) fail("cannot open", folder_);
+        unreadable_ = true;
+        synced_->set(::fcntl(handle_->fd(), F_DUPFD_CLOEXEC, 0));
+        if (synced_->fd() < 0) fail("cannot sync the folder", folder_);
+    }
     void take_place() {
-        const handle_ptr folder = open_now(folder_, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); // first: for want of it nothing is replaced
         if (::rename(name_.c_str(), target_.c_str()) != 0) fail("cannot replace", target_);
         name_.clear();
-        if (uninterrupted([&] { return ::fsync(folder->fd()); }) != 0 && errno != EINVAL) fail("cannot sync the folder", folder_); // EINVAL: it has no such thing
+        const int result = uninterrupted([&] { return unreadable_ ? ::syncfs(synced_->fd()) : ::fsync(synced_->fd()); });
+        if (result != 0 && errno != EINVAL) fail("cannot sync the folder", folder_); // EINVAL: it has no such thing
     }
 
 private:
@@ -208,6 +219,8 @@ private:
     std::string folder_;
     std::string name_;
     handle_ptr handle_; // by the target's name: that is what errors are about
+    handle_ptr synced_;
+    bool unreadable_ = false; // the folder
 };
 
 /// Where a link leads: the link stays, and what it leads to is replaced. A link that leads nowhere is replaced itself.
@@ -237,6 +250,7 @@ void replace_now(const std::string& path, std::span<const std::byte> bytes) {
     if (old) fresh.take_after(*old);
     write_now(fresh.handle(), bytes);
     sync_now(fresh.handle());
+    fresh.prepare_sync();
     close_now(fresh.handle());
     fresh.take_place();
 }

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <unordered_map>
 
+#include <eddy/detail/sole_reader.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/this_task.hpp>
 
@@ -97,23 +98,6 @@ private:
     std::size_t end_ = 0;
 };
 
-namespace {
-
-class buffer_claim {
-public:
-    explicit buffer_claim(watcher_state& s) : state_(s) {
-        if (s.busy) throw busy_resource("another task is already reading from " + s.core->name());
-        s.busy = true;
-    }
-    buffer_claim(const buffer_claim&) = delete;
-    buffer_claim& operator=(const buffer_claim&) = delete;
-    ~buffer_claim() { state_.busy = false; }
-
-private:
-    watcher_state& state_;
-};
-
-} // namespace
 } // namespace eddy::detail
 
 namespace eddy::fs {
@@ -168,7 +152,7 @@ bool watcher::remove(const std::filesystem::path& p) {
 task<event> watcher::next() {
     static_cast<void>(open_state());
     const std::shared_ptr<detail::watcher_state> s = state_;
-    const detail::buffer_claim mine(*s);
+    const detail::sole_reader me(s->busy, s->core->name());
     co_await this_task::checkpoint();
     for (;;) {
         if (std::optional<event> e = s->take()) co_return std::move(*e);

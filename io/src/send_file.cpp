@@ -71,10 +71,6 @@ private:
     bool was_pending_ = false;
 };
 
-[[nodiscard]] bool is_lost_connection(int error) noexcept {
-    return error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN;
-}
-
 /// For files that the kernel cannot send by itself.
 send_step copy_step(int to, int from, std::uint64_t offset, std::size_t size) {
     std::array<std::byte, 16 * 1024> block; // of the worker's stack
@@ -130,15 +126,15 @@ task<std::size_t> send_file_by_kernel(core_ref to, file& file_object, std::uint6
             if (step.error == EAGAIN)
                 co_await turn.writable();
             else if (step.error != 0) {
-                if (is_lost_connection(step.error)) turn.lost(step.error);
+                if (step.error != EPIPE && is_lost_connection(step.error)) turn.lost(step.error);
                 throw std::system_error(step.error, std::generic_category(), "sending '" + from->path() + "' to " + to->name());
             }
         }
     } catch (const operation_cancelled& c) {
-        if (sent > 0) turn.break_off();
+        if (sent > 0) turn.break_off(torn_write::cancelled);
         throw after_sending(c, static_cast<std::size_t>(sent));
-    } catch (...) { // the file could not be read, or was closed
-        if (sent > 0) turn.break_off();
+    } catch (...) { // of the connection or of the file, which may be on a network as well: the errno does not tell
+        if (sent > 0) turn.break_off(torn_write::failed);
         throw;
     }
     co_return static_cast<std::size_t>(sent);

@@ -148,17 +148,22 @@ std::size_t shared_descriptor::read_waiting(std::span<std::byte> out) const {
     return static_cast<std::size_t>(n);
 }
 
-void shared_descriptor::write_waiting(std::span<const std::byte> bytes) const {
-    while (!bytes.empty()) {
-        const auto n = uninterrupted([&] { return ::write(fd_, bytes.data(), bytes.size()); });
+shared_descriptor::written shared_descriptor::write_waiting(std::span<const std::byte> bytes) const noexcept {
+    written done;
+    while (done.size < bytes.size()) {
+        const std::span<const std::byte> rest = bytes.subspan(done.size);
+        const auto n = uninterrupted([&] { return ::write(fd_, rest.data(), rest.size()); });
         if (n >= 0)
-            bytes = bytes.subspan(static_cast<std::size_t>(n));
+            done.size += static_cast<std::size_t>(n);
         else if (errno == EAGAIN) { // somebody else made it non-blocking
             pollfd p{fd_, POLLOUT, 0};
             ::poll(&p, 1, -1);
-        } else
-            fail(errno, "write to");
+        } else {
+            done.error = errno;
+            break;
+        }
     }
+    return done;
 }
 
 void shared_descriptor::fail(int error, const char* doing) const {

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include <eddy/detail/torn_write.hpp>
 #include <eddy/mutex.hpp>
 
 namespace eddy::detail {
@@ -31,19 +32,24 @@ public:
     [[nodiscard]] std::ptrdiff_t write_now(std::span<const std::byte> bytes) const;
     /// On a worker.
     [[nodiscard]] std::size_t read_waiting(std::span<std::byte> out) const;
-    void write_waiting(std::span<const std::byte> bytes) const;
+    class written {
+    public:
+        std::size_t size = 0;
+        int error = 0; // errno, of what came after that
+    };
+    [[nodiscard]] written write_waiting(std::span<const std::byte> bytes) const noexcept;
+    [[noreturn]] void fail(int error, const char* doing) const;
 
     // --- loop thread
     bool reading = false;
-    bool broken = false; // a cancelled write left half a message in it
-    mutex turn;          // of the writers
+    torn_write torn = torn_write::none;
+    mutex turn; // of the writers
 
 private:
     enum class kind : std::uint8_t { own, socket, other };
     void open_again(direction d);
     void watch_for(direction d);
     [[nodiscard]] std::ptrdiff_t outcome_of(std::ptrdiff_t result, const char* doing) const;
-    [[noreturn]] void fail(int error, const char* doing) const;
     int fd_;
     int own_ = -1; // the terminal, opened again
     int set_ = -1; // an epoll set: the loop watches it instead of what is in it, whose flags it would touch

@@ -2,13 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
+#include <system_error>
 #include <utility>
 
+#include <eddy/detail/sole_reader.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/offload.hpp>
-#include <eddy/outcome.hpp>
 #include <eddy/readiness.hpp>
 #include <eddy/this_task.hpp>
 
@@ -18,47 +20,45 @@ namespace eddy {
 namespace {
 
 using detail::shared_descriptor;
+using detail::torn_write;
 using descriptor_ptr = std::shared_ptr<shared_descriptor>;
-
-class reading_mark {
-public:
-    explicit reading_mark(shared_descriptor& d) : descriptor_(d) {
-        if (d.reading) throw busy_resource("another task is already reading from " + d.name());
-        d.reading = true;
-    }
-    reading_mark(const reading_mark&) = delete;
-    reading_mark& operator=(const reading_mark&) = delete;
-    ~reading_mark() { descriptor_.reading = false; }
-
-private:
-    shared_descriptor& descriptor_;
-};
 
 std::size_t read_on_worker(const descriptor_ptr& d, std::span<std::byte> out) {
     return d->read_waiting(out);
 }
-void write_on_worker(const descriptor_ptr& d, std::span<const std::byte> bytes) {
-    d->write_waiting(bytes);
+shared_descriptor::written write_on_worker(const descriptor_ptr& d, std::span<const std::byte> bytes) {
+    return d->write_waiting(bytes);
 }
 
-/// Until there may be room. A write that is cancelled half-way leaves half a message.
-task<> wait_for_room(shared_descriptor& d, std::size_t written) {
-    const detail::task_context& self = co_await detail::this_context();
-    auto waiting = wait_readable(d.watch()); // the set is readable when what is in it is writable
-    const outcome<> waited = co_await as_result(waiting);
-    if (!waited.cancelled()) {
-        if (waited.exception()) std::rethrow_exception(waited.exception());
-        co_return;
+constexpr std::size_t most_at_once = 64 * 1024;
+
+/// `written` is how far it has come, whatever its end. For a reader that keeps up there is always room: the others on the loop
+/// have their turn all the same.
+task<> write_here(shared_descriptor& d, std::span<const std::byte> bytes, std::size_t& written) {
+    for (;;) {
+        const std::span<const std::byte> rest = bytes.subspan(written);
+        const std::ptrdiff_t n = d.write_now(rest.first(std::min(rest.size(), most_at_once)));
+        if (n == shared_descriptor::would_wait) {
+            co_await wait_readable(d.watch()); // the set is readable when what is in it is writable
+            continue;
+        }
+        written += static_cast<std::size_t>(n);
+        if (written == bytes.size()) co_return;
+        co_await this_task::yield();
     }
-    if (written > 0) d.broken = true;
-    throw operation_cancelled(self.scope().effective_reason(), written);
+}
+
+task<> write_elsewhere(descriptor_ptr d, std::span<const std::byte> bytes, std::size_t& written) {
+    const shared_descriptor::written done = co_await offload(this_loop().blocking_pool(), &write_on_worker, d, bytes);
+    written = done.size;
+    if (done.error != 0) d->fail(done.error, "write to");
 }
 
 // Each call keeps the descriptor's state: the object may go while it waits.
 task<std::size_t> read_from(descriptor_ptr d, std::span<std::byte> buffer) {
     if (!d) throw closed_resource("read from a standard_input_stream that was moved from");
     co_await this_task::checkpoint();
-    const reading_mark mark(*d);
+    const detail::sole_reader me(d->reading, d->name());
     if (buffer.empty()) co_return 0;
     if (d->watch() < 0) co_return co_await offload(this_loop().blocking_pool(), &read_on_worker, d, buffer);
     for (;;) {
@@ -71,18 +71,24 @@ task<std::size_t> read_from(descriptor_ptr d, std::span<std::byte> buffer) {
 task<> write_all(descriptor_ptr d, std::span<const std::byte> bytes) {
     if (!d) throw closed_resource("write to a standard_output_stream that was moved from");
     const mutex_guard turn = co_await d->turn.lock();
-    if (d->broken) throw broken_resource("write to " + d->name() + ": an earlier write was cancelled half-way");
+    if (d->torn != torn_write::none) throw detail::broken_by(d->torn, "write to " + d->name());
     if (bytes.empty()) co_return;
-    if (d->watch() < 0) {
-        co_await offload(this_loop().blocking_pool(), &write_on_worker, d, bytes);
-        co_return;
-    }
-    for (std::size_t written = 0; written < bytes.size();) {
-        const std::ptrdiff_t n = d->write_now(bytes.subspan(written));
-        if (n == shared_descriptor::would_wait)
-            co_await wait_for_room(*d, written);
+    const detail::task_context& self = co_await detail::this_context();
+    std::size_t written = 0;
+    try {
+        if (d->watch() < 0)
+            co_await write_elsewhere(d, bytes, written);
         else
-            written += static_cast<std::size_t>(n);
+            co_await write_here(*d, bytes, written);
+    } catch (const operation_cancelled&) {
+        if (written > 0) d->torn = torn_write::cancelled;
+        throw operation_cancelled(self.scope().effective_reason(), written);
+    } catch (const std::system_error& e) {
+        if (written > 0 && !detail::is_lost_connection(e.code().value())) d->torn = torn_write::failed;
+        throw;
+    } catch (...) { // no memory to wait with
+        if (written > 0) d->torn = torn_write::failed;
+        throw;
     }
 }
 

@@ -93,7 +93,7 @@ outgoing_operation::outgoing_operation(outgoing_operation&& o) noexcept
 bool outgoing_operation::start() {
     core_->attach(task());
     is_socket = core_->is_socket_;
-    const bool over = core_->writers_.empty() && drive();
+    const bool over = core_->writers_.empty() && drive_on();
     if (!over || held_) core_->writers_.push_back(*this);
     return over;
 }
@@ -105,17 +105,30 @@ bool outgoing_operation::submit() {
 
 void outgoing_operation::completed(io_operation& op) noexcept {
     auto& self = static_cast<outgoing_operation&>(op);
-    if (!self.advance()) {
-        try {
-            if (!self.drive()) return;
-        } catch (...) {
-            self.error = ENOMEM;
-        }
-    }
+    if (self.advance())
+        self.note_failure();
+    else if (!self.drive_on())
+        return;
     stream_core& core = *self.core_;
     core.writers_.erase(self);
     self.finish();
     core.write_next();
+}
+
+/// As `drive`, which throws for lack of memory alone.
+bool outgoing_operation::drive_on() noexcept {
+    try {
+        if (!drive()) return false;
+    } catch (...) {
+        error = ENOMEM;
+    }
+    note_failure();
+    return true;
+}
+
+// Nothing may follow half a message. To a peer that has gone nothing does, and the kernel has a better word for that.
+void outgoing_operation::note_failure() noexcept {
+    if (error != 0 && torn() && !is_lost_connection(error)) core_->torn_ = torn_write::failed;
 }
 
 bool outgoing_operation::abort() noexcept {
@@ -123,16 +136,16 @@ bool outgoing_operation::abort() noexcept {
     if (active && !core_->engine_->cancel(*core_->descriptor_, *this)) return false;
     core_->writers_.erase(*this);
     if (active) {
-        if (torn()) core_->write_broken_ = true;
+        if (torn()) core_->torn_ = torn_write::cancelled;
         task().loop().make_ready(core_->next_writer_);
     }
     return true;
 }
 
-void outgoing_operation::leave(bool broken) noexcept {
+void outgoing_operation::leave(torn_write how) noexcept {
     if (!std::exchange(held_, false)) return;
     core_->writers_.erase(*this);
-    if (broken) core_->write_broken_ = true;
+    if (how != torn_write::none) core_->torn_ = how;
     task().loop().make_ready(core_->next_writer_); // in its own turn, as after `abort`
 }
 
@@ -145,14 +158,14 @@ void outgoing_operation::throw_shut(const char* doing) const {
 }
 
 bool outgoing_operation::refused(bool may_be_shut) noexcept {
-    broken_ = core_->write_broken_;
-    too_late_ = !broken_ && core_->write_shut_ && !may_be_shut; // it was queued behind the shutdown
-    return broken_ || too_late_;
+    broken_ = core_->torn_;
+    too_late_ = !core_->is_write_broken() && core_->write_shut_ && !may_be_shut; // it was queued behind the shutdown
+    return core_->is_write_broken() || too_late_;
 }
 
 bool outgoing_operation::note_written(std::size_t& written, std::size_t all) noexcept {
     if (error != 0) {
-        if (error != EPIPE) core_->lost_ = error; // EPIPE: the peer had closed in order before
+        if (error != EPIPE && is_lost_connection(error)) core_->lost_ = error; // EPIPE: the peer had closed in order before
         return true;
     }
     written += static_cast<std::size_t>(result);
@@ -161,7 +174,7 @@ bool outgoing_operation::note_written(std::size_t& written, std::size_t all) noe
 
 void outgoing_operation::check(const char* doing) const {
     if (closed_) throw_closed(doing);
-    if (broken_) throw broken_resource(std::string(doing) + " " + core_->name() + ": an earlier write was cancelled half-way");
+    if (broken_ != torn_write::none) throw broken_by(broken_, std::string(doing) + " " + core_->name());
     if (too_late_) throw_shut(doing);
     if (error != 0) throw io_error(error, doing, core_->name());
 }
@@ -178,7 +191,7 @@ bool write_operation::try_now() const {
     if (!core_->is_open()) throw_closed("write to");
     if (half_close_) return core_->write_shut_ && core_->writers_.empty(); // twice does no harm
     if (core_->write_shut_) throw_shut("write to");
-    return bytes_.empty() && !core_->write_broken_;
+    return bytes_.empty() && !core_->is_write_broken();
 }
 
 bool write_operation::advance() noexcept {
@@ -309,11 +322,7 @@ void stream_core::next_writer_node::run_it(ready_node& n) {
 
 void stream_core::write_next() noexcept {
     while (outgoing_operation* w = writers_.front()) {
-        try {
-            if (!w->drive()) return;
-        } catch (...) {
-            w->error = ENOMEM;
-        }
+        if (!w->drive_on()) return;
         const bool keeps_its_place = w->held_;
         if (!keeps_its_place) writers_.erase(*w);
         w->finish();

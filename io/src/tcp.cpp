@@ -208,20 +208,17 @@ std::vector<ip_endpoint> interleaved(const std::vector<ip_endpoint>& all) {
     return out;
 }
 
-task<tcp_stream> connect_name(std::string host, std::uint16_t port, connect_options o) {
+/// `found`: it has got as far as the addresses.
+task<tcp_stream> connect_name(std::string host, std::uint16_t port, connect_options o, bool& found) {
     std::string service = std::to_string(port);
     std::string target = host + ":" + service;
     const resolve_options asked{.family = o.family};
     task<std::vector<ip_endpoint>> looking_up =
         o.cache ? o.cache->resolve(host, std::move(service), asked) : resolve(host, std::move(service), asked);
     const std::vector<ip_endpoint> endpoints = co_await std::move(looking_up);
-    try {
-        tcp_stream stream = co_await connect_any(std::move(target), interleaved(endpoints), o);
-        co_return stream;
-    } catch (const connect_error&) {
-        if (o.cache) o.cache->forget(host); // it may have moved
-        throw;
-    }
+    found = true;
+    tcp_stream stream = co_await connect_any(std::move(target), interleaved(endpoints), o);
+    co_return stream;
 }
 
 task<tcp_stream> connect_within(std::string target, task<tcp_stream> connecting, std::chrono::nanoseconds limit, std::source_location site) {
@@ -232,11 +229,42 @@ task<tcp_stream> connect_within(std::string target, task<tcp_stream> connecting,
     co_return std::move(*stream);
 }
 
+/// Did the attempt fail for want of something on this machine, so that it says nothing of the address?
+bool is_local_trouble(const connect_error::attempt& a) noexcept {
+    if (a.error.category() != std::generic_category()) return false;
+    switch (a.error.value()) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case EADDRNOTAVAIL: // no port is free for our end
+    case EADDRINUSE:
+    case EAFNOSUPPORT: return true;
+    default: return false;
+    }
+}
+
+/// Forgets the host's addresses where none of them answered: it may have moved. A cancellation says nothing of them.
+task<tcp_stream> connect_by_answer(std::string host, std::uint16_t port, connect_options o, std::source_location site) {
+    std::string target = host + ":" + std::to_string(port);
+    bool found = false;
+    try {
+        task<tcp_stream> connecting = connect_name(host, port, o, found);
+        tcp_stream stream = co_await connect_within(std::move(target), std::move(connecting), o.timeout, site);
+        co_return stream;
+    } catch (const connect_error& e) {
+        if (o.cache && !std::all_of(e.attempts().begin(), e.attempts().end(), &is_local_trouble)) o.cache->forget(host);
+        throw;
+    } catch (const timeout_error&) {
+        if (o.cache && found) o.cache->forget(host);
+        throw;
+    }
+}
+
 } // namespace
 
 task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options, std::source_location site) {
-    std::string target = host + ":" + std::to_string(port);
-    return connect_within(std::move(target), connect_name(std::move(host), port, options), options.timeout, site);
+    return connect_by_answer(std::move(host), port, options, site);
 }
 
 task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options, std::source_location site) {

@@ -214,9 +214,9 @@ public:
             op.error = EBADF;
             return true;
         }
+        wait(d, is_outgoing(op.opcode)); // first: it needs memory, and an operation that was not started is not to be known here
         s.op = &op;
         ++pending_;
-        wait(d, is_outgoing(op.opcode));
         return false;
     }
     [[nodiscard]] bool cancel(io_descriptor& base, io_operation& op) noexcept override {

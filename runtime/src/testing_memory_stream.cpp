@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include <eddy/detail/sole_reader.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/event.hpp>
 #include <eddy/mutex.hpp>
@@ -60,20 +61,6 @@ struct memory_connection {
 };
 
 namespace {
-
-class reading_mark {
-public:
-    explicit reading_mark(bool& reading) : reading_(reading) {
-        if (reading) throw busy_resource("another task is already reading from this memory_stream");
-        reading = true;
-    }
-    reading_mark(const reading_mark&) = delete;
-    reading_mark& operator=(const reading_mark&) = delete;
-    ~reading_mark() { reading_ = false; }
-
-private:
-    bool& reading_;
-};
 
 [[noreturn]] void fail(int error, const char* what) {
     throw std::system_error(error, std::generic_category(), what);
@@ -137,7 +124,7 @@ task<std::size_t> memory_stream::read_some(std::span<std::byte> buffer) {
     const int side = side_;
     memory_pipe& in = c->to(side);
     co_await this_task::checkpoint();
-    const detail_kit::reading_mark mark(in.reading);
+    const eddy::detail::sole_reader me(in.reading, "this memory_stream");
     for (;;) {
         in.readable.clear();
         const std::size_t n = std::min(detail_kit::readable(*c, side), buffer.size());

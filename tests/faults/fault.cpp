@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,8 +66,10 @@ constexpr std::array descriptions{
     description{call::posix_openpt, "posix_openpt", false, 2, {EMFILE, ENOSPC}},
     description{call::posix_spawn, "posix_spawn", false, 2, {EAGAIN, ENOMEM}},
     description{call::pread, "pread", true, 1, {EIO}},
+    description{call::preadv2, "preadv2", true, 2, {EIO, EOPNOTSUPP}},
     description{call::pthread_create, "pthread_create", false, 1, {EAGAIN}},
     description{call::pwrite, "pwrite", true, 2, {EIO, ENOSPC}},
+    description{call::pwritev2, "pwritev2", true, 2, {EIO, EOPNOTSUPP}},
     description{call::read, "read", true, 1, {EIO}},
     description{call::readdir, "readdir", false, 1, {EIO}},
     description{call::realpath, "realpath", false, 2, {EIO, ENOMEM}},
@@ -87,6 +90,7 @@ constexpr std::array descriptions{
     description{call::unlinkat, "unlinkat", false, 1, {EIO}},
     description{call::waitid, "waitid", true, 0, {}},
     description{call::write, "write", true, 2, {EIO, ENOSPC}},
+    description{call::writev, "writev", true, 2, {EIO, ENOMEM}},
 };
 
 // The only ones who call openat are the standard library's functions for directories, which no signal interrupts and which do
@@ -168,22 +172,24 @@ std::size_t shortened(int fd, std::size_t size) noexcept {
     return most;
 }
 /// At most the first piece, and not all of it.
-class short_message {
+class short_parts {
 public:
-    short_message(int fd, const ::msghdr& whole) noexcept : message_(whole) {
-        if (message_.msg_iovlen == 0 || message_.msg_controllen > 0) return;
-        const std::size_t size = shortened(fd, message_.msg_iov[0].iov_len);
-        if (size == message_.msg_iov[0].iov_len) return;
-        piece_ = {message_.msg_iov[0].iov_base, size};
-        message_.msg_iov = &piece_;
-        message_.msg_iovlen = 1;
+    short_parts(int fd, const ::iovec* whole, std::size_t count) noexcept : parts_(whole), count_(count) {
+        if (count == 0) return;
+        const std::size_t size = shortened(fd, whole->iov_len);
+        if (size == whole->iov_len) return;
+        piece_ = {whole->iov_base, size};
+        parts_ = &piece_;
+        count_ = 1;
     }
-    short_message(const short_message&) = delete;
-    short_message& operator=(const short_message&) = delete;
-    [[nodiscard]] ::msghdr* get() noexcept { return &message_; }
+    short_parts(const short_parts&) = delete;
+    short_parts& operator=(const short_parts&) = delete;
+    [[nodiscard]] const ::iovec* get() const noexcept { return parts_; }
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
 
 private:
-    ::msghdr message_;
+    const ::iovec* parts_;
+    std::size_t count_;
     ::iovec piece_{};
 };
 unsigned one_of(unsigned batch) noexcept {
@@ -239,6 +245,24 @@ using fault::fails;
     static std::atomic<void*> address{nullptr};                                                                        \
     const auto real = reinterpret_cast<decltype(&::function)>(fault::looked_up(address, #function))
 
+namespace {
+
+/// A call that moves bytes of one buffer.
+template <class Real, class Buffer, class... More>
+ssize_t move_bytes(call c, Real real, int fd, Buffer buffer, std::size_t size, More... more) {
+    return fails(c) ? -1 : real(fd, buffer, fault::shortened(fd, size), more...);
+}
+
+/// The same for several.
+template <class Real, class... More>
+ssize_t move_parts(call c, Real real, int fd, const iovec* parts, int count, More... more) {
+    if (fails(c)) return -1;
+    const fault::short_parts some(fd, parts, static_cast<std::size_t>(count));
+    return real(fd, some.get(), static_cast<int>(some.count()), more...);
+}
+
+} // namespace
+
 extern "C" {
 
 // Sockets
@@ -290,11 +314,11 @@ int setsockopt(int fd, int level, int option, const void* value, socklen_t size)
 }
 ssize_t recv(int fd, void* buffer, size_t size, int flags) {
     EDDY_REAL(recv);
-    return fails(call::recv) ? -1 : real(fd, buffer, fault::shortened(fd, size), flags);
+    return move_bytes(call::recv, real, fd, buffer, size, flags);
 }
 ssize_t send(int fd, const void* buffer, size_t size, int flags) {
     EDDY_REAL(send);
-    return fails(call::send) ? -1 : real(fd, buffer, fault::shortened(fd, size), flags);
+    return move_bytes(call::send, real, fd, buffer, size, flags);
 }
 ssize_t recvmsg(int fd, msghdr* message, int flags) {
     EDDY_REAL(recvmsg);
@@ -302,7 +326,13 @@ ssize_t recvmsg(int fd, msghdr* message, int flags) {
 }
 ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     EDDY_REAL(sendmsg);
-    return fails(call::sendmsg) ? -1 : real(fd, fault::short_message(fd, *message).get(), flags);
+    if (fails(call::sendmsg)) return -1;
+    if (message->msg_controllen > 0) return real(fd, message, flags); // goes with its first byte, once
+    const fault::short_parts some(fd, message->msg_iov, message->msg_iovlen);
+    msghdr less = *message;
+    less.msg_iov = const_cast<iovec*>(some.get()); // only read from
+    less.msg_iovlen = some.count();
+    return real(fd, &less, flags);
 }
 int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
     EDDY_REAL(recvmmsg);
@@ -373,20 +403,32 @@ int ioctl(int fd, unsigned long request, ...) noexcept {
 ssize_t read(int fd, void* buffer, size_t size) {
     EDDY_REAL(read);
     if (fault::is_counter(fd)) return real(fd, buffer, size);
-    return fails(call::read) ? -1 : real(fd, buffer, fault::shortened(fd, size));
+    return move_bytes(call::read, real, fd, buffer, size);
 }
 ssize_t write(int fd, const void* buffer, size_t size) {
     EDDY_REAL(write);
     if (fault::is_counter(fd)) return real(fd, buffer, size);
-    return fails(call::write) ? -1 : real(fd, buffer, fault::shortened(fd, size));
+    return move_bytes(call::write, real, fd, buffer, size);
 }
 ssize_t pread(int fd, void* buffer, size_t size, off_t offset) {
     EDDY_REAL(pread);
-    return fails(call::pread) ? -1 : real(fd, buffer, fault::shortened(fd, size), offset);
+    return move_bytes(call::pread, real, fd, buffer, size, offset);
 }
 ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset) {
     EDDY_REAL(pwrite);
-    return fails(call::pwrite) ? -1 : real(fd, buffer, fault::shortened(fd, size), offset);
+    return move_bytes(call::pwrite, real, fd, buffer, size, offset);
+}
+ssize_t writev(int fd, const iovec* parts, int count) {
+    EDDY_REAL(writev);
+    return move_parts(call::writev, real, fd, parts, count);
+}
+ssize_t preadv2(int fd, const iovec* parts, int count, off_t offset, int flags) {
+    EDDY_REAL(preadv2);
+    return move_parts(call::preadv2, real, fd, parts, count, offset, flags);
+}
+ssize_t pwritev2(int fd, const iovec* parts, int count, off_t offset, int flags) {
+    EDDY_REAL(pwritev2);
+    return move_parts(call::pwritev2, real, fd, parts, count, offset, flags);
 }
 int close(int fd) {
     EDDY_REAL(close);

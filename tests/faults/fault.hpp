@@ -52,8 +52,10 @@ enum class call : std::uint8_t {
     posix_openpt,
     posix_spawn,
     pread,
+    preadv2,
     pthread_create,
     pwrite,
+    pwritev2,
     read,
     readdir,
     realpath,
@@ -74,6 +76,7 @@ enum class call : std::uint8_t {
     unlinkat,
     waitid,
     write,
+    writev,
 };
 
 /// What a call can fail with, as its manual page says, besides EINTR.

@@ -1,4 +1,10 @@
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <exception>
 #include <filesystem>
@@ -6,6 +12,8 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <eddy/eddy.hpp>
@@ -146,6 +154,131 @@ task<> resolving(std::string) {
     expect(one.at(0).to_string(), "127.0.0.1:80");
     std::vector<ip_endpoint> all = co_await resolve("localhost", "80");
     if (all.empty()) throw wrong("localhost has no address");
+}
+
+// --- several writers
+
+/// Reads to the end. Where that fails, it closes: nobody is to wait for room.
+template <class Reader>
+task<> collect(std::optional<Reader>& r, std::string& got) {
+    std::array<std::byte, 512> buffer;
+    for (;;) {
+        outcome<std::size_t> n = co_await as_result(r->read_some(buffer));
+        if (!n) r.reset();
+        const std::size_t size = n.value();
+        if (size == 0) co_return;
+        got.append(reinterpret_cast<const char*>(buffer.data()), size);
+    }
+}
+
+template <class Writer>
+task<> write_by_parts(std::optional<Writer>& w, const std::string& text) {
+    const std::array<std::span<const std::byte>, 2> parts{bytes_of(text).first(100), bytes_of(text).subspan(100)};
+    if constexpr (requires { w->write(parts); })
+        co_await w->write(parts);
+    else
+        co_await w->write(bytes_of(text));
+}
+
+template <class Writer>
+task<> write_whole(std::optional<Writer>& w, const std::string& text) {
+    co_await w->write(bytes_of(text));
+}
+
+/// An injected loss leaves the connection as it was, so that what follows arrives.
+bool is_pretended_loss(const outcome<>& end) {
+    return end.error() == std::errc::connection_reset;
+}
+
+/// Two that write more than there is room for. Whatever fails: nothing arrives behind half of the first. Both ends go.
+template <class Writer, class Reader>
+task<> write_in_turn(std::optional<Writer>& w, std::optional<Reader>& r) {
+    const std::string a(20'000, 'a');
+    const std::string b(20'000, 'b');
+    std::string got;
+    auto first = spawn_eager(write_by_parts(w, a));
+    auto second = spawn_eager(write_whole(w, b));
+    auto reading = spawn_eager(collect(r, got));
+    outcome<> first_end = co_await as_result(std::move(first));
+    outcome<> second_end = co_await as_result(std::move(second));
+    w.reset();
+    outcome<> reading_end = co_await as_result(std::move(reading));
+    const std::size_t of_first = std::min(got.find('b'), got.size());
+    if (of_first > 0 && of_first < a.size() && of_first < got.size() && !is_pretended_loss(first_end))
+        throw wrong("something followed " + std::to_string(of_first) + " bytes of a message of " + std::to_string(a.size()));
+    if (first_end && second_end && reading_end) expect(got, a + b);
+    for (outcome<>* end : {&first_end, &second_end, &reading_end}) static_cast<void>(end->value());
+}
+
+/// As small as the kernel lets it be.
+std::array<int, 2> small_pipe() {
+    std::array<int, 2> ends{-1, -1};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "a pipe of a test");
+    ::fcntl(ends[1], F_SETPIPE_SZ, 4096);
+    return ends;
+}
+
+task<> writers_of_a_pipe(std::string) {
+    const std::array<int, 2> ends = small_pipe();
+    std::optional<readable_pipe> r(std::in_place, ends[0]);
+    std::optional<writable_pipe> w(std::in_place, ends[1]);
+    const fault::armed here;
+    co_await write_in_turn(w, r);
+}
+
+task<> writers_of_a_socket(std::string) {
+    unix_streams pair = unix_stream_pair();
+    const int size = 4096;
+    ::setsockopt(pair.a.native_handle(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    std::optional<unix_stream> w(std::move(pair.a));
+    std::optional<unix_stream> r(std::move(pair.b));
+    const fault::armed here;
+    co_await write_in_turn(w, r);
+}
+
+/// A stream of a descriptor that is shared, and the descriptor.
+template <class Stream>
+class shared_end {
+public:
+    shared_end(int fd, std::string_view name) : stream_(fd, name), fd_(fd) {}
+    shared_end(const shared_end&) = delete;
+    shared_end& operator=(const shared_end&) = delete;
+    ~shared_end() { ::close(fd_); }
+    task<> write(std::span<const std::byte> bytes) { return stream_.write(bytes); }
+    task<std::size_t> read_some(std::span<std::byte> buffer) { return stream_.read_some(buffer); }
+
+private:
+    Stream stream_;
+    int fd_;
+};
+
+task<> writers_of_standard_output(std::string) {
+    const std::array<int, 2> ends = small_pipe();
+    std::optional<shared_end<standard_input_stream>> r(std::in_place, ends[0], "input");
+    std::optional<shared_end<standard_output_stream>> w(std::in_place, ends[1], "output");
+    const fault::armed here;
+    co_await write_in_turn(w, r);
+}
+
+/// A worker writes it.
+task<> standard_output_to_a_file(std::string folder) {
+    const std::string path = folder + "/out";
+    const std::string text = some_text();
+    const std::string last = "end";
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    std::optional<shared_end<standard_output_stream>> w(std::in_place, fd, "output");
+    std::exception_ptr failure;
+    {
+        const fault::armed here;
+        outcome<> first = co_await as_result(write_whole(w, text));
+        outcome<> second = co_await as_result(write_whole(w, last));
+        failure = first.exception() ? first.exception() : second.exception();
+    }
+    w.reset();
+    const std::string got = contents(path);
+    if (!failure) expect(got, text + last);
+    if (got != last && got != text + last && got.ends_with(last)) throw wrong("something followed half a message");
+    if (failure) std::rethrow_exception(failure);
 }
 
 // --- pipes and files
@@ -351,6 +484,10 @@ constexpr std::array io_list{
     scenario{"udp_batches", &udp_batches},
     scenario{"unix_sockets", &unix_sockets},
     scenario{"resolving", &resolving},
+    scenario{"writers_of_a_pipe", &writers_of_a_pipe},
+    scenario{"writers_of_a_socket", &writers_of_a_socket},
+    scenario{"writers_of_standard_output", &writers_of_standard_output},
+    scenario{"standard_output_to_a_file", &standard_output_to_a_file},
     scenario{"pipes", &pipes},
     scenario{"file_round_trip", &file_round_trip},
     scenario{"whole_files", &whole_files},

@@ -2,12 +2,14 @@
 #include <eddy/testing.hpp>
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -77,6 +79,35 @@ private:
     void (*handler_)(int);
     rlimit before_{};
 };
+
+/// Another user, as long as it lives, where this one is root: root may read everything.
+class not_root {
+public:
+    static constexpr uid_t nobody = 65534;
+    not_root() : dropped_(::geteuid() == 0 && ::seteuid(nobody) == 0) {}
+    not_root(const not_root&) = delete;
+    not_root& operator=(const not_root&) = delete;
+    ~not_root() {
+        if (!dropped_) return;
+        if (::seteuid(0) != 0) std::abort();
+        ::prctl(PR_SET_DUMPABLE, 1); // as it was before: a process that changes its user leaves no core
+    }
+
+private:
+    bool dropped_; // on all threads, as POSIX wants it
+};
+
+/// A folder that may be written and not be read, for who is not root. The folders above it may be gone through.
+bool make_unreadable(const temporary_folder& folder, const std::string& path) {
+    if (::chmod(folder.file("").c_str(), 0711) != 0 || ::mkdir(path.c_str(), 0300) != 0) return false;
+    return ::geteuid() != 0 || ::chown(path.c_str(), not_root::nobody, static_cast<gid_t>(-1)) == 0;
+}
+
+bool can_only_be_written(const std::string& folder) {
+    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) ::close(fd);
+    return fd < 0 && ::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+}
 
 } // namespace
 
@@ -388,6 +419,29 @@ EDDY_TEST("a file that is replaced keeps its permissions, and a link to it leads
     CHECK(::stat(path.c_str(), &st) == 0);
     CHECK((st.st_mode & 0777) == 0600);
     CHECK(entries_of(folder) == 2);
+}
+
+EDDY_TEST("a file is replaced in a folder that may be written, but not read") {
+    temporary_folder folder;
+    const std::string inside = folder.file("letterbox");
+    const std::string path = inside + "/x";
+    const bool made = make_unreadable(folder, inside);
+    std::string end;
+    {
+        const not_root user;
+        if (!made || !can_only_be_written(inside)) {
+            WARN("left out: this process may read every folder, or cannot become another user");
+            co_return;
+        }
+        co_await write_file_atomically(path, std::string("old"));
+        co_await write_file_atomically(path, std::string("new"));
+        end = contents(path);
+    }
+    CHECK(end == "new");
+    CHECK(::chmod(inside.c_str(), 0700) == 0);
+    std::size_t entries = 0;
+    for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator(inside)) ++entries;
+    CHECK(entries == 1);
 }
 
 EDDY_TEST("a write keeps a string that goes until it is awaited") {

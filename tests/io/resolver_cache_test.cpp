@@ -249,6 +249,49 @@ EDDY_TEST("resolver_cache: tcp_connect uses it, and forgets a host that cannot b
     CHECK(names.stats().entries == 0);
 }
 
+EDDY_TEST("resolver_cache: a host of which no address answers in time is forgotten") {
+    io_test::silent_peer silent = co_await io_test::silent_peer::make();
+    const endpoints both{silent.endpoint(), io_test::closed_port()}; // and one that refuses meanwhile
+    resolver_cache names({.time_to_live = 1h}, [both](std::string, std::string) -> task<endpoints> { co_return both; });
+    const std::string end = co_await words::ending(tcp_connect("a.test", 80, {.timeout = 3s, .cache = &names}));
+    CHECK(end.starts_with("connect to a.test:80 timed out after 3000 ms"));
+    CHECK(names.stats().look_ups == 1);
+    CHECK(names.stats().entries == 0);
+}
+
+EDDY_TEST("resolver_cache: a connect that is cancelled, or too late for the look-up, leaves what is known and what is asked") {
+    io_test::silent_peer silent = co_await io_test::silent_peer::make();
+    const ip_endpoint there = silent.endpoint();
+    resolver_cache names({}, [there](std::string, std::string) -> task<endpoints> { co_return endpoints(1, there); });
+    auto connecting = spawn(tcp_connect("a.test", 80, {.cache = &names}));
+    co_await testing::settle();
+    co_await connecting.cancel_and_join();
+    CHECK(connecting.cancelled());
+    CHECK(names.stats().entries == 1);
+    fake_names fake;
+    fake.takes = 5s;
+    resolver_cache slow({}, fake.function());
+    const std::string end = co_await words::ending(tcp_connect("a.test", 80, {.timeout = 3s, .cache = &slow}));
+    CHECK(end.starts_with("connect to a.test:80 timed out"));
+    const std::string got = co_await cached_address(slow, "a.test");
+    CHECK(got == "192.0.2.1");
+    CHECK(fake.log == "a.test:80 ");
+}
+
+EDDY_TEST("resolver_cache: trouble on this machine is no reason to forget a host") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const ip_endpoint there = l.local_endpoint();
+    resolver_cache names({}, [there](std::string, std::string) -> task<endpoints> { co_return endpoints(1, there); });
+    connect_options from_elsewhere{.cache = &names};
+    from_elsewhere.local = ip_endpoint("192.0.2.1", 0);
+    const std::string end = co_await words::ending(tcp_connect("a.test", 80, from_elsewhere));
+    CHECK(end == "connect to a.test:80 failed (tried 1 address): Cannot assign requested address");
+    CHECK(names.stats().entries == 1);
+    tcp_stream c = co_await tcp_connect("a.test", 80, {.cache = &names});
+    CHECK(c.is_open());
+    CHECK(names.stats().look_ups == 1);
+}
+
 TEST_CASE("resolver_cache: a loop that shuts down ends a look-up; who waits in a shield asks by himself") {
     fake_names fake;
     std::string log;

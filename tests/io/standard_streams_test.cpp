@@ -10,6 +10,7 @@
 #include <string>
 #include <system_error>
 
+#include "io/half_readable.hpp"
 #include "io/support.hpp"
 #include "lib/words.hpp"
 
@@ -140,6 +141,23 @@ EDDY_TEST("standard streams: a write waits for the reader, and is not torn by ot
     }
 }
 
+EDDY_TEST("standard streams: a large write lets others have their turn, even where there is room for all of it") {
+    shared_ends ends = shared_pipe();
+    if (::fcntl(ends.out, F_SETPIPE_SZ, 1 << 20) < 0) {
+        WARN("left out: this process may not make a pipe of a mebibyte");
+        co_return;
+    }
+    standard_output_stream out(ends.out, "the output");
+    auto writing = spawn_eager(shared_write(out, std::string(8 * 64 * 1024, 'x')));
+    int turns = 0;
+    while (!writing.done()) {
+        ++turns;
+        co_await this_task::yield();
+    }
+    CHECK(turns >= 7); // between eight pieces
+    co_await std::move(writing);
+}
+
 EDDY_TEST("R4 standard streams: a read that is cancelled has read nothing; a write says how much went out") {
     shared_ends ends = shared_pipe();
     standard_input_stream in(ends.in, "the input");
@@ -167,6 +185,58 @@ EDDY_TEST("R4 standard streams: a read that is cancelled has read nothing; a wri
     CHECK(partial < much.size());
     outcome<> later = co_await as_result(out.write("x"));
     CHECK(words::of(later) == "write to the output: an earlier write was cancelled half-way");
+}
+
+EDDY_TEST("standard streams: a write that fails half-way lets no other follow it") {
+    for (const bool sockets : {false, true}) {
+        shared_ends ends = sockets ? shared_sockets() : shared_pipe();
+        standard_output_stream out(ends.out, "the output");
+        standard_input_stream in(ends.in, "the input");
+        const half_readable memory;
+        std::string got;
+        auto first = spawn_eager(words::ending(out.write(memory.bytes())));
+        auto second = spawn_eager(words::ending(out.write("later"sv)));
+        auto reading = spawn([&]() -> task<> {
+            for (;;) got += co_await shared_text(in);
+        });
+        const std::string failed = co_await std::move(first);
+        CHECK(failed == "write to the output: Bad address");
+        const std::string queued = co_await std::move(second);
+        CHECK(queued == "write to the output: an earlier write failed half-way");
+        co_await testing::settle();
+        CHECK(!got.empty());
+        CHECK((memory.readable().starts_with(got)));
+        co_await reading.cancel_and_join();
+    }
+}
+
+EDDY_TEST("standard streams: so does one that a worker writes to a file") {
+    temporary_folder folder;
+    const std::string path = folder.file("data");
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    standard_output_stream out(fd, "the file");
+    const half_readable memory;
+    const std::string nothing = co_await words::ending(out.write(memory.bytes().subspan(memory.readable().size())));
+    CHECK(nothing == "write to the file: Bad address");
+    co_await out.write("whole ");
+    const std::string failed = co_await words::ending(out.write(memory.bytes()));
+    CHECK(failed == "write to the file: Bad address");
+    const std::string later = co_await words::ending(out.write("later"));
+    CHECK(later == "write to the file: an earlier write failed half-way");
+    ::close(fd);
+}
+
+EDDY_TEST("standard streams: a reader that goes half-way is the error of later writes, too") {
+    shared_ends ends = shared_pipe();
+    standard_output_stream out(ends.out, "the output");
+    auto first = spawn_eager(words::ending(shared_write(out, std::string(300'000, 'x'))));
+    co_await testing::settle();
+    CHECK_FALSE(first.done());
+    ::close(std::exchange(ends.in, -1));
+    const std::string gone = co_await std::move(first);
+    CHECK(gone == "write to the output: Broken pipe");
+    const std::string later = co_await words::ending(out.write("x"));
+    CHECK(later == "write to the output: Broken pipe");
 }
 
 EDDY_TEST("standard streams: a write that is cancelled in its turn leaves the others alone") {

@@ -1,6 +1,7 @@
 // A transfer whose body is read piece by piece.
 #include <utility>
 
+#include <eddy/detail/sole_reader.hpp>
 #include <eddy/errors.hpp>
 
 #include "client_core.hpp"
@@ -8,21 +9,6 @@
 
 namespace eddy::http::detail {
 namespace {
-
-/// One read at a time.
-class reading_mark {
-public:
-    explicit reading_mark(bool& reading) : reading_(reading) {
-        if (reading) throw busy_resource("another task is already reading from this response body");
-        reading = true;
-    }
-    reading_mark(const reading_mark&) = delete;
-    reading_mark& operator=(const reading_mark&) = delete;
-    ~reading_mark() { reading_ = false; }
-
-private:
-    bool& reading_;
-};
 
 class timer_guard {
 public:
@@ -89,7 +75,7 @@ streamed_response transfer::take_head() {
 }
 
 task<std::size_t> transfer::read_some(std::span<std::byte> out) {
-    const reading_mark one(incoming_->reading);
+    const eddy::detail::sole_reader me(incoming_->reading, "this response body");
     if (out.empty()) co_return 0;
     if (!incoming_->empty() || done.is_set()) {
         co_await this_task::checkpoint();

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <eddy/async_generator.hpp>
+#include <eddy/detail/sole_reader.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/this_task.hpp>
@@ -52,21 +53,6 @@ private:
     std::size_t end_ = 0;
 };
 void check_separators(std::span<const std::string_view> separators);
-
-/// One read at a time: a second one would move the buffer under the first. Throws `busy_resource`.
-class reading_mark {
-public:
-    explicit reading_mark(bool& reading) : reading_(reading) {
-        if (reading) throw busy_resource("another task is already reading from this buffered_reader");
-        reading = true;
-    }
-    reading_mark(const reading_mark&) = delete;
-    reading_mark& operator=(const reading_mark&) = delete;
-    ~reading_mark() { reading_ = false; }
-
-private:
-    bool& reading_;
-};
 
 } // namespace detail
 
@@ -109,7 +95,7 @@ private:
     buffered_reader_options options_;
     detail::read_buffer buffer_;
     bool ended_ = false;
-    bool reading_ = false;
+    bool reading_ = false; // a second read would move the buffer under the first
 };
 
 template <class Stream>
@@ -132,7 +118,7 @@ task<bool> buffered_reader<Stream>::fill() {
 template <async_read_stream Stream>
 task<std::size_t> buffered_reader<Stream>::read_some(std::span<std::byte> out) {
     co_await this_task::checkpoint();
-    const detail::reading_mark mark(reading_);
+    const detail::sole_reader me(reading_, "this buffered_reader");
     if (out.empty()) co_return 0;
     if (!buffer_.empty()) co_return buffer_.take_into(out);
     if (ended_) co_return 0;
@@ -144,7 +130,7 @@ task<std::size_t> buffered_reader<Stream>::read_some(std::span<std::byte> out) {
 template <async_read_stream Stream>
 task<> buffered_reader<Stream>::read_exactly(std::span<std::byte> out) {
     co_await this_task::checkpoint();
-    const detail::reading_mark mark(reading_);
+    const detail::sole_reader me(reading_, "this buffered_reader");
     while (buffer_.size() < out.size()) {
         const bool more = co_await fill();
         if (!more) throw incomplete_read(buffer_.take(buffer_.size()), out.size());
@@ -155,7 +141,7 @@ task<> buffered_reader<Stream>::read_exactly(std::span<std::byte> out) {
 template <async_read_stream Stream>
 task<std::string> buffered_reader<Stream>::read_exactly(std::size_t n) {
     co_await this_task::checkpoint();
-    const detail::reading_mark mark(reading_);
+    const detail::sole_reader me(reading_, "this buffered_reader");
     while (buffer_.size() < n) {
         const bool more = co_await fill();
         if (!more) throw incomplete_read(buffer_.take(buffer_.size()), n);
@@ -167,7 +153,7 @@ template <async_read_stream Stream>
 task<std::string> buffered_reader<Stream>::read_until(std::span<const std::string_view> separators) {
     detail::check_separators(separators);
     co_await this_task::checkpoint();
-    const detail::reading_mark mark(reading_);
+    const detail::sole_reader me(reading_, "this buffered_reader");
     std::size_t searched = 0;
     for (;;) {
         std::size_t separator_size = 0;
@@ -216,7 +202,7 @@ async_generator<std::string> buffered_reader<Stream>::lines() {
 template <async_read_stream Stream>
 task<std::string> buffered_reader<Stream>::read_to_end(std::size_t most) {
     co_await this_task::checkpoint();
-    const detail::reading_mark mark(reading_);
+    const detail::sole_reader me(reading_, "this buffered_reader");
     for (;;) {
         if (buffer_.size() > most) throw limit_overrun(most, buffer_.size());
         const bool more = co_await fill();

@@ -121,9 +121,10 @@ task<> write_file(std::string path, std::span<const std::byte> bytes);
 
 /// Creates or replaces the file so that nobody ever sees half of it, not even after a loss of power: writes a new file in the
 /// same folder, syncs it, renames it over the old one and syncs the folder, in one hop. If that fails, the old file is as it
-/// was (only an error of the last step comes after the replacement). Permissions and, where we may, owner of the old file are
-/// kept; other links to it keep the old contents; a symbolic link stays and what it leads to is replaced. Only a regular file can be:
-/// EISDIR, EINVAL for what is something else.
+/// was (only an error of the last step comes after the replacement). A folder that may be written but not read cannot be synced:
+/// its whole file system is (syncfs), which may take longer. Permissions and, where we may, owner of the old file are kept; other
+/// links to it keep the old contents; a symbolic link stays and what it leads to is replaced. Only a regular file can be: EISDIR,
+/// EINVAL for what is something else.
 task<> write_file_atomically(std::string path, std::string text);
 /// The same with bytes that stay the caller's until it returns.
 task<> write_file_atomically(std::string path, std::span<const std::byte> bytes);

@@ -63,7 +63,9 @@ public:
     task<std::vector<ip_endpoint>> resolve(std::string host, std::string service, resolve_options options = {});
     /// Forgets everything. What is being looked up is not kept either: it was asked before.
     void clear() noexcept;
-    /// The same for one host, with all its services and families. `tcp_connect` does so when none of the addresses could be connected to.
+    /// The same for one host, with all its services and families. `tcp_connect` does so when none of the addresses could be
+    /// connected to, or answered within its timeout; not when it was cancelled, nor for want of descriptors, memory or ports on
+    /// this machine.
     void forget(std::string_view host);
     [[nodiscard]] resolver_cache_stats stats() const noexcept;
 

@@ -66,8 +66,9 @@ task<std::size_t> send_file_by_copy(S& stream, file& from, std::uint64_t offset,
 /// it takes its turn among the writes of the stream, which wait for it (never torn); to other streams it is a write for each block,
 /// and who else writes must be kept out. File and stream must live as long as the call. Checkpoint; cancelled, `partial()` of the
 /// exception is how many bytes had gone; if that is not 0, later writes to the socket throw `broken_resource` (R4), as they do
-/// after an error of the file in the middle. What the kernel does at that moment is waited for. Throws `std::system_error` that names file and peer, `closed_resource` when either is closed
-/// on our side meanwhile (the connection then ends when the running call is through), and what a write throws.
+/// after any error in the middle. What the kernel does at that moment is waited for. Throws `std::system_error` that names file
+/// and peer, `closed_resource` when either is closed on our side meanwhile (the connection then ends when the running call is
+/// through), and what a write throws.
 template <class S>
     requires async_write_stream<S>
 task<std::size_t> send_file(S& stream, file& from, std::uint64_t offset = 0, std::uint64_t size = std::numeric_limits<std::uint64_t>::max()) {

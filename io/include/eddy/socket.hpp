@@ -70,7 +70,8 @@ public:
     /// another task reads, `closed_resource` after or on a close on our side.
     detail::read_operation read_some(std::span<std::byte> buffer) { return {core(), buffer}; }
     /// Awaitable: until the kernel has taken all of it. Checkpoint; cancelled, `partial()` of the exception is how many
-    /// bytes had gone out; if that is not 0, later writes throw `broken_resource`. `std::logic_error` after shutdown_write.
+    /// bytes had gone out; if that is not 0, later writes throw `broken_resource`. So they do after one that failed half-way for
+    /// another reason than a lost connection (ENOBUFS, ENOMEM). `std::logic_error` after shutdown_write.
     detail::write_operation write(std::span<const std::byte> bytes) { return {core(), bytes}; }
     detail::write_operation write(std::string_view text) { return write(bytes_of(text)); }
     detail::write_operation write(const char* text) { return write(std::string_view(text)); }

@@ -9,7 +9,8 @@
 // What is behind these numbers is seldom ours alone: a terminal or a pipe is shared with the shell, with our parent and with the
 // programs beside us, and O_NONBLOCK would be seen by all of them, even after our end. So it is never set on them. Instead:
 //   terminal               opened a second time, by /proc/self/fd, and that description is ours to be non-blocking. Where that is
-//                          not allowed (after su): read when poll says so, and written by the blocking pool
+//                          not allowed (after su): read when poll says so, and written by the blocking pool. While it is
+//                          stopped (^S), a write keeps its worker until ^Q, and a cancellation waits as long
 //   socket                 MSG_DONTWAIT
 //   pipe, FIFO, the rest   RWF_NOWAIT; where the kernel has no such thing for it: read, or at most PIPE_BUF bytes written, once poll
 //                          says that this does not wait. It may then all the same if another process was faster
@@ -63,10 +64,12 @@ public:
     standard_output_stream& operator=(standard_output_stream&&) noexcept = default;
     ~standard_output_stream() = default;
 
-    /// Awaitable: until the kernel has taken all of it. Tasks that write to this object at once take turns; two objects of one
-    /// descriptor do not know of each other. Checkpoint; cancelled, `partial()` of the exception is how many bytes had gone out;
-    /// if that is not 0, later writes to this object throw `broken_resource`. A write to a file is waited for and takes place.
-    /// Throws `std::system_error` (EPIPE once nobody reads).
+    /// Awaitable: until the kernel has taken all of it, at most 64 KiB in one turn of the loop. Tasks that write to this object at
+    /// once take turns; two objects of one descriptor do not know of each other. Checkpoint; cancelled, `partial()` of the
+    /// exception is how many bytes had gone out; if that is not 0, later writes to this object throw `broken_resource`. A write
+    /// that a worker does, to a file or to a terminal that we may not open, is waited for and takes place. Throws
+    /// `std::system_error` (EPIPE once nobody reads); after another one with a part of it gone (ENOSPC, EIO) later writes throw
+    /// `broken_resource`.
     task<> write(std::span<const std::byte> bytes);
     task<> write(std::string_view text) { return write(bytes_of(text)); }
     task<> write(const char* text) { return write(std::string_view(text)); }

@@ -13,6 +13,7 @@
 #include <eddy/detail/engine.hpp>
 #include <eddy/detail/operation.hpp>
 #include <eddy/detail/ready_list.hpp>
+#include <eddy/detail/torn_write.hpp>
 #include <eddy/outcome.hpp>
 
 namespace eddy::detail {
@@ -117,15 +118,17 @@ protected:
     bool closed_ = false;
     bool driven_ = false; // the engine has it
     bool held_ = false;   // it is over and keeps its place in front of those behind it, until `leave`
-    void leave(bool broken) noexcept;
+    void leave(torn_write how) noexcept;
     /// Closed while it was held.
     virtual void wake() noexcept {}
 
 private:
     friend class stream_core;
     static void completed(io_operation& op) noexcept;
-    bool broken_ = false;   // refused: a write before it was cancelled half-way
-    bool too_late_ = false; // refused: after shutdown_write
+    [[nodiscard]] bool drive_on() noexcept;
+    void note_failure() noexcept;
+    torn_write broken_ = torn_write::none; // refused: what became of a write before it
+    bool too_late_ = false;                // refused: after shutdown_write
     list_link<outgoing_operation> link_;
 
 public:
@@ -208,8 +211,8 @@ public:
     [[nodiscard]] int fd() const noexcept { return fd_; }
     [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
     [[nodiscard]] bool is_write_shut() const noexcept { return write_shut_; }
-    /// A cancelled write left half a message in it: whatever came now would be taken for the rest.
-    [[nodiscard]] bool is_write_broken() const noexcept { return write_broken_; }
+    /// A write that was cancelled or failed left half a message in it: whatever came now would be taken for the rest.
+    [[nodiscard]] bool is_write_broken() const noexcept { return torn_ != torn_write::none; }
     /// What error messages call it: "127.0.0.1:80".
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     void set_name(std::string n) { name_ = std::move(n); }
@@ -256,8 +259,8 @@ private:
     int duplicate_ = -1; // registered instead of `fd_`, if that was taken
     bool is_socket_;
     bool write_shut_ = false;
-    bool write_broken_ = false;
-    int lost_ = 0;              // the errno with which a write learned that the connection is lost
+    torn_write torn_ = torn_write::none;
+    int lost_ = 0; // the errno with which a write learned that the connection is lost
     std::shared_ptr<engine> engine_;
     io_descriptor* descriptor_ = nullptr;
     incoming_operation* reader_ = nullptr;

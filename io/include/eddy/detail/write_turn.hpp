@@ -53,19 +53,19 @@ public:
     explicit write_turn(stream_core& core) noexcept : entry_(core) {}
     write_turn(const write_turn&) = delete;
     write_turn& operator=(const write_turn&) = delete;
-    ~write_turn() { entry_.leave(broken_); }
+    ~write_turn() { entry_.leave(torn_); }
     [[nodiscard]] turn_operation& come() noexcept { return entry_; }
     [[nodiscard]] turn_wait writable() noexcept { return turn_wait(entry_); }
     /// Throws `closed_resource` if the stream was closed meanwhile.
     void check() const { entry_.take(); }
     /// Something was written, but not all of it: later writes throw `broken_resource`.
-    void break_off() noexcept { broken_ = true; }
+    void break_off(torn_write how) noexcept { torn_ = how; }
     /// The errno with which it was learned that the connection is lost.
     void lost(int error) noexcept;
 
 private:
     turn_operation entry_;
-    bool broken_ = false;
+    torn_write torn_ = torn_write::none;
 };
 
 } // namespace eddy::detail

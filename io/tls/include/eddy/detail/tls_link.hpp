@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include <eddy/detail/sole_reader.hpp>
 #include <eddy/detail/tls_session.hpp>
 #include <eddy/mutex.hpp>
 #include <eddy/spawn.hpp>
@@ -194,8 +195,7 @@ template <class Stream>
 task<std::size_t> tls_link<Stream>::read(pointer l, std::span<std::byte> out) {
     co_await this_task::checkpoint();
     l->require_open("read from");
-    if (l->reading) throw busy_resource("another task is already reading from " + l->session.peer());
-    const tls_mark mark(l->reading);
+    const sole_reader me(l->reading, l->session.peer());
     if (out.empty()) co_return 0;
     for (;;) {
         const std::uint64_t seen = l->fetched;
