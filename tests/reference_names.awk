@@ -53,6 +53,8 @@ function declared(s,   t, n) {
     if (t ~ /^using /) return ""
     if (t ~ /(^| )concept +[A-Za-z_0-9]+ *=/) { sub(/.*concept +/, "", t); sub(/ *=.*/, "", t); return t }
     if (t ~ /(^| )(class|struct|union)( +[A-Za-z_0-9]+)+ *$/) return "" # declared ahead
+    if (t ~ /^(struct|class) .*::/) return "" # a specialisation of somebody else's
+    if (t ~ /^(bool|void|int) *\(\)/ && match(s, /\(\*[a-z_]+\)/)) return substr(s, RSTART + 2, RLENGTH - 3) # a pointer to a function
     n = index(t, "(")
     if (n && t !~ /^[^(]*=/) {
         t = substr(t, 1, n - 1)
@@ -162,12 +164,10 @@ preprocessing || /^ *#/ {
     gsub(/'[^']*'/, "0", line)
     comment = ""
     if (match(line, /\/\//)) { comment = substr(line, RSTART); line = substr(line, 1, RSTART - 1) }
-    meant = comment ~ /[Ff]or (the library|system calls)/ || comment ~ /--- for /
-    hidden_line = meant && line !~ /^[ \t]*$/
-    if (meant && !hidden_line) {
-        if (comment ~ /^\/\/\//) hide_next = 1
-        else hidden_block = 1
-    }
+    alone = line ~ /^[ \t]*$/
+    hidden_line = !alone && comment ~ /for the library/
+    if (alone && comment ~ /^\/\/\/ For the library/) hide_next = 1
+    if (alone && comment ~ /^\/\/ [Ff]or /) hidden_block = 1 # "// For the library.", "// For system calls."
     if ($0 ~ /^[ \t]*$/) hidden_block = 0
     scan(line)
 }
