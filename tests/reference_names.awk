@@ -167,7 +167,7 @@ preprocessing || /^ *#/ {
     alone = line ~ /^[ \t]*$/
     hidden_line = !alone && comment ~ /for the library/
     if (alone && comment ~ /^\/\/\/ For the library/) hide_next = 1
-    if (alone && comment ~ /^\/\/ [Ff]or /) hidden_block = 1 # "// For the library.", "// For system calls."
+    if (alone && comment ~ /^\/\/ (--- )?[Ff]or /) hidden_block = 1 # "// For the library.", "// For system calls."
     if ($0 ~ /^[ \t]*$/) hidden_block = 0
     scan(line)
 }
