@@ -6,7 +6,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 # What nobody writes: how the library and the standard library find it.
-set(unwritten as_operation promise_type handle_type rep period is_steady swap make_error_code context core model forward)
+set(unwritten as_operation promise_type handle_type rep period is_steady swap make_error_code context core)
 # Headers that declare nothing, but include others.
 set(collections eddy/coro.hpp eddy/runtime.hpp eddy/io.hpp eddy/eddy.hpp eddy/http.hpp eddy/tls.hpp)
 

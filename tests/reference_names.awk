@@ -95,6 +95,7 @@ function opens(s,   t, name) {
         hide_next = 0
         return 0
     }
+    sub(/operator[^(]*\(/, "operator(", t)
     after = t ~ /\(/ && t !~ /^[^(]*=/ && t !~ /(^| )concept / ? "body" : "value"
     return 1
 }
