@@ -37,8 +37,8 @@ function visible(   i) {
 }
 
 function emit(name) {
-    if (hide_next) return
-    if (!visible() || hidden_line || hidden_block || name == "" || name ~ /_$/ || name ~ /^[0-9A-Z]/) return
+    if (!visible() || hide_next || hidden_line || hidden_block) return
+    if (name == "" || name ~ /_$/ || name ~ /^[0-9A-Z]/) return
     if (depth && kind[depth] == "class" && name == label[depth]) return # a constructor
     print header "\t" (depth ? label[depth] : "") "\t" name
 }
