@@ -59,8 +59,7 @@ public:
         if constexpr (async_gather_stream<S>) {
             co_await stream().write(buffers);
         } else {
-            const auto below = [this]() -> S& { return stream(); };
-            co_await write_one_by_one(below, buffers);
+            co_await write_one_by_one(*this, buffers);
         }
     }
     task<> shutdown_write() override {
@@ -95,12 +94,12 @@ public:
     [[nodiscard]] void* target(const void* type) noexcept override {
         return type == &type_tag<S> && stream_ ? static_cast<void*>(&*stream_) : nullptr;
     }
-
-private:
     [[nodiscard]] S& stream() {
         if (!stream_) throw closed_resource("this stream was closed");
         return *stream_;
     }
+
+private:
     std::optional<S> stream_;
 };
 

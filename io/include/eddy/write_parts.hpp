@@ -27,18 +27,25 @@ task<> write_parts(S& stream, std::span<const std::span<const std::byte>> buffer
 
 namespace detail {
 
-/// `stream()` gives the stream, anew for each buffer: it may be gone by then.
-template <class F>
-task<> write_one_by_one(F stream, std::span<const std::span<const std::byte>> buffers) {
+// Not a lambda in the coroutine that calls: GCC 12 takes a coroutine of such a type for used and never defined.
+template <class S>
+struct borrowed_stream {
+    S& s;
+    [[nodiscard]] S& stream() const noexcept { return s; }
+};
+
+/// `owner.stream()` gives the stream, and is asked anew for each buffer: the stream may be gone by then.
+template <class Owner>
+task<> write_one_by_one(Owner& owner, std::span<const std::span<const std::byte>> buffers) {
     const task_context& self = co_await this_context();
     std::size_t written = 0;
     try {
         for (const std::span<const std::byte> part : buffers) {
             if (part.empty()) continue;
-            co_await stream().write(part);
+            co_await owner.stream().write(part);
             written += part.size();
         }
-        if (written == 0) co_await stream().write(std::span<const std::byte>()); // what it has to say to nothing
+        if (written == 0) co_await owner.stream().write(std::span<const std::byte>()); // what it has to say to nothing
     } catch (const operation_cancelled& c) {
         throw operation_cancelled(self.scope().effective_reason(), written + c.partial());
     }
@@ -51,8 +58,8 @@ task<> write_parts(S& stream, std::span<const std::span<const std::byte>> buffer
     if constexpr (async_gather_stream<S>) {
         co_await stream.write(buffers);
     } else {
-        const auto itself = [&stream]() -> S& { return stream; };
-        co_await detail::write_one_by_one(itself, buffers);
+        detail::borrowed_stream<S> owner{stream};
+        co_await detail::write_one_by_one(owner, buffers);
     }
 }
 
