@@ -11,6 +11,7 @@ set(bases leaf queued queued_operation wait_base next_base join_operation_base i
 
 # verb=file: the tests of its cancellation are there.
 set(elsewhere
+  add=tests/io/fs_watcher_test.cpp
   append=tests/io/file_cancel_test.cpp
   exists=tests/io/file_cancel_test.cpp
   open=tests/io/file_cancel_test.cpp

@@ -406,7 +406,7 @@ task<> walking(std::string folder) {
 task<> watching(std::string folder) {
     const fault::armed here;
     fs::watcher w;
-    w.add(folder);
+    co_await w.add(folder);
     co_await write_file(folder + "/file", std::string("x"));
     for (;;) {
         fs::event e = co_await w.next();
