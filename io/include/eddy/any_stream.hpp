@@ -59,7 +59,7 @@ public:
         if constexpr (async_gather_stream<S>) {
             co_await stream().write(buffers);
         } else {
-            co_await write_one_by_one(*this, buffers);
+            co_await write_one_by_one<S>([](void* h) -> S& { return static_cast<stream_holder*>(h)->stream(); }, this, buffers);
         }
     }
     task<> shutdown_write() override {
@@ -94,12 +94,12 @@ public:
     [[nodiscard]] void* target(const void* type) noexcept override {
         return type == &type_tag<S> && stream_ ? static_cast<void*>(&*stream_) : nullptr;
     }
+
+private:
     [[nodiscard]] S& stream() {
         if (!stream_) throw closed_resource("this stream was closed");
         return *stream_;
     }
-
-private:
     std::optional<S> stream_;
 };
 
