@@ -37,6 +37,8 @@ set(elsewhere
   try_lock=tests/io/file_cancel_test.cpp
   open_unnamed=tests/io/file_cancel_test.cpp
   keep=tests/io/temp_file_test.cpp
+  splice=tests/io/splice_test.cpp
+  splice_some=tests/io/splice_test.cpp
   status=tests/io/fs_test.cpp
   symlink_status=tests/io/fs_test.cpp
   create_directory=tests/io/fs_test.cpp
@@ -87,7 +89,7 @@ set(elsewhere
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
 set(parts stop_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_from start_on until_room until_turn after_failure run_task
-  offload_limited head post put patch del send_file_by_kernel send_file_by_copy create_like nothing
+  offload_limited head post put patch del send_file_by_kernel send_file_by_copy splice_by_kernel splice_by_copy create_like nothing
   write_own write_text write_text_at)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
