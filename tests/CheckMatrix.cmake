@@ -13,7 +13,11 @@ set(bases leaf queued queued_operation wait_base next_base join_operation_base i
 set(elsewhere
   add=tests/io/fs_watcher_test.cpp
   append=tests/io/file_cancel_test.cpp
+  allocate=tests/io/file_cancel_test.cpp
+  advise=tests/io/file_cancel_test.cpp
+  datasync=tests/io/file_cancel_test.cpp
   exists=tests/io/file_cancel_test.cpp
+  last_write_time=tests/io/file_cancel_test.cpp
   open=tests/io/file_cancel_test.cpp
   read=tests/io/file_cancel_test.cpp
   read_at=tests/io/file_cancel_test.cpp
@@ -41,6 +45,15 @@ set(elsewhere
   splice_some=tests/io/splice_test.cpp
   status=tests/io/fs_test.cpp
   symlink_status=tests/io/fs_test.cpp
+  is_directory=tests/io/fs_test.cpp
+  is_regular_file=tests/io/fs_test.cpp
+  is_symlink=tests/io/fs_test.cpp
+  is_empty=tests/io/fs_test.cpp
+  file_size=tests/io/fs_test.cpp
+  equivalent=tests/io/fs_test.cpp
+  copy_symlink=tests/io/fs_test.cpp
+  relative=tests/io/fs_test.cpp
+  proximate=tests/io/fs_test.cpp
   create_directory=tests/io/fs_test.cpp
   create_directories=tests/io/fs_test.cpp
   remove=tests/io/fs_test.cpp
