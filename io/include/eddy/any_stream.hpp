@@ -59,7 +59,8 @@ public:
         if constexpr (async_gather_stream<S>) {
             co_await stream().write(buffers);
         } else {
-            co_await write_one_by_one<S>([](void* h) -> S& { return static_cast<stream_holder*>(h)->stream(); }, this, buffers);
+            co_await write_one_by_one([](void* h, std::span<const std::byte> bytes) { return static_cast<stream_holder*>(h)->write(bytes); },
+                                      this, buffers);
         }
     }
     task<> shutdown_write() override {
