@@ -13,8 +13,9 @@
 //
 // Try it with: curl --socks5-hostname 127.0.0.1:PORT http://example.org/
 //
-// What it needs for a connection is known beforehand: one task with two more inside it, and a buffer of 16 KiB each
-// way. A side that does not read holds the other side up, instead of filling memory here.
+// What it needs for a connection is known beforehand: one task with two more inside it, two sockets, and a pipe each way, in
+// which the kernel keeps what is under way (64 KiB at most; where descriptors run out, a buffer of that size). A side that
+// does not read holds the other side up, instead of filling memory here.
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -41,6 +42,7 @@
 #include <eddy/resolve.hpp>
 #include <eddy/run.hpp>
 #include <eddy/serve.hpp>
+#include <eddy/splice.hpp>
 #include <eddy/tcp.hpp>
 #include <eddy/timeout.hpp>
 #include <eddy/with_cleanup.hpp>
@@ -70,7 +72,6 @@ struct options {
     std::chrono::nanoseconds grace = 5s;
 };
 
-constexpr std::size_t buffer_size = 16 * 1024;
 constexpr std::chrono::seconds negotiation_timeout = 10s; // for all that a SOCKS client says before it is connected
 
 struct counters {
@@ -103,16 +104,11 @@ private:
 };
 
 // One direction, until its end, which is passed on as what it is: the end of one direction. (TCP calls it half-close: a
-// client may have said all it has to say and still wait for the answer.) The next read waits until the write is
-// through, so a slow receiver slows the sender down.
-template <eddy::async_read_stream From>
-eddy::task<> pump(From& from, eddy::tcp_stream& to, idle_limit& idle, std::uint64_t& bytes) {
-    std::array<std::byte, buffer_size> buffer;
-    for (;;) {
-        const std::size_t n = co_await from.read_some(buffer);
-        if (n == 0) break;
-        idle.touch();
-        co_await to.write(std::span<const std::byte>(buffer).first(n));
+// client may have said all it has to say and still wait for the answer.) Nothing more is taken until what was is handed on, so
+// a slow receiver slows the sender down.
+eddy::task<> pump(eddy::tcp_stream& from, eddy::tcp_stream& to, idle_limit& idle, std::uint64_t& bytes) {
+    eddy::splice_buffer between;
+    while (const std::size_t n = co_await eddy::splice_some(from, to, between)) {
         idle.touch();
         bytes += n;
     }
@@ -120,16 +116,12 @@ eddy::task<> pump(From& from, eddy::tcp_stream& to, idle_limit& idle, std::uint6
 }
 
 // Both directions at once, until both have ended. The first error ends both: `gather` cancels the other pump and waits
-// for it, so that nothing refers to the streams any more when it throws. `client` may be the stream itself or a reader
-// that has read ahead of it. Throws `timeout_error` if nothing moved for too long.
-template <eddy::async_read_stream Client>
-eddy::task<> relay(Client& client, eddy::tcp_stream& client_stream, eddy::tcp_stream& server,
-                   std::chrono::nanoseconds idle_timeout, counters& numbers) {
+// for it, so that nothing refers to the streams any more when it throws. Throws `timeout_error` if nothing moved for too long.
+eddy::task<> relay(eddy::tcp_stream& client, eddy::tcp_stream& server, std::chrono::nanoseconds idle_timeout, counters& numbers) {
     const std::chrono::nanoseconds at_first = idle_timeout == 0ns ? std::chrono::nanoseconds::max() : idle_timeout;
     co_await eddy::with_timeout(at_first, [&](eddy::cancel_scope& scope) -> eddy::task<> {
         idle_limit idle(scope, idle_timeout);
-        co_await eddy::gather(pump(client, server, idle, numbers.bytes_up),
-                              pump(server, client_stream, idle, numbers.bytes_down));
+        co_await eddy::gather(pump(client, server, idle, numbers.bytes_up), pump(server, client, idle, numbers.bytes_down));
     });
 }
 
@@ -360,7 +352,7 @@ private:
     eddy::task<> forward(eddy::tcp_stream& client, const std::string& who) {
         eddy::outcome<eddy::tcp_stream> server = co_await connect(*options_.forward, who);
         if (server)
-            co_await run_relay(client, client, *server, who);
+            co_await run_relay(client, *server, who);
         else
             client.abort(); // there are no words for it but a reset
     }
@@ -388,13 +380,14 @@ private:
             co_return;
         }
         co_await socks::send_reply(client, socks::reply::succeeded, server->local_endpoint());
-        co_await run_relay(in, client, *server, who); // the reader, for it may have read on
+        co_await run_relay(client, *server, who, in.buffered()); // what a client says before it is answered is the target's
     }
 
-    template <eddy::async_read_stream Client>
-    eddy::task<> run_relay(Client& from, eddy::tcp_stream& client, eddy::tcp_stream& server, const std::string& who) {
+    eddy::task<> run_relay(eddy::tcp_stream& client, eddy::tcp_stream& server, const std::string& who, std::string_view read_ahead = {}) {
         try {
-            co_await relay(from, client, server, options_.idle_timeout, numbers_);
+            co_await server.write(read_ahead);
+            numbers_.bytes_up += read_ahead.size();
+            co_await relay(client, server, options_.idle_timeout, numbers_);
             ++numbers_.completed;
         } catch (const eddy::timeout_error&) {
             ++numbers_.idle;

@@ -167,7 +167,7 @@ private:
     eddy::task<> follow();
     eddy::task<> dispatch();
     void directory_gone(const std::string& directory);
-    void add_watch(const std::filesystem::path& directory, const std::filesystem::path& entry_name, followed_file& f);
+    eddy::task<> add_watch(std::filesystem::path directory, std::filesystem::path entry_name, followed_file& f);
 
     const std::size_t lines_;
     printer printer_;
@@ -319,9 +319,9 @@ tail::tail(const options& o) : lines_(o.lines), printer_(o.files.size() > 1) {
     for (const std::string& name : o.files) files_.emplace_back(*this, printer_, name);
 }
 
-void tail::add_watch(const std::filesystem::path& directory, const std::filesystem::path& entry_name, followed_file& f) {
+eddy::task<> tail::add_watch(std::filesystem::path directory, std::filesystem::path entry_name, followed_file& f) {
     using enum fs::change;
-    watcher_.add(directory, created | modified | removed | moved_from | moved_to);
+    co_await watcher_.add(directory, created | modified | removed | moved_from | moved_to);
     directories_.insert(directory.string());
     concerned_[(directory / entry_name).string()].insert(&f);
 }
@@ -330,14 +330,14 @@ void tail::add_watch(const std::filesystem::path& directory, const std::filesyst
 eddy::task<> tail::watch(std::filesystem::path entry, followed_file& f) {
     const std::filesystem::path parent = entry.has_parent_path() ? entry.parent_path() : std::filesystem::path(".");
     const std::filesystem::path directory = co_await fs::canonical(parent);
-    add_watch(directory, entry.filename(), f);
+    co_await add_watch(directory, entry.filename(), f);
     std::optional<std::filesystem::path> target;
     try {
         target = co_await fs::canonical(entry);
     } catch (const fs::filesystem_error&) {
         // There is nothing yet.
     }
-    if (target && *target != directory / entry.filename()) add_watch(target->parent_path(), target->filename(), f);
+    if (target && *target != directory / entry.filename()) co_await add_watch(target->parent_path(), target->filename(), f);
 }
 
 eddy::task<> tail::dispatch() {

@@ -11,8 +11,13 @@ set(bases leaf queued queued_operation wait_base next_base join_operation_base i
 
 # verb=file: the tests of its cancellation are there.
 set(elsewhere
+  add=tests/io/fs_watcher_test.cpp
   append=tests/io/file_cancel_test.cpp
+  allocate=tests/io/file_cancel_test.cpp
+  advise=tests/io/file_cancel_test.cpp
+  datasync=tests/io/file_cancel_test.cpp
   exists=tests/io/file_cancel_test.cpp
+  last_write_time=tests/io/file_cancel_test.cpp
   open=tests/io/file_cancel_test.cpp
   read=tests/io/file_cancel_test.cpp
   read_at=tests/io/file_cancel_test.cpp
@@ -36,8 +41,19 @@ set(elsewhere
   try_lock=tests/io/file_cancel_test.cpp
   open_unnamed=tests/io/file_cancel_test.cpp
   keep=tests/io/temp_file_test.cpp
+  splice=tests/io/splice_test.cpp
+  splice_some=tests/io/splice_test.cpp
   status=tests/io/fs_test.cpp
   symlink_status=tests/io/fs_test.cpp
+  is_directory=tests/io/fs_test.cpp
+  is_regular_file=tests/io/fs_test.cpp
+  is_symlink=tests/io/fs_test.cpp
+  is_empty=tests/io/fs_test.cpp
+  file_size=tests/io/fs_test.cpp
+  equivalent=tests/io/fs_test.cpp
+  copy_symlink=tests/io/fs_test.cpp
+  relative=tests/io/fs_test.cpp
+  proximate=tests/io/fs_test.cpp
   create_directory=tests/io/fs_test.cpp
   create_directories=tests/io/fs_test.cpp
   remove=tests/io/fs_test.cpp
@@ -86,7 +102,7 @@ set(elsewhere
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
 set(parts stop_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_from start_on until_room until_turn after_failure run_task
-  offload_limited head post put patch del send_file_by_kernel send_file_by_copy create_like nothing
+  offload_limited head post put patch del send_file_by_kernel send_file_by_copy splice_by_kernel splice_by_copy create_like nothing
   write_own write_text write_text_at)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"

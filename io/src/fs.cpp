@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <exception>
 #include <memory>
@@ -17,20 +18,17 @@
 #include <eddy/offload.hpp>
 
 #include "file_handle.hpp"
+#include "file_time.hpp"
 
 namespace eddy::fs {
 namespace {
 
 namespace std_fs = std::filesystem;
 using detail::pool;
+using detail::time_of;
 
 [[noreturn]] void fail(const char* doing, const path& p, int error) {
     throw filesystem_error(doing, p, std::error_code(error, std::generic_category()));
-}
-
-std::chrono::system_clock::time_point time_of(const timespec& t) {
-    return std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)));
 }
 
 file_type kind_of(mode_t mode) {
@@ -62,6 +60,11 @@ file_info info_now(const path& p, int flags) {
     i.changed = time_of(st.st_ctim);
     i.accessed = time_of(st.st_atim);
     return i;
+}
+
+void set_time_now(const path& p, std::chrono::system_clock::time_point t) {
+    const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, detail::timespec_of(t)};
+    if (::utimensat(AT_FDCWD, p.c_str(), times.data(), 0) != 0) fail("cannot set the time", p, errno);
 }
 
 // --- directories, on workers
@@ -217,6 +220,31 @@ task<file_info> status(path p) {
 task<file_info> symlink_status(path p) {
     co_return co_await offload(pool(), &info_now, std::move(p), AT_SYMLINK_NOFOLLOW);
 }
+task<bool> is_directory(path p) {
+    co_return co_await offload(pool(), [](const path& q) { return std_fs::is_directory(q); }, std::move(p));
+}
+task<bool> is_regular_file(path p) {
+    co_return co_await offload(pool(), [](const path& q) { return std_fs::is_regular_file(q); }, std::move(p));
+}
+task<bool> is_symlink(path p) {
+    co_return co_await offload(pool(), [](const path& q) { return std_fs::is_symlink(q); }, std::move(p));
+}
+task<bool> is_empty(path p) {
+    co_return co_await offload(pool(), [](const path& q) { return std_fs::is_empty(q); }, std::move(p));
+}
+task<std::uintmax_t> file_size(path p) {
+    co_return co_await offload(pool(), [](const path& q) { return std_fs::file_size(q); }, std::move(p));
+}
+task<bool> equivalent(path a, path b) {
+    co_return co_await offload(pool(), [](const path& x, const path& y) { return std_fs::equivalent(x, y); }, std::move(a), std::move(b));
+}
+task<std::chrono::system_clock::time_point> last_write_time(path p) {
+    const file_info info = co_await fs::status(std::move(p));
+    co_return info.modified;
+}
+task<> last_write_time(path p, std::chrono::system_clock::time_point t) {
+    co_await offload(pool(), &set_time_now, std::move(p), t);
+}
 task<bool> create_directory(path p) {
     co_return co_await offload(pool(), [](const path& q) { return std_fs::create_directory(q); }, std::move(p));
 }
@@ -249,6 +277,9 @@ task<> create_symlink(path target, path link) {
 task<> create_hard_link(path target, path link) {
     co_await offload(pool(), [](const path& t, const path& l) { std_fs::create_hard_link(t, l); }, std::move(target), std::move(link));
 }
+task<> copy_symlink(path from, path to) {
+    co_await offload(pool(), [](const path& a, const path& b) { std_fs::copy_symlink(a, b); }, std::move(from), std::move(to));
+}
 task<> resize_file(path p, std::uintmax_t size) {
     co_await offload(pool(), [](const path& q, std::uintmax_t n) { std_fs::resize_file(q, n); }, std::move(p), size);
 }
@@ -264,6 +295,12 @@ task<path> weakly_canonical(path p) {
 }
 task<path> absolute(path p) {
     co_return co_await offload(pool(), [](const path& q) { return std_fs::absolute(q); }, std::move(p));
+}
+task<path> relative(path p, path base) {
+    co_return co_await offload(pool(), [](const path& q, const path& b) { return std_fs::relative(q, b); }, std::move(p), std::move(base));
+}
+task<path> proximate(path p, path base) {
+    co_return co_await offload(pool(), [](const path& q, const path& b) { return std_fs::proximate(q, b); }, std::move(p), std::move(base));
 }
 task<path> current_path() {
     co_return co_await offload(pool(), [] { return std_fs::current_path(); });

@@ -1,6 +1,5 @@
 #include <eddy/send_file.hpp>
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include <eddy/offload.hpp>
 
 #include "file_handle.hpp"
+#include "second_number.hpp"
 
 namespace eddy::detail {
 namespace {
@@ -28,22 +28,6 @@ public:
     std::size_t sent = 0;
     int error = 0; // errno; EAGAIN: the socket has no room
     bool at_end = false;
-};
-
-/// The socket under a number of its own, for calls on workers: the stream can be closed meanwhile, and its number then be given
-/// to something else.
-class second_number {
-public:
-    second_number(int fd, const std::string& name) : fd_(::fcntl(fd, F_DUPFD_CLOEXEC, 0)) {
-        if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "cannot send a file to " + name);
-    }
-    second_number(const second_number&) = delete;
-    second_number& operator=(const second_number&) = delete;
-    ~second_number() { ::close(fd_); }
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-private:
-    int fd_;
 };
 
 /// Keeps the SIGPIPE that sendfile and write raise on this thread from everybody: sendfile has no MSG_NOSIGNAL.
@@ -114,7 +98,7 @@ task<std::size_t> send_file_by_kernel(core_ref to, file& file_object, std::uint6
     const handle_ptr from = file_object.handle();
     write_turn turn(*to);
     co_await turn.come();
-    const second_number socket(to->fd(), to->name());
+    const second_number socket(to->fd(), "cannot send a file to " + to->name());
     std::uint64_t sent = 0;
     try {
         while (sent < size) {

@@ -231,7 +231,8 @@ public:
     void poll(deadline until) override {
         if (!host_) return;
         empty_set();
-        if (until != at_once) wait_for_event(until);
+        if (!wake_watched_) watch_wake_again();
+        if (until != at_once && wake_watched_) wait_for_event(until); // else nobody could wake us: the loop does not sleep until it can
         int n = 0;
         while (n < most_handlers_a_poll && handle_one(&asio::io_context::poll_one)) ++n;
         has_more_ = n == most_handlers_a_poll;
@@ -270,8 +271,9 @@ public:
             op->result = -1;
             op->error = ec.value();
         } else if (!perform(d.fd(), *op, true)) {
-            wait(d, outgoing);
-            return;
+            if (waits_again(d, outgoing)) return;
+            op->result = -1;
+            op->error = ENOMEM;
         }
         note_drained(s, *op);
         s.op = nullptr;
@@ -286,7 +288,8 @@ public:
         if (ec) return;
         std::uint64_t count = 0;
         while (::read(mail_->wake_descriptor(), &count, sizeof count) > 0) {}
-        watch_wake();
+        wake_watched_ = false;
+        watch_wake_again();
     }
 
 private:
@@ -338,6 +341,22 @@ private:
         d.handle->async_wait(outgoing ? base::wait_write : base::wait_read, ready_handler{counted_ref<asio_descriptor>(d), outgoing});
         s.waiting = true;
     }
+    /// Where nothing may be thrown. False for want of memory.
+    static bool waits_again(asio_descriptor& d, bool outgoing) noexcept {
+        try {
+            wait(d, outgoing);
+            return true;
+        } catch (const std::exception&) {
+            return false;
+        }
+    }
+    void watch_wake_again() noexcept {
+        try {
+            watch_wake();
+            wake_watched_ = true;
+        } catch (const std::exception&) { // the next `poll` tries
+        }
+    }
     void watch_wake() {
         parts_->wake->async_wait(asio::posix::descriptor_base::wait_read, own_handler{counted_ref<own_parts>(*parts_), false});
     }
@@ -352,6 +371,7 @@ private:
     asio::io_context& io_;
     own_parts* parts_;
     bool timer_set_ = false;
+    bool wake_watched_ = true;
     bool idle_ = false; // the handler that just ran meant nothing
     bool has_more_ = false;
     int set_ = -1; // for foreign loops

@@ -84,6 +84,7 @@ constexpr std::array descriptions{
     description{call::setsockopt, "setsockopt", false, 1, {ENOMEM}},
     description{call::socket, "socket", false, 2, {EMFILE, ENOBUFS}},
     description{call::socketpair, "socketpair", false, 2, {EMFILE, ENOMEM}},
+    description{call::splice, "splice", true, 2, {EINVAL, ENOMEM}},
     description{call::stat, "stat", false, 2, {EIO, ENOMEM}},
     description{call::timerfd_create, "timerfd_create", false, 1, {EMFILE}},
     description{call::unlink, "unlink", false, 1, {EIO}},
@@ -349,6 +350,10 @@ ssize_t sendfile(int to, int from, off_t* offset, size_t size) noexcept {
 
 // Waiting
 
+ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size, unsigned flags) {
+    EDDY_REAL(splice);
+    return fails(call::splice) ? -1 : real(from, from_offset, to, to_offset, fault::shortened(from, size), flags);
+}
 int epoll_create1(int flags) noexcept {
     EDDY_REAL(epoll_create1);
     return fails(call::epoll_create1) ? -1 : real(flags);

@@ -70,6 +70,7 @@ enum class call : std::uint8_t {
     setsockopt,
     socket,
     socketpair,
+    splice,
     stat,
     timerfd_create,
     unlink,

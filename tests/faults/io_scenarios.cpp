@@ -406,7 +406,7 @@ task<> walking(std::string folder) {
 task<> watching(std::string folder) {
     const fault::armed here;
     fs::watcher w;
-    w.add(folder);
+    co_await w.add(folder);
     co_await write_file(folder + "/file", std::string("x"));
     for (;;) {
         fs::event e = co_await w.next();
@@ -428,6 +428,21 @@ task<> sending_files(std::string folder) {
     std::string got = co_await io_test::read_all(p.server);
     expect(got, text);
     co_await f.close();
+}
+
+/// Through what the kernel moves by itself, which it may refuse at any step.
+task<> splicing(std::string) {
+    const std::string text = some_text();
+    const fault::armed here;
+    io_test::connection a = co_await io_test::connected();
+    io_test::connection b = co_await io_test::connected();
+    co_await a.client.write(text);
+    co_await a.client.close();
+    const std::uint64_t moved = co_await splice(a.server, b.client);
+    if (moved != text.size()) throw wrong("splice moved " + std::to_string(moved));
+    co_await b.client.close();
+    std::string got = co_await io_test::read_all(b.server);
+    expect(got, text);
 }
 
 // --- processes and signals
@@ -497,6 +512,7 @@ constexpr std::array io_list{
     scenario{"walking", &walking},
     scenario{"watching", &watching},
     scenario{"sending_files", &sending_files},
+    scenario{"splicing", &splicing},
     scenario{"processes", &processes, testing::test_time::real},
     scenario{"terminals", &terminals, testing::test_time::real},
     scenario{"signals", &signals},

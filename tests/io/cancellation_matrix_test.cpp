@@ -410,7 +410,7 @@ class watches_files final : public subject {
     task<> prepare() override {
         folder_ = co_await temp_directory::create();
         w_.emplace();
-        w_->add(folder_->path(), fs::change::created);
+        co_await w_->add(folder_->path(), fs::change::created);
     }
     task<> await_it() override { static_cast<void>(co_await w_->next()); }
     void complete() override {

@@ -32,6 +32,9 @@ public:
         std::string text = co_await read_file(kept());
         CHECK(text == "kept");
         CHECK(!std::filesystem::exists(made()));
+        CHECK(std::filesystem::file_size(kept()) == 4);
+        const std::chrono::system_clock::time_point changed = co_await open_.last_write_time();
+        CHECK(changed != std::chrono::system_clock::time_point());
         std::size_t entries = 0;
         for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator(folder())) ++entries;
         CHECK(entries == 1);
@@ -80,6 +83,21 @@ task<> size(files& f) {
 task<> truncate(files& f) {
     co_await f.open().truncate(0);
 }
+task<> datasync(files& f) {
+    co_await f.open().datasync();
+}
+task<> allocate(files& f) {
+    co_await f.open().allocate(0, 1 << 20);
+}
+task<> advise(files& f) {
+    co_await f.open().advise(file::advice::will_need);
+}
+task<> last_write_time(files& f) {
+    static_cast<void>(co_await f.open().last_write_time());
+}
+task<> set_last_write_time(files& f) {
+    co_await f.open().last_write_time(std::chrono::system_clock::time_point());
+}
 task<> read_whole(files& f) {
     static_cast<void>(co_await read_file(f.kept()));
 }
@@ -124,6 +142,11 @@ std::vector<file_call> file_calls() {
     all.push_back({"sync", &sync});
     all.push_back({"size", &size});
     all.push_back({"truncate", &truncate});
+    all.push_back({"datasync", &datasync});
+    all.push_back({"allocate", &allocate});
+    all.push_back({"advise", &advise});
+    all.push_back({"last_write_time", &last_write_time});
+    all.push_back({"last_write_time, set", &set_last_write_time});
     all.push_back({"read_file", &read_whole});
     all.push_back({"write_file", &write_whole});
     all.push_back({"write_file_atomically", &write_whole_atomically});

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <functional>
 #include <set>
@@ -153,6 +154,57 @@ EDDY_TEST("paths: canonical, absolute, current and temporary") {
     CHECK(absolute == here / "x");
     const fs::path temporary = co_await fs::temp_directory_path();
     CHECK(temporary == std::filesystem::temp_directory_path());
+}
+
+EDDY_TEST("what there is, asked in short: kinds, sizes, emptiness, and whether two names are one") {
+    const tree t;
+    std::filesystem::create_symlink("one", t.root() / "link");
+    std::string kinds;
+    for (const char* const name : {"one", "two", "link", "none"}) {
+        const bool directory = co_await fs::is_directory(t.root() / name);
+        const bool regular = co_await fs::is_regular_file(t.root() / name);
+        const bool link = co_await fs::is_symlink(t.root() / name);
+        kinds += std::string(name) + (directory ? " directory" : "") + (regular ? " file" : "") + (link ? " link" : "") + "; ";
+    }
+    CHECK(kinds == "one file; two directory; link file link; none; ");
+    bool empty = co_await fs::is_empty(t.root() / "empty");
+    CHECK(empty);
+    empty = co_await fs::is_empty(t.root() / "two");
+    CHECK_FALSE(empty);
+    const std::uintmax_t size = co_await fs::file_size(t.root() / "two/three");
+    CHECK(size == 3);
+    bool same = co_await fs::equivalent(t.root() / "one", t.root() / "two/../link");
+    CHECK(same);
+    same = co_await fs::equivalent(t.root() / "one", t.root() / "two/three");
+    CHECK_FALSE(same);
+    co_await fs::copy_symlink(t.root() / "link", t.root() / "another");
+    const fs::path target = co_await fs::read_symlink(t.root() / "another");
+    CHECK(target == "one");
+    fs::path way = co_await fs::relative(t.root() / "two/three", t.root() / "empty");
+    CHECK(way == "../two/three");
+    way = co_await fs::proximate(t.root() / "two/three", t.root());
+    CHECK(way == "two/three");
+}
+
+EDDY_TEST("the time of the last change can be told and set, also before 1970") {
+    const tree t;
+    using clock = std::chrono::system_clock;
+    const auto before = clock::now() - 1h;
+    clock::time_point changed = co_await fs::last_write_time(t.root() / "one");
+    CHECK(changed > before);
+    for (const auto since : {1234567890123456789ns, -1500000000ns, 0ns}) {
+        const clock::time_point wanted{std::chrono::duration_cast<clock::duration>(since)};
+        co_await fs::last_write_time(t.root() / "one", wanted);
+        changed = co_await fs::last_write_time(t.root() / "one");
+        CHECK(changed.time_since_epoch() == wanted.time_since_epoch());
+        const fs::file_info info = co_await fs::status(t.root() / "one");
+        CHECK(info.accessed > before); // as it was
+    }
+    const std::string none = (t.root() / "none").string();
+    std::string end = co_await words::ending(fs::last_write_time(none, clock::now()));
+    CHECK(end == "filesystem error: cannot set the time: No such file or directory [" + none + "]");
+    end = co_await words::ending(fs::last_write_time(none));
+    CHECK(end == "filesystem error: cannot get status: No such file or directory [" + none + "]");
 }
 
 EDDY_TEST("F-07 what fails says the path, or both, and why") {
@@ -372,6 +424,17 @@ std::vector<fs_call> fs_calls() {
     add("current_path", [](const tree&) { return fs::current_path(); });
     add("temp_directory_path", [](const tree&) { return fs::temp_directory_path(); });
     add("space", [](const tree& t) { return fs::space(t.root()); });
+    add("is_directory", [](const tree& t) { return fs::is_directory(t.root()); });
+    add("is_regular_file", [](const tree& t) { return fs::is_regular_file(t.root()); });
+    add("is_symlink", [](const tree& t) { return fs::is_symlink(t.root()); });
+    add("is_empty", [](const tree& t) { return fs::is_empty(t.root()); });
+    add("file_size", [](const tree& t) { return fs::file_size(t.root() / "one"); });
+    add("equivalent", [](const tree& t) { return fs::equivalent(t.root(), t.root()); });
+    add("last_write_time", [](const tree& t) { return fs::last_write_time(t.root()); });
+    add("last_write_time, set", [](const tree& t) { return fs::last_write_time(t.root() / "one", std::chrono::system_clock::time_point()); });
+    add("copy_symlink", [](const tree& t) { return fs::copy_symlink(t.root() / "one", t.outside("made")); });
+    add("relative", [](const tree& t) { return fs::relative(t.root() / "one", t.root()); });
+    add("proximate", [](const tree& t) { return fs::proximate(t.root() / "one", t.root()); });
     add("list", [](const tree& t) { return fs::list(t.root()); });
     add("walk", [](const tree& t) { return walked(t.root()); });
     return all;
@@ -383,6 +446,7 @@ task<> check_untouched(const tree& t) {
     const fs::file_info one = co_await fs::status(t.root() / "one");
     CHECK(one.size == 1);
     CHECK(one.permissions != fs::perms::none);
+    CHECK(one.modified != std::chrono::system_clock::time_point());
     const bool made = co_await fs::exists(t.outside("made"));
     CHECK_FALSE(made);
 }

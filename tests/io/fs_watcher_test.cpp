@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -14,6 +16,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "io/blocked_pool.hpp"
 #include "io/support.hpp"
 #include "lib/words.hpp"
 
@@ -80,12 +83,32 @@ private:
     temporary_folder folder_;
 };
 
+/// Does the kernel watch it, for any watcher of this process?
+bool is_watched(const std::string& path) {
+    struct stat st {};
+    if (::stat(path.c_str(), &st) != 0) return false;
+    std::array<char, 32> wanted{};
+    std::snprintf(wanted.data(), wanted.size(), " ino:%lx ", static_cast<unsigned long>(st.st_ino));
+    for (const auto& e : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+        std::ifstream info(e.path());
+        for (std::string line; std::getline(info, line);) {
+            if (line.starts_with("inotify") && line.find(wanted.data()) != std::string::npos) return true;
+        }
+    }
+    return false;
+}
+
+/// Turns enough for a task to have read what there is.
+task<> operation_begun(const task_handle<std::string>& h) {
+    for (int i = 0; i < 30 && !h.done(); ++i) co_await this_task::yield();
+}
+
 } // namespace
 
 EDDY_TEST("what happens in a directory is told in its order, from the moment it is watched") {
     const watched_folder d;
     fs::watcher w;
-    w.add(d.path());
+    co_await w.add(d.path());
     put(d.in("x"), "text");
     ::chmod(d.in("x").c_str(), 0600);
     std::filesystem::remove(d.in("x"));
@@ -100,13 +123,13 @@ EDDY_TEST("only what was asked for is told, and what is below is not") {
     const watched_folder d;
     std::filesystem::create_directory(d.in("sub"));
     fs::watcher w;
-    w.add(d.path(), change::written | change::removed);
+    co_await w.add(d.path(), change::written | change::removed);
     put(d.in("sub/deep"), "x");
     put(d.in("x"), "x");
     std::filesystem::remove(d.in("x"));
     std::string got = co_await next_words(w, 2, d.path());
     CHECK(got == "written ./x\nremoved ./x\n");
-    w.add(d.path(), change::created); // instead
+    co_await w.add(d.path(), change::created); // instead
     put(d.in("y"), "x");
     got = co_await next_words(w, 1, d.path());
     CHECK(got == "created ./y\n");
@@ -119,8 +142,8 @@ EDDY_TEST("the two events of a move have the same cookie") {
     std::filesystem::create_directory(d.in("sub"));
     put(d.in("a"), "x");
     fs::watcher w;
-    w.add(d.path(), change::moved_from | change::moved_to);
-    w.add(d.in("sub"), change::moved_from | change::moved_to);
+    co_await w.add(d.path(), change::moved_from | change::moved_to);
+    co_await w.add(d.in("sub"), change::moved_from | change::moved_to);
     std::filesystem::rename(d.in("a"), d.in("sub/b"));
     const fs::event from = co_await w.next();
     const fs::event to = co_await w.next();
@@ -137,7 +160,7 @@ EDDY_TEST("a watched file tells of itself, until it is gone") {
     const watched_folder d;
     put(d.in("x"), "x");
     fs::watcher w;
-    w.add(d.in("x"), change::written);
+    co_await w.add(d.in("x"), change::written);
     put(d.in("y"), "another");
     put(d.in("x"), "again");
     std::string got = co_await next_words(w, 1, d.path());
@@ -154,14 +177,14 @@ EDDY_TEST("a watched file tells of itself, until it is gone") {
 EDDY_TEST("a directory that is moved says so, and its watch goes with it") {
     const watched_folder d;
     fs::watcher w;
-    w.add(d.path(), change::created);
+    co_await w.add(d.path(), change::created);
     std::filesystem::rename(d.path(), d.outside("elsewhere"));
     std::string got = co_await next_words(w, 1, d.path());
     CHECK(got == "self_moved .\n");
     put(d.outside("elsewhere/x"), "x");
     got = co_await next_words(w, 1, d.path());
     CHECK(got == "created ./x\n"); // by the path that was given
-    w.add(d.outside("elsewhere"), change::created);
+    co_await w.add(d.outside("elsewhere"), change::created);
     put(d.outside("elsewhere/y"), "x");
     got = co_await next_words(w, 1, d.outside("elsewhere"));
     CHECK(got == "created ./y\n");
@@ -171,8 +194,8 @@ EDDY_TEST("what was not taken of a path that is no longer watched is dropped") {
     const watched_folder d;
     std::filesystem::create_directory(d.in("sub"));
     fs::watcher w;
-    w.add(d.path(), change::created);
-    w.add(d.in("sub"), change::created);
+    co_await w.add(d.path(), change::created);
+    co_await w.add(d.in("sub"), change::created);
     put(d.in("x"), "x");
     put(d.in("sub/y"), "x");
     std::string got = co_await next_words(w, 1, d.path()); // both have been received
@@ -192,7 +215,7 @@ EDDY_TEST("events that the kernel had to drop are told of") {
     std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> limit;
     if (limit == 0 || limit > 100'000) co_return; // more than a test should make
     fs::watcher w;
-    w.add(d.path(), change::attributes);
+    co_await w.add(d.path(), change::attributes);
     for (std::size_t i = 0; i < limit / 2 + 10; ++i) {
         ::chmod(d.in("a").c_str(), 0600);
         ::chmod(d.in("b").c_str(), 0600);
@@ -211,7 +234,7 @@ EDDY_TEST("events that the kernel had to drop are told of") {
 EDDY_TEST("R13 who waits when a watcher is closed or goes is told") {
     const watched_folder d;
     fs::watcher w;
-    w.add(d.path());
+    co_await w.add(d.path());
     auto waiting = spawn(words::ending(w.next()));
     co_await testing::settle();
     CHECK(!waiting.done());
@@ -222,10 +245,11 @@ EDDY_TEST("R13 who waits when a watcher is closed or goes is told") {
     co_await w.close(); // twice does no harm
     end = co_await words::ending(w.next());
     CHECK(end == "this file watcher is closed");
-    CHECK(words::of_call([&] { w.add(d.path()); return 0; }) == "this file watcher is closed");
+    end = co_await words::ending(w.add(d.path()));
+    CHECK(end == "this file watcher is closed");
 
     std::optional<fs::watcher> goes(std::in_place);
-    goes->add(d.path());
+    co_await goes->add(d.path());
     auto left = spawn(words::ending(goes->next()));
     co_await testing::settle();
     goes.reset();
@@ -242,7 +266,7 @@ EDDY_TEST("R13 who waits when a watcher is closed or goes is told") {
 EDDY_TEST("R4 R13 a cancelled wait has taken nothing, and a second waiter is refused") {
     const watched_folder d;
     fs::watcher w;
-    w.add(d.path(), change::created);
+    co_await w.add(d.path(), change::created);
     auto first = spawn(next_words(w, 1, d.path()));
     co_await testing::settle();
     std::string end = co_await words::ending(w.next());
@@ -262,7 +286,8 @@ EDDY_TEST("R4 R13 a cancelled wait has taken nothing, and a second waiter is ref
 
 EDDY_TEST("a path that cannot be watched is an error that says it") {
     fs::watcher w;
-    CHECK(words::of_call([&] { w.add("/no/such"); return 0; }) == "cannot watch '/no/such': No such file or directory");
+    std::string end = co_await words::ending(w.add("/no/such"));
+    CHECK(end == "cannot watch '/no/such': No such file or directory");
     CHECK_FALSE(w.remove("/no/such"));
     co_await w.close();
 }
@@ -271,10 +296,10 @@ EDDY_TEST("a tree is watched by walking it") {
     const watched_folder d;
     std::filesystem::create_directories(d.in("a/b/c"));
     fs::watcher w;
-    w.add(d.path(), change::created);
+    co_await w.add(d.path(), change::created);
     auto found = fs::walk(d.path());
     while (auto e = co_await found.next()) {
-        if (e->is_directory()) w.add(e->path(), change::created);
+        if (e->is_directory()) co_await w.add(e->path(), change::created);
     }
     put(d.in("a/b/c/x"), "x");
     std::string got = co_await next_words(w, 1, d.path());
@@ -284,7 +309,7 @@ EDDY_TEST("a tree is watched by walking it") {
 EDDY_TEST("a second waiter is refused also in the tick in which the first one's events came") {
     const watched_folder d;
     fs::watcher w;
-    w.add(d.path(), change::created);
+    co_await w.add(d.path(), change::created);
     auto first = spawn(next_words(w, 2, d.path()));
     co_await testing::settle();
     const std::size_t pending = this_loop().stats().pending_operations;
@@ -297,4 +322,101 @@ EDDY_TEST("a second waiter is refused also in the tick in which the first one's 
     CHECK(end == "another task is already reading from a file watcher");
     std::string got = co_await std::move(first);
     CHECK(got == "created directory ./x\ncreated directory ./y\n");
+}
+
+EDDY_TEST("R1 R4 add, cancelled before it has a worker, watches nothing") {
+    const watched_folder d;
+    fs::watcher w;
+    std::string end;
+    const auto body = [&](cancel_scope& s) -> task<> {
+        s.cancel();
+        end = co_await words::ending(w.add(d.path()));
+    };
+    co_await with_scope(body);
+    CHECK(end == "cancelled");
+    blocked_pool pool;
+    co_await pool.block();
+    const std::size_t descriptors = open_descriptors();
+    auto waiting = spawn(words::ending(w.add(d.path())));
+    co_await some_turns();
+    CHECK(!waiting.done());
+    waiting.cancel();
+    end = co_await std::move(waiting);
+    CHECK(end == "cancelled");
+    CHECK(open_descriptors() == descriptors);
+    co_await pool.release();
+    CHECK_FALSE(w.remove(d.path()));
+    put(d.in("x"), "x");
+    const bool quiet = co_await is_quiet(w);
+    CHECK(quiet);
+}
+
+EDDY_TEST("R13 a watcher that is closed while a path waits to be looked up says so") {
+    const watched_folder d;
+    blocked_pool pool;
+    fs::watcher w;
+    co_await pool.block();
+    auto waiting = spawn(words::ending(w.add(d.path())));
+    co_await some_turns();
+    co_await w.close();
+    co_await pool.release();
+    std::string end = co_await std::move(waiting);
+    CHECK(end == "cannot watch '" + d.path() + "': this file watcher was closed");
+}
+
+EDDY_TEST("events of a watch that came before its worker was back are told, in their order") {
+    const watched_folder d;
+    std::filesystem::create_directory(d.in("sub"));
+    fs::watcher w;
+    co_await w.add(d.path(), change::created);
+    for (int i = 0; i < 20; ++i) {
+        auto got = spawn(next_words(w, 2, d.path()));
+        auto adding = spawn(w.add(d.in("sub"), change::created));
+        const auto number = std::to_string(i);
+        while (!is_watched(d.in("sub"))) co_await this_task::yield(); // perhaps before `add` knows
+        put(d.in("sub/" + number), "x");
+        put(d.in(number), "x");
+        std::string told = co_await std::move(got);
+        CHECK(told == "created ./sub/" + number + "\ncreated ./" + number + "\n");
+        co_await adding;
+        CHECK(w.remove(d.in("sub")));
+    }
+}
+
+EDDY_TEST("R4 R13 next waits for a path that is looked up; cancelled or closed meanwhile, it has taken nothing or is told") {
+    const watched_folder d;
+    std::filesystem::create_directory(d.in("sub"));
+    fs::watcher w;
+    co_await w.add(d.path(), change::created);
+    co_await w.add(d.in("sub"), change::created);
+    CHECK(w.remove(d.in("sub"))); // which the kernel confirms by an event of a number that is not known any more
+    blocked_pool pool;
+    co_await pool.block();
+    auto adding = spawn(w.add(d.in("sub"), change::created));
+    co_await some_turns();
+    put(d.in("x"), "x");
+    auto first = spawn(words::ending(w.next()));
+    co_await operation_begun(first);
+    CHECK(!first.done());
+    first.cancel();
+    std::string end = co_await std::move(first);
+    CHECK(end == "cancelled");
+    auto second = spawn(next_words(w, 1, d.path()));
+    co_await pool.release();
+    co_await adding;
+    end = co_await std::move(second);
+    CHECK(end == "created ./x\n");
+
+    CHECK(w.remove(d.in("sub")));
+    blocked_pool again;
+    co_await again.block();
+    auto late = spawn(words::ending(w.add(d.in("sub"), change::created)));
+    co_await some_turns();
+    auto third = spawn(words::ending(w.next()));
+    co_await operation_begun(third);
+    co_await w.close();
+    end = co_await std::move(third);
+    CHECK(end == "read from a file watcher: it was closed on our side");
+    co_await again.release();
+    co_await late.join();
 }

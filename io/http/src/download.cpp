@@ -59,9 +59,13 @@ bool has_name(int fd, const std::string& path) {
 void sync_folder_of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = 0;
+    do fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0) return; // it may be written and not read: then there is nothing to be done
-    const int result = ::fsync(fd);
+    int result = 0;
+    do result = ::fsync(fd);
+    while (result != 0 && errno == EINTR);
     const int error = errno;
     ::close(fd);
     errno = error;

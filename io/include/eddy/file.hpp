@@ -10,6 +10,7 @@
 // A full disk and an I/O error are errors of the write, the sync or the close that learns of them, never silent.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,6 +43,15 @@ public:
         exclusive = 32, // with create: it must not exist
         no_follow = 64, // a symbolic link is an error (ELOOP)
         direct = 128,   // O_DIRECT: past the page cache; buffer, offset and size have to be aligned as the device asks
+    };
+    /// How the file is going to be read, of posix_fadvise(2): a hint, which changes nothing that a read gives.
+    enum class advice : unsigned char {
+        normal,     // what the kernel thinks best
+        sequential, // on and on: it reads further ahead
+        random,     // here and there: it does not read ahead
+        will_need,  // soon: it begins to read now
+        dont_need,  // not again: what is in the page cache, and written, may go
+        no_reuse,   // once
     };
     friend constexpr mode operator|(mode a, mode b) noexcept { return static_cast<mode>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
     friend constexpr bool operator&(mode a, mode b) noexcept { return (static_cast<unsigned>(a) & static_cast<unsigned>(b)) != 0; }
@@ -77,8 +87,20 @@ public:
     task<std::size_t> write_at(std::uint64_t offset, std::string&& text);
     /// Until the data is on the device: fsync.
     task<> sync();
+    /// Until the data is on the device, and what it takes to find it (the size); not the times: fdatasync.
+    task<> datasync();
     task<std::uint64_t> size();
     task<> truncate(std::uint64_t size);
+    /// Makes sure that there is room for what will be written to these bytes; the file grows to their end. ENOSPC if there is not,
+    /// EINVAL for a size of 0. posix_fallocate(3): a file system that cannot do it (EOPNOTSUPP) has a byte of each block written, which
+    /// takes its time and is not for files that others write to.
+    task<> allocate(std::uint64_t offset, std::uint64_t size);
+    /// About these bytes; a size of 0: up to the end.
+    task<> advise(advice a, std::uint64_t offset = 0, std::uint64_t size = 0);
+    /// When the contents were changed last; with the resolution of the file system.
+    task<std::chrono::system_clock::time_point> last_write_time();
+    /// Says when. Only the owner may: EPERM.
+    task<> last_write_time(std::chrono::system_clock::time_point t);
     /// Sets the position; returns it. `busy_resource` while a `read` or `write` uses it. The kernel only notes the number:
     /// nothing blocks.
     std::uint64_t seek(std::uint64_t offset);

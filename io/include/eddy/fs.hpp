@@ -75,6 +75,20 @@ task<bool> exists(path p);
 /// Throws if there is none. `status` follows links.
 task<file_info> status(path p);
 task<file_info> symlink_status(path p);
+/// Links are followed, but for `is_symlink`. False if there is none.
+task<bool> is_directory(path p);
+task<bool> is_regular_file(path p);
+task<bool> is_symlink(path p);
+/// A file of no bytes, or a directory with nothing in it. Throws if there is none.
+task<bool> is_empty(path p);
+/// In bytes. Throws for what is no regular file.
+task<std::uintmax_t> file_size(path p);
+/// Do both names lead to the same thing? Throws if one of them leads nowhere.
+task<bool> equivalent(path a, path b);
+/// When the contents were changed last, and says when: of the system clock, as `file_info` has it, and not of the `file_clock` of
+/// <filesystem>. Links are followed.
+task<std::chrono::system_clock::time_point> last_write_time(path p);
+task<> last_write_time(path p, std::chrono::system_clock::time_point t);
 
 /// False if it was there.
 task<bool> create_directory(path p);
@@ -93,6 +107,8 @@ task<> copy(path from, path to, copy_options options = copy_options::none);
 task<path> read_symlink(path p);
 task<> create_symlink(path target, path link);
 task<> create_hard_link(path target, path link);
+/// The link itself, to a new name.
+task<> copy_symlink(path from, path to);
 task<> resize_file(path p, std::uintmax_t size);
 task<> permissions(path p, perms set, perm_options options = perm_options::replace);
 
@@ -100,6 +116,9 @@ task<> permissions(path p, perms set, perm_options options = perm_options::repla
 task<path> canonical(path p);
 task<path> weakly_canonical(path p);
 task<path> absolute(path p);
+/// The way from `base` to `p`, links followed; empty if there is none. `proximate`: `p` then.
+task<path> relative(path p, path base);
+task<path> proximate(path p, path base);
 task<path> current_path();
 /// Where temporary files go: $TMPDIR, …, /tmp. See <eddy/temp_file.hpp>.
 task<path> temp_directory_path();

@@ -1,7 +1,7 @@
 // fs::watcher: what changes in directories and files, as it happens (inotify(7)).
 //
 //     fs::watcher w;
-//     w.add("conf.d", fs::change::written | fs::change::moved_to);
+//     co_await w.add("conf.d", fs::change::written | fs::change::moved_to);
 //     for (;;) {
 //         const fs::event e = co_await w.next();
 //         if (e.kind() == fs::change::overflow) …             // some were lost: look for yourself
@@ -78,11 +78,14 @@ public:
     /// Closes it: who waits gets `closed_resource`.
     ~watcher();
 
-    /// Watches from now on: what happens before the next `next` is not lost. A second time changes what is watched for (and, if the
-    /// same file has another path, the path). A link is followed. Looks the path up on this thread. Throws `std::system_error` that
-    /// names it: ENOENT, EACCES, ENOSPC (too many watches).
-    void add(const std::filesystem::path& p, change changes = any_change);
-    /// False if it is not watched by this path. What came and was not taken is dropped.
+    /// Awaitable: watches from then on; what happens between that and the next `next` is not lost. A second time changes what is
+    /// watched for (and, if the same file has another path, the path). A link is followed. The path is looked up on the blocking
+    /// pool; meanwhile `next` may wait for it, so that events come in their order, and of two calls at once for one path either may
+    /// be the later. Checkpoint; cancelled before a worker has it, nothing is watched; one that the kernel has is waited for and
+    /// stays (R2, R4). Throws `std::system_error` that names the path: ENOENT, EACCES, ENOSPC (too many watches); `closed_resource`
+    /// after or on a close.
+    task<> add(std::filesystem::path p, change changes = any_change);
+    /// False if it is not watched by this path. What came and was not taken is dropped. Looks nothing up, and does not wait.
     bool remove(const std::filesystem::path& p);
 
     /// Awaitable: what happened, in the order it did. Equal events that follow each other may be one. Checkpoint; cancelled, none was

@@ -19,6 +19,7 @@
 #include <eddy/serve.hpp>
 #include <eddy/socket.hpp>
 #include <eddy/socket_address.hpp>
+#include <eddy/splice.hpp>
 #include <eddy/standard_streams.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/tcp.hpp>

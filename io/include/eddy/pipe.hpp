@@ -47,7 +47,9 @@ public:
     /// Gives the descriptor away. It stays non-blocking.
     [[nodiscard]] int release() noexcept { return core_ ? core_->detach() : -1; }
 
-    explicit readable_pipe(detail::core_owner c) noexcept : core_(std::move(c)) {} // for the library
+    // for the library
+    explicit readable_pipe(detail::core_owner c) noexcept : core_(std::move(c)) {}
+    [[nodiscard]] const detail::core_ref& pipe_reference() const noexcept { return core_.ref(); }
 
 private:
     [[nodiscard]] detail::stream_core& core() const {
@@ -88,7 +90,9 @@ public:
     [[nodiscard]] int native_handle() const noexcept { return core_ ? core_->fd() : -1; }
     [[nodiscard]] int release() noexcept { return core_ ? core_->detach() : -1; }
 
-    explicit writable_pipe(detail::core_owner c) noexcept : core_(std::move(c)) {} // for the library
+    // for the library
+    explicit writable_pipe(detail::core_owner c) noexcept : core_(std::move(c)) {}
+    [[nodiscard]] const detail::core_ref& pipe_reference() const noexcept { return core_.ref(); }
 
 private:
     [[nodiscard]] detail::stream_core& core() const {

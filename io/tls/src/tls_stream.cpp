@@ -10,7 +10,7 @@ void tls_link_base::require_open(const char* doing) const {
 void tls_link_base::require_writable() const {
     require_open("write to");
     if (lost) std::rethrow_exception(lost);
-    if (torn) throw broken_resource("TLS write to " + session.peer() + ": an earlier write was cancelled half-way");
+    if (torn != torn_write::none) throw broken_by(torn, "TLS write to " + session.peer());
     if (write_shut) throw std::logic_error("TLS write to " + session.peer() + " after shutdown_write");
 }
 

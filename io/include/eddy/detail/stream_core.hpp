@@ -213,6 +213,8 @@ public:
     [[nodiscard]] bool is_write_shut() const noexcept { return write_shut_; }
     /// A write that was cancelled or failed left half a message in it: whatever came now would be taken for the rest.
     [[nodiscard]] bool is_write_broken() const noexcept { return torn_ != torn_write::none; }
+    /// Later writes would follow a gap: they are refused.
+    void tear(torn_write why) noexcept { torn_ = why; }
     /// What error messages call it: "127.0.0.1:80".
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     void set_name(std::string n) { name_ = std::move(n); }

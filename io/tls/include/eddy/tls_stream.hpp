@@ -72,9 +72,9 @@ public:
     /// what was read is sent by a task of the loop's root group.
     task<std::size_t> read_some(std::span<std::byte> buffer) { return detail::tls_link<Stream>::read(link(), buffer); }
     /// Awaitable: until the stream below has taken all of it. Checkpoint; cancelled before its turn, nothing was written. Cancelled
-    /// after that, later writes throw `broken_resource`, because a record that was begun can neither be taken back nor repeated;
-    /// `partial()` is how many bytes had gone down for certain. Throws `tls_error`, what the stream below throws, `closed_resource`,
-    /// `std::logic_error` after shutdown_write.
+    /// after that, later writes throw `broken_resource`, because a record that was begun can neither be taken back nor repeated, as
+    /// they do after one that failed half-way; `partial()` is how many bytes had gone down for certain. Throws `tls_error`, what the
+    /// stream below throws, `closed_resource`, `std::logic_error` after shutdown_write.
     task<> write(std::span<const std::byte> bytes) { return detail::tls_link<Stream>::write(link(), detail::tls_parts(bytes)); }
     task<> write(std::string_view text) { return write(bytes_of(text)); }
     task<> write(const char* text) { return write(std::string_view(text)); }

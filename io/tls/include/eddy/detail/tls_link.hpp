@@ -15,6 +15,7 @@
 
 #include <eddy/detail/sole_reader.hpp>
 #include <eddy/detail/tls_session.hpp>
+#include <eddy/detail/torn_write.hpp>
 #include <eddy/mutex.hpp>
 #include <eddy/spawn.hpp>
 #include <eddy/stream.hpp>
@@ -33,6 +34,8 @@ public:
     tls_link_base& operator=(const tls_link_base&) = delete;
 
     [[nodiscard]] bool is_open() const noexcept { return open && !closing; }
+    /// Does the peer get nothing that could be sent now?
+    [[nodiscard]] bool is_broken() const noexcept { return torn != torn_write::none || lost; }
     void require_open(const char* doing) const;
     void require_writable() const;
 
@@ -48,7 +51,7 @@ public:
     bool flushing = false;       // a task of its own sends what a read made
     int writers = 0;             // that write, or wait for their turn
     bool write_shut = false;
-    bool torn = false;           // a cancelled write left half a message, or half a record
+    torn_write torn = torn_write::none; // a cancelled write left half a message, or half a record; a failed one half a message
     std::exception_ptr lost;     // why the stream below took no more
 
 protected:
@@ -137,7 +140,7 @@ task<> tls_link<Stream>::send_output() {
         try {
             co_await below->write(records);
         } catch (const operation_cancelled&) {
-            torn = true;
+            torn = torn_write::cancelled;
             throw;
         } catch (...) {
             lost = std::current_exception();
@@ -221,7 +224,7 @@ task<std::size_t> tls_link<Stream>::read(pointer l, std::span<std::byte> out) {
 /// room to write.
 template <class Stream>
 void tls_link<Stream>::flush_soon(const pointer& l) noexcept {
-    if (!l->session.has_output() || l->flushing || l->torn || l->lost) return;
+    if (!l->session.has_output() || l->flushing || l->is_broken()) return;
     try {
         eddy::spawn(flush(l), {.name = "tls flush"});
     } catch (...) { // no memory: the next read or write sends it
@@ -275,8 +278,11 @@ task<> tls_link<Stream>::write(pointer l, tls_parts parts) {
         }
         if (made > sent) co_await l->send_output();
     } catch (const operation_cancelled&) {
-        if (made > 0) l->torn = true;
+        if (made > 0) l->torn = torn_write::cancelled;
         throw operation_cancelled(self.scope().effective_reason(), sent);
+    } catch (...) { // unless the stream below is lost, what is written next would arrive, behind half a message
+        if (made > 0 && !l->is_broken()) l->torn = torn_write::failed;
+        throw;
     }
 }
 
@@ -284,7 +290,7 @@ template <class Stream>
 task<> tls_link<Stream>::shutdown_write(pointer l) {
     const tls_count writing(l->writers);
     const mutex_guard turn = co_await l->sending.lock();
-    if (l->write_shut && l->is_open() && !l->torn && !l->lost) co_return; // twice does no harm
+    if (l->write_shut && l->is_open() && !l->is_broken()) co_return; // twice does no harm
     l->require_writable();
     l->session.require_sound();
     for (;;) {
@@ -300,10 +306,10 @@ task<> tls_link<Stream>::shutdown_write(pointer l) {
 /// A close_notify, if nobody is in the middle of a record. The peer's is not waited for (RFC 8446 6.1 allows it).
 template <class Stream>
 task<> tls_link<Stream>::say_goodbye() {
-    if (writers > 0 || torn || lost) co_return;
+    if (writers > 0 || is_broken()) co_return;
     const auto farewell = [this](cancel_scope&) -> task<> {
         const mutex_guard turn = co_await sending.lock(); // what a read made may be on its way
-        if (torn || lost || (!write_shut && session.close_notify() != tls_session::step::done)) co_return;
+        if (is_broken() || (!write_shut && session.close_notify() != tls_session::step::done)) co_return;
         while (open && session.has_output()) {
             const std::span<const std::byte> records = session.take_output();
             co_await below->write(records);
