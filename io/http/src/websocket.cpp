@@ -148,6 +148,7 @@ public:
         options.subprotocols = options.origins = {};
         options.headers = {};
     }
+    [[nodiscard]] task<> connect();
     [[nodiscard]] task<websocket> shake_hands();
     [[nodiscard]] task<std::size_t> read_head(std::string& received);
 
@@ -158,6 +159,7 @@ public:
     websocket_options options;
     std::string host; // to connect to, if there is no stream yet
     std::uint16_t port = 0;
+    detail::tls_function start_tls; // for wss://
     any_stream stream;
 };
 
@@ -175,11 +177,18 @@ task<std::size_t> websocket_client::read_head(std::string& received) {
     }
 }
 
-task<websocket> websocket_client::shake_hands() {
-    if (!host.empty()) {
-        tcp_stream connected = co_await tcp_connect(host, port);
+task<> websocket_client::connect() {
+    tcp_stream connected = co_await tcp_connect(host, port);
+    if (!start_tls) {
         stream = any_stream(std::move(connected));
+        co_return;
     }
+    task<any_stream> starting = start_tls(std::move(connected), host);
+    stream = co_await std::move(starting);
+}
+
+task<websocket> websocket_client::shake_hands() {
+    if (!host.empty()) co_await connect();
     co_await stream.write(std::string_view(request));
     std::string received;
     const std::size_t end = co_await read_head(received);
@@ -205,10 +214,16 @@ task<websocket> shake_hands_within(std::unique_ptr<websocket_client> client, std
 } // namespace
 
 task<websocket> websocket_connect(std::string url, websocket_options options, std::source_location site) {
-    const detail::websocket_url parts(url);
+    return detail::connect_websocket(std::move(url), {}, options, site);
+}
+
+task<websocket> detail::connect_websocket(std::string url, tls_function start_tls, websocket_options options, std::source_location site) {
+    const websocket_url parts(url);
+    if (parts.secure && !start_tls) throw_bad_websocket_url(url, "wss:// needs a tls_context, as the second argument");
     auto client = std::make_unique<websocket_client>(std::move(url), parts.authority, parts.target, options);
     client->host = parts.host;
     client->port = parts.port;
+    if (parts.secure) client->start_tls = std::move(start_tls);
     return shake_hands_within(std::move(client), site);
 }
 
