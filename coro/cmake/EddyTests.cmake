@@ -1,10 +1,11 @@
 # The kinds of tests that tests/CMakeLists.txt puts together.
 
-# eddy_add_suite(NAME LIBRARIES lib... [LABELS label...] [PROGRAMS])
+# eddy_add_suite(NAME LIBRARIES lib... [LABELS label...] [PROGRAMS] [ENGINES])
 # makes eddy_NAME_tests out of NAME/*_test.cpp. Left out while there are no such files or a library is not built. PROGRAMS:
-# the tests start sample programs, so these are built first, and run alone.
+# the tests start sample programs, so these are built first, and run alone. ENGINES: run once on each engine, by NAME and
+# NAME.asio.
 function(eddy_add_suite name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "PROGRAMS" "" "LIBRARIES;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "PROGRAMS;ENGINES" "" "LIBRARIES;LABELS")
   file(GLOB sources CONFIGURE_DEPENDS ${name}/*.cpp)
   if(NOT sources)
     return()
@@ -31,6 +32,12 @@ function(eddy_add_suite name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "suite;${arg_LABELS}" RUN_SERIAL ${arg_PROGRAMS})
   if(arg_PROGRAMS AND TARGET samples)
     add_dependencies(${program} samples)
+  endif()
+  if(arg_ENGINES AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT EDDY_ENGINE=native)
+    add_test(NAME ${name}.asio COMMAND ${program} WORKING_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
+    set_tests_properties(${name}.asio PROPERTIES TIMEOUT ${timeout} LABELS "suite;${arg_LABELS}" RUN_SERIAL ${arg_PROGRAMS}
+      ENVIRONMENT EDDY_ENGINE=asio)
   endif()
 endfunction()
 

@@ -15,9 +15,8 @@ std::string available() {
     return native_engine_available() ? "asio, native" : "asio";
 }
 
-// Not yet the native one, which the tests of io have not been through.
 engine_kind best() noexcept {
-    return engine_kind::asio;
+    return native_engine_available() ? engine_kind::native : engine_kind::asio;
 }
 
 engine_kind from_environment() {

@@ -169,7 +169,11 @@ void run_body(task<> (*body)(), const run_options& options, test_report& report)
 
 std::vector<engine_kind> engines() {
     if (std::getenv("EDDY_ENGINE")) return {engine_kind::automatic};
+#ifdef __linux__
+    return {engine_kind::native, engine_kind::asio};
+#else
     return {engine_kind::asio};
+#endif
 }
 
 test_report run_test(task<> (*body)(), test_time time, engine_kind engine) {

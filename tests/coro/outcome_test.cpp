@@ -94,6 +94,10 @@ TEST_CASE("an exception_group shows all its errors and finds them by type, in ne
     CHECK(outer.for_each<std::runtime_error>([&](std::runtime_error& e) { runtime += e.what(); }) == 2);
     CHECK(runtime == "ab");
     CHECK(outer.for_each<int>([](int&) {}) == 1);
+    std::string all;
+    CHECK(outer.for_each<const std::exception>([&](const std::exception& e) { all += e.what(); }) == 3); // the group is none of them
+    CHECK(all == "abc");
+    CHECK(outer.for_each<const exception_group>([](const exception_group&) {}) == 1);
     CHECK_NOTHROW(outer.rethrow_if_single());
     const exception_group single({error(exception_group({error(std::logic_error("deep"))}))});
     CHECK(words::of_call([&] { single.rethrow_if_single(); return 0; }) == "deep");

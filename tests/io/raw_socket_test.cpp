@@ -298,8 +298,8 @@ EDDY_TEST("R13 raw_socket: a close under a connect and under what is queued behi
     co_await s.close();
     co_await first;
     co_await second;
-    CHECK(words::contains(connect_end, "it was closed on our side"));
-    CHECK(words::contains(write_end, "it was closed on our side"));
+    CHECK(connect_end.find("it was closed on our side") != std::string::npos);
+    CHECK(write_end.find("it was closed on our side") != std::string::npos);
 }
 
 EDDY_TEST("R4 raw_socket: a receive that is cancelled has taken nothing; a second one at the same time is refused") {

@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -108,7 +109,8 @@ public:
     [[nodiscard]] const char* what() const noexcept override { return what_->c_str(); }
     [[nodiscard]] const std::vector<std::exception_ptr>& errors() const noexcept { return *errors_; }
 
-    /// Calls `f(E&)` for each error of type E, in nested groups too; returns how many there were.
+    /// Calls `f(E&)` for each error of type E, in nested groups too; returns how many there were. A nested group is none itself, unless
+    /// groups are asked for: then it is one, and those in it are not looked for.
     template <class E, class F>
     std::size_t for_each(F&& f) const;
 
@@ -132,13 +134,20 @@ template <class E, class F>
 std::size_t exception_group::for_each(F&& f) const {
     std::size_t n = 0;
     for (const std::exception_ptr& p : *errors_) {
+        if constexpr (!std::is_base_of_v<exception_group, E>) { // before E, which may be std::exception: a group is one too
+            try {
+                std::rethrow_exception(p);
+            } catch (const exception_group& g) {
+                n += g.for_each<E>(f);
+                continue;
+            } catch (...) { // no group
+            }
+        }
         try {
             std::rethrow_exception(p);
         } catch (E& e) {
             f(e);
             ++n;
-        } catch (const exception_group& g) {
-            n += g.for_each<E>(f);
         } catch (...) { // of another type: not what the caller asked for
         }
     }

@@ -59,8 +59,7 @@ public:
         if constexpr (async_gather_stream<S>) {
             co_await stream().write(buffers);
         } else {
-            const auto below = [this]() -> S& { return stream(); };
-            co_await write_one_by_one(below, buffers);
+            co_await write_one_by_one<S>([](void* h) -> S& { return static_cast<stream_holder*>(h)->stream(); }, this, buffers);
         }
     }
     task<> shutdown_write() override {

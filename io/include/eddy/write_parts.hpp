@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 
 #include <eddy/errors.hpp>
@@ -27,18 +28,18 @@ task<> write_parts(S& stream, std::span<const std::span<const std::byte>> buffer
 
 namespace detail {
 
-/// `stream()` gives the stream, anew for each buffer: it may be gone by then.
-template <class F>
-task<> write_one_by_one(F stream, std::span<const std::span<const std::byte>> buffers) {
+/// `stream_of(owner)` gives the stream, and is asked anew for each buffer: the stream may be gone by then.
+template <class S>
+task<> write_one_by_one(S& (*stream_of)(void*), void* owner, std::span<const std::span<const std::byte>> buffers) {
     const task_context& self = co_await this_context();
     std::size_t written = 0;
     try {
         for (const std::span<const std::byte> part : buffers) {
             if (part.empty()) continue;
-            co_await stream().write(part);
+            co_await stream_of(owner).write(part);
             written += part.size();
         }
-        if (written == 0) co_await stream().write(std::span<const std::byte>()); // what it has to say to nothing
+        if (written == 0) co_await stream_of(owner).write(std::span<const std::byte>()); // what it has to say to nothing
     } catch (const operation_cancelled& c) {
         throw operation_cancelled(self.scope().effective_reason(), written + c.partial());
     }
@@ -51,8 +52,7 @@ task<> write_parts(S& stream, std::span<const std::span<const std::byte>> buffer
     if constexpr (async_gather_stream<S>) {
         co_await stream.write(buffers);
     } else {
-        const auto itself = [&stream]() -> S& { return stream; };
-        co_await detail::write_one_by_one(itself, buffers);
+        co_await detail::write_one_by_one<S>([](void* s) -> S& { return *static_cast<S*>(s); }, std::addressof(stream), buffers);
     }
 }
 
