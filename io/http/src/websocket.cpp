@@ -94,7 +94,8 @@ public:
 
 task<> run_websocket(any_stream stream, std::shared_ptr<const accepted_websocket> a) {
     constexpr auto side = detail::websocket_side::server;
-    websocket ws(std::make_shared<websocket_link>(std::move(stream), side, a->peer, a->subprotocol, a->options));
+    const auto link = std::make_shared<websocket_link>(std::move(stream), side, a->peer, a->subprotocol, a->options);
+    websocket ws(link);
     std::exception_ptr failure;
     std::uint16_t code = detail::close_codes::normal;
     try {
@@ -112,7 +113,7 @@ task<> run_websocket(any_stream stream, std::shared_ptr<const accepted_websocket
     } else {
         co_await ws.close(code);
     }
-    if (failure) std::rethrow_exception(failure);
+    if (failure && !link->is_own(failure)) std::rethrow_exception(failure); // else it is the client's
 }
 
 } // namespace
@@ -121,7 +122,8 @@ response websocket::accept_with(const request& q, detail::websocket_handler hand
     detail::require_subprotocols(options.subprotocols);
     if (std::optional<response> refusal = detail::refuse_websocket(q, options.origins)) return std::move(*refusal);
     std::string subprotocol = detail::choose_subprotocol(q.headers, options.subprotocols);
-    auto a = std::make_shared<const accepted_websocket>(std::move(handler), q.remote.to_string(), subprotocol, options);
+    std::string peer = q.remote == ip_endpoint() ? "a client" : q.remote.to_string();
+    auto a = std::make_shared<const accepted_websocket>(std::move(handler), std::move(peer), subprotocol, options);
     const auto run = [a](any_stream stream) { return run_websocket(std::move(stream), a); };
     response r = response::upgrade("websocket", run);
     r.set("Sec-WebSocket-Accept", detail::websocket_accept_key(q.header("Sec-WebSocket-Key")));

@@ -69,6 +69,8 @@ struct client_options {
     std::string_view no_proxy = {};            // hosts that are asked directly: "localhost,.example.org,10.0.0.0/8"; "*": all
     bool proxy_from_environment = false;       // http_proxy and its like say what `proxy` does not, no_proxy what `no_proxy` does not;
                                                // else they are ignored
+    std::string_view unix_socket = {};         // all requests go to who listens there: a path, or "@name" of Linux's abstract ones. The
+                                               // host of an URL is only named, not looked up. Not with a proxy
     bool cookies = false;                      // keep those that servers set, and send them back
     bool http2 = false;                        // over TLS, with servers that offer it; several requests then share a connection.
                                                // Not for streams, uploads and downloads: one that waits would hold up the others
