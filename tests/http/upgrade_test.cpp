@@ -210,3 +210,55 @@ EDDY_TEST("wrap: shutdown does not wait for a handshake") {
     const bool at_once = loop_clock::now() - start < 10s;
     CHECK(at_once);
 }
+
+EDDY_TEST("upgrade: what a backend does is not taken for the client's leaving") {
+    reported r;
+    event failed;
+    http::server hs{[&](http::request) -> task<http::response> {
+        co_return http::response::upgrade("echo", [&](any_stream s) -> task<> {
+            co_await s.write("hi");
+            failed.set();
+            throw std::system_error(ECONNRESET, std::generic_category(), "read from the backend");
+        });
+    }};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection c = co_await raw_connection::open(hs.port());
+    co_await c.send(upgrade_head);
+    const std::string got = co_await c.read_to_end();
+    CHECK(got.ends_with("hi"));
+    CHECK(failed.is_set());
+    co_await testing::settle();
+    CHECK(r.messages.starts_with("a connection that was upgraded failed: GET "));
+}
+
+EDDY_TEST("upgrade: two reads at once of what was sent ahead are refused") {
+    bool busy = false;
+    std::string first;
+    http::server hs{[&](http::request) -> task<http::response> {
+        co_return http::response::upgrade("echo", [&](any_stream s) -> task<> {
+            std::array<std::byte, 8> a{};
+            std::array<std::byte, 8> b{};
+            auto one = s.read_some(std::span<std::byte>(a));
+            auto two = s.read_some(std::span<std::byte>(b));
+            auto other = spawn(std::move(two));
+            auto mine = spawn(std::move(one));
+            co_await other.join();
+            co_await mine.join();
+            for (auto* h : {&other, &mine}) {
+                try {
+                    const std::size_t n = co_await *h;
+                    first.append(n, 'r');
+                } catch (const busy_resource&) {
+                    busy = true;
+                }
+            }
+            CHECK(s.target<tcp_stream>() != nullptr);
+        });
+    }};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection c = co_await raw_connection::open(hs.port());
+    co_await c.send(upgrade_head + "early");
+    co_await c.read_to_end();
+    CHECK(busy);
+    CHECK(first == "rrrrr");
+}
