@@ -114,7 +114,8 @@ public:
     /// way. With `content_length` it has to come to that many bytes (`std::length_error`); without, it is sent in chunks. The
     /// source runs in a task beside this one; an exception in it ends the request and is thrown here (one that comes too late for
     /// that goes to the loop's exception handler). It is cancelled if the answer comes before its end. Such a body cannot be sent
-    /// twice: a redirect that asks for that is an `http::error` (`other`). The time limit of the request includes the source's
+    /// twice: a redirect that asks for that is an `http::error` (`other`). A kept connection that turns out to be closed is replaced as
+    /// long as no more than the first piece has gone; later it is `disconnected`. The time limit of the request includes the source's
     /// time. Any method but HEAD (`std::invalid_argument`). Otherwise as all requests.
     task<response> upload(std::string method, std::string url, async_generator<std::string> source, request_options options = {});
 
