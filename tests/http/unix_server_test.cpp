@@ -28,7 +28,7 @@ EDDY_TEST("a server on a Unix-domain socket, and a client of it") {
     CHECK(lines[0].starts_with("unix: - - ["));
     hc.close();
     co_await hs.shutdown(5s);
-    const bool file_is_left = co_await exists(path);
+    const bool file_is_left = co_await fs::exists(path);
     CHECK_FALSE(file_is_left);
 }
 
