@@ -286,7 +286,8 @@ EDDY_TEST("body_reader: a handler is tested with a body in memory; a router take
     CHECK(whole.body == "POST /whole abc");
 }
 
-namespace {
+// Not in an anonymous namespace: GCC 12 then takes write_one_by_one for undefined.
+namespace body_reader_tests {
 
 /// TCP, whose first write waits before it begins.
 class late_stream {
@@ -307,7 +308,9 @@ private:
     bool waited_ = false;
 };
 
-} // namespace
+} // namespace body_reader_tests
+
+using body_reader_tests::late_stream;
 
 EDDY_TEST("100 Continue that was cancelled before its first byte is said by the next read") {
     bool gave_up = false;

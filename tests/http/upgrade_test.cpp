@@ -5,23 +5,8 @@
 
 using namespace http_tests;
 
-namespace {
-
-const std::string upgrade_head = "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo, other\r\n\r\n";
-
-task<std::string> read_upgraded(any_stream& s) {
-    std::array<std::byte, 64> buffer;
-    const std::size_t n = co_await s.read_some(buffer);
-    co_return std::string(reinterpret_cast<const char*>(buffer.data()), n);
-}
-
-task<> echo_protocol(any_stream s) {
-    for (std::string part = co_await read_upgraded(s); !part.empty(); part = co_await read_upgraded(s)) co_await s.write("<" + part + ">");
-}
-
-task<http::response> upgrading(http::request q) {
-    co_return http::response::upgrade("echo", echo_protocol).set("X-Path", q.target);
-}
+// Not in an anonymous namespace: GCC 12 then takes write_one_by_one for undefined.
+namespace upgrade_tests {
 
 /// A stream whose bytes are turned round on their way.
 class turned_stream {
@@ -45,6 +30,28 @@ public:
 private:
     tcp_stream below_;
 };
+
+} // namespace upgrade_tests
+
+using upgrade_tests::turned_stream;
+
+namespace {
+
+const std::string upgrade_head = "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo, other\r\n\r\n";
+
+task<std::string> read_upgraded(any_stream& s) {
+    std::array<std::byte, 64> buffer;
+    const std::size_t n = co_await s.read_some(buffer);
+    co_return std::string(reinterpret_cast<const char*>(buffer.data()), n);
+}
+
+task<> echo_protocol(any_stream s) {
+    for (std::string part = co_await read_upgraded(s); !part.empty(); part = co_await read_upgraded(s)) co_await s.write("<" + part + ">");
+}
+
+task<http::response> upgrading(http::request q) {
+    co_return http::response::upgrade("echo", echo_protocol).set("X-Path", q.target);
+}
 
 std::string turned(std::string text) {
     for (char& c : text) c = static_cast<char>(c ^ 0x20);
