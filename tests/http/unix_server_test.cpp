@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include <eddy/fs.hpp>
+
 using namespace http_tests;
 
 EDDY_TEST("a server on a Unix-domain socket, and a client of it") {
