@@ -86,3 +86,11 @@ TEST_CASE("an error names method, URL and reason, and is a system error") {
     CHECK(secret.what() == "GET http://me:***@h/p@q failed: host name not resolved"sv);
     CHECK(refused.os_error() == std::errc::connection_refused);
 }
+
+TEST_CASE("what a server said stands in an error's text without control characters") {
+    const http::error e(http::error_kind::protocol, "GET", "http://a.example/\x1b[2J", "it said \xff\n\"x\"");
+    CHECK(std::string(e.what()) == "GET http://a.example/\\x1B[2J failed: invalid response: it said \\xFF\\x0A\"x\"");
+    CHECK(e.url() == "http://a.example/\x1b[2J"); // as it is
+    const http::error utf8(http::error_kind::tls, "GET", "http://a.example/", "ca_file 'f\xc3\xbcr.pem' \xc2\x9b");
+    CHECK(std::string(utf8.what()).ends_with("ca_file 'f\xc3\xbcr.pem' \\xC2\\x9B"));
+}

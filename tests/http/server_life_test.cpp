@@ -346,3 +346,55 @@ EDDY_TEST("R4 listen by name: cancelled while it looks up, the server was not st
     CHECK(hs.port() != 0);
     co_await hs.shutdown(1s);
 }
+
+EDDY_TEST("connections that are being turned away take nobody's place") {
+    http::server hs{echo, {.max_connections = 1}};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection served = co_await raw_connection::open(hs.port());
+    co_await served.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    co_await served.read_until("GET /a");
+    raw_connection refused = co_await raw_connection::open(hs.port());
+    co_await refused.read_until("503"); // it does not close: the server lingers
+    co_await served.stream().close();
+    co_await testing::settle();
+    raw_connection next = co_await raw_connection::open(hs.port());
+    const std::string got = co_await next.ask("GET /c HTTP/1.0\r\n\r\n");
+    CHECK(body_of(got) == "GET /c");
+}
+
+EDDY_TEST("shutdown and serve may outlive the server object") {
+    std::optional<http::server> hs;
+    event entered;
+    hs.emplace([&entered](http::request) -> task<http::response> {
+        entered.set();
+        co_await sleep_for(24h);
+        co_return http::response{200};
+    });
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const auto port = l.local_endpoint().port();
+    auto serving = spawn(hs->serve(std::move(l)));
+    raw_connection c = co_await raw_connection::open(port);
+    co_await c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    co_await entered.wait();
+    auto stopping = spawn(hs->shutdown(1h)); // has not begun when the object goes
+    hs.reset();
+    serving.cancel();
+    co_await serving.join();
+    co_await stopping;
+    const std::string got = co_await c.read_to_end();
+    CHECK(got.find("HTTP/") == std::string::npos);
+}
+
+EDDY_TEST("requests that the kernel still has do not destroy the last response") {
+    http::server hs{[](http::request) -> task<http::response> { co_return http::response{200, std::string(100'000, 'x')}.close_connection(); }};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection c = co_await raw_connection::open(hs.port());
+    std::string ahead;
+    while (ahead.size() < 20'000) ahead += "GET / HTTP/1.1\r\nHost: h\r\n\r\n"; // more than one read of the server's
+    ahead = "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(4096 - 31 - 4, 'x') + "\r\n\r\n" + ahead; // which ends where the first does
+    co_await c.send(ahead);
+    co_await testing::settle();
+    const std::string got = co_await c.read_to_end();
+    CHECK(body_of(got).size() == 100'000);
+    CHECK_FALSE(got.ends_with("<reset>"));
+}

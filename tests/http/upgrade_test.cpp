@@ -1,27 +1,14 @@
 // Connections that go on in another protocol, and servers that speak over something laid over TCP.
 #include "http/support.hpp"
 
+#include "../../io/http/src/handed_stream.hpp"
+
 #include <stdexcept>
 
 using namespace http_tests;
 
-namespace {
-
-const std::string upgrade_head = "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo, other\r\n\r\n";
-
-task<std::string> read_upgraded(any_stream& s) {
-    std::array<std::byte, 64> buffer;
-    const std::size_t n = co_await s.read_some(buffer);
-    co_return std::string(reinterpret_cast<const char*>(buffer.data()), n);
-}
-
-task<> echo_protocol(any_stream s) {
-    for (std::string part = co_await read_upgraded(s); !part.empty(); part = co_await read_upgraded(s)) co_await s.write("<" + part + ">");
-}
-
-task<http::response> upgrading(http::request q) {
-    co_return http::response::upgrade("echo", echo_protocol).set("X-Path", q.target);
-}
+// Not in an anonymous namespace: GCC 12 then takes write_one_by_one for undefined.
+namespace upgrade_tests {
 
 /// A stream whose bytes are turned round on their way.
 class turned_stream {
@@ -45,6 +32,28 @@ public:
 private:
     tcp_stream below_;
 };
+
+} // namespace upgrade_tests
+
+using upgrade_tests::turned_stream;
+
+namespace {
+
+const std::string upgrade_head = "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo, other\r\n\r\n";
+
+task<std::string> read_upgraded(any_stream& s) {
+    std::array<std::byte, 64> buffer;
+    const std::size_t n = co_await s.read_some(buffer);
+    co_return std::string(reinterpret_cast<const char*>(buffer.data()), n);
+}
+
+task<> echo_protocol(any_stream s) {
+    for (std::string part = co_await read_upgraded(s); !part.empty(); part = co_await read_upgraded(s)) co_await s.write("<" + part + ">");
+}
+
+task<http::response> upgrading(http::request q) {
+    co_return http::response::upgrade("echo", echo_protocol).set("X-Path", q.target);
+}
 
 std::string turned(std::string text) {
     for (char& c : text) c = static_cast<char>(c ^ 0x20);
@@ -209,4 +218,43 @@ EDDY_TEST("wrap: shutdown does not wait for a handshake") {
     co_await hs.shutdown(1h);
     const bool at_once = loop_clock::now() - start < 10s;
     CHECK(at_once);
+}
+
+EDDY_TEST("upgrade: what a backend does is not taken for the client's leaving") {
+    reported r;
+    event failed;
+    http::server hs{[&](http::request) -> task<http::response> {
+        co_return http::response::upgrade("echo", [&](any_stream s) -> task<> {
+            co_await s.write("hi");
+            failed.set();
+            throw std::system_error(ECONNRESET, std::generic_category(), "read from the backend");
+        });
+    }};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection c = co_await raw_connection::open(hs.port());
+    co_await c.send(upgrade_head);
+    const std::string got = co_await c.read_to_end();
+    CHECK(got.ends_with("hi"));
+    CHECK(failed.is_set());
+    co_await testing::settle();
+    CHECK(r.messages.starts_with("a connection that was upgraded failed: GET "));
+}
+
+EDDY_TEST("upgrade: two reads at once of what was sent ahead are refused") {
+    testing::memory_streams ends = testing::memory_stream_pair();
+    const auto state = std::make_shared<http::detail::handed_state>();
+    state->rest = "early";
+    any_stream s(http::detail::handed_stream(state, any_stream(std::move(ends.a))));
+    CHECK(s.target<testing::memory_stream>() != nullptr);
+    state->reading = true; // another read is at its checkpoint
+    bool busy = false;
+    try {
+        co_await read_upgraded(s);
+    } catch (const busy_resource&) {
+        busy = true;
+    }
+    CHECK(busy);
+    state->reading = false;
+    const std::string early = co_await read_upgraded(s);
+    CHECK(early == "early");
 }

@@ -221,3 +221,37 @@ EDDY_TEST("an upload cancelled at any moment leaves nothing behind") {
     CHECK(slow.cancelled());
     CHECK(hc.active() == 0);
 }
+
+EDDY_TEST("an upload on a kept connection that the server closes is sent anew while its first piece is there") {
+    peer server;
+    http::client hc;
+    auto first = spawn(hc.get(server.url("/first")));
+    co_await server.take_request();
+    co_await server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    co_await first;
+    auto uploading = spawn(hc.upload("PUT", server.url("/kept"), counted(1, 0s)));
+    co_await server.receive("PUT /kept");
+    co_await testing::settle();
+    co_await server.hang_up();
+    const std::string again = co_await server.take_request();
+    CHECK(again.find("PUT /kept") != std::string::npos);
+    co_await testing::settle();
+    co_await server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone");
+    const http::response res = co_await uploading;
+    CHECK(res.body == "done");
+}
+
+EDDY_TEST("an upload that cannot be sent anew on another connection was disconnected") {
+    peer server;
+    http::client hc;
+    auto first = spawn(hc.get(server.url("/first")));
+    co_await server.take_request();
+    co_await server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    co_await first;
+    auto uploading = spawn(kind_of_failure(hc.upload("PUT", server.url("/kept"), counted(100, 1s))));
+    co_await server.receive("PUT /kept");
+    co_await sleep_for(5s); // some pieces are gone
+    co_await server.hang_up();
+    const std::optional<error_kind> failure = co_await uploading;
+    CHECK(failure == error_kind::disconnected);
+}

@@ -206,7 +206,13 @@ TEST_CASE("the URL of a WebSocket") {
     CHECK(v6.host == "::1");
     CHECK(v6.authority == "[::1]:81");
     CHECK(v6.port == 81);
-    for (const char* const bad : {"", "ws:", "ws://", "ws:///x", "http://a/", "wss://a/", "ws://a/#f", "ws://a b/", "ws://a/\r\nX: y", "ws://u@a/", "ws://a:0/", "ws://a:x/",
+    CHECK_FALSE(v6.secure);
+    const websocket_url encrypted("WSS://a.example/x");
+    CHECK(encrypted.secure);
+    CHECK(encrypted.port == 443);
+    CHECK(encrypted.authority == "a.example");
+    CHECK(encrypted.target == "/x");
+    for (const char* const bad : {"", "ws:", "ws://", "ws:///x", "http://a/", "wss://", "ws://a/#f", "ws://a b/", "ws://a/\r\nX: y", "ws://u@a/", "ws://a:0/", "ws://a:x/",
                                   "ws://a:65536/", "ws://a:/", "ws://[::1/", "ws://:80/"}) {
         INFO(bad);
         CHECK(words::throws<std::invalid_argument>([bad] { return websocket_url(bad).port; }));

@@ -30,7 +30,8 @@ void append_quoted(std::string& out, std::string_view text) {
 } // namespace
 
 std::string common_log_line(const access_record& r) {
-    std::string out = r.remote.address() + " - - [" + detail::log_date(std::chrono::system_clock::to_time_t(r.received)) + "]";
+    const std::string client = r.remote == ip_endpoint() ? "unix:" : r.remote.address();
+    std::string out = client + " - - [" + detail::log_date(std::chrono::system_clock::to_time_t(r.received)) + "]";
     if (r.method.empty())
         append_quoted(out, {});
     else

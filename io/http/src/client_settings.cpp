@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <eddy/http/headers.hpp>
+#include <eddy/unix_endpoint.hpp>
 
 namespace eddy::http::detail {
 namespace {
@@ -52,7 +53,8 @@ client_settings::client_settings(const client_options& options)
       key_file_(options.key_file),
       key_password_(options.key_password),
       proxy_(options.proxy),
-      no_proxy_(options.no_proxy) {
+      no_proxy_(options.no_proxy),
+      unix_socket_(options.unix_socket) {
     check();
     options_.user_agent = user_agent_;
     options_.ca_file = ca_file_;
@@ -62,6 +64,7 @@ client_settings::client_settings(const client_options& options)
     options_.key_password = key_password_;
     options_.proxy = proxy_;
     options_.no_proxy = no_proxy_;
+    options_.unix_socket = unix_socket_;
 }
 
 void client_settings::check() const {
@@ -72,6 +75,10 @@ void client_settings::check() const {
         if (text->find('\0') != std::string::npos) refuse("there is a NUL in the name of a file, or in the password of the key");
     }
     if (!ca_file_.empty() && !ca_pem_.empty()) refuse("either ca_file or ca_pem says who is trusted, not both");
+    if (!unix_socket_.empty()) {
+        static_cast<void>(unix_endpoint(unix_socket_)); // throws
+        if (!proxy_.empty() || options_.proxy_from_environment) refuse("there is no proxy on the way to a Unix-domain socket");
+    }
     if (certificate_file_.empty() && !(key_file_.empty() && key_password_.empty())) refuse("there is a key, but no certificate_file");
 }
 
@@ -80,6 +87,13 @@ void client_settings::apply(CURL* easy) const {
     if (!user_agent_.empty()) set(easy, CURLOPT_USERAGENT, user_agent_.c_str(), "USERAGENT");
     apply_tls(easy);
     apply_proxy(easy);
+    if (!unix_socket_.empty()) apply_unix_socket(easy);
+}
+
+void client_settings::apply_unix_socket(CURL* easy) const {
+    if (unix_socket_.front() == '@' || unix_socket_.front() == '\0')
+        return set(easy, CURLOPT_ABSTRACT_UNIX_SOCKET, unix_socket_.c_str() + 1, "ABSTRACT_UNIX_SOCKET");
+    set(easy, CURLOPT_UNIX_SOCKET_PATH, unix_socket_.c_str(), "UNIX_SOCKET_PATH");
 }
 
 void client_settings::apply_tls(CURL* easy) const {

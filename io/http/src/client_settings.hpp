@@ -27,6 +27,7 @@ private:
     void apply_tls(CURL* easy) const;
     void apply_authorities(CURL* easy) const;
     void apply_proxy(CURL* easy) const;
+    void apply_unix_socket(CURL* easy) const;
 
     client_options options_; // its texts point into the strings
     std::string user_agent_;
@@ -37,6 +38,7 @@ private:
     std::string key_password_;
     std::string proxy_;
     std::string no_proxy_;
+    std::string unix_socket_;
 };
 
 /// Throws `std::bad_alloc` or `std::runtime_error` unless the option was taken.

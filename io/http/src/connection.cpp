@@ -5,6 +5,8 @@
 #include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
 
+#include <sys/ioctl.h>
+
 #include <span>
 #include <system_error>
 #include <utility>
@@ -41,12 +43,17 @@ bool is_of_connection(const std::exception_ptr& failure) noexcept {
     }
 }
 
-connection::connection(server_state& server, tcp_stream stream)
-    : server_(server),
-      accepted_(std::move(stream)),
-      parser_(server.max_header()),
-      buffer_(small_buffer) {
+connection::connection(server_state& server, eddy::detail::core_ref socket)
+    : server_(server), socket_(std::move(socket)), parser_(server.max_header()), buffer_(small_buffer) {
     server_.connections.push_back(*this);
+}
+
+connection::connection(server_state& server, tcp_stream stream) : connection(server, stream.core_reference()) {
+    accepted_ = std::move(stream);
+}
+
+connection::connection(server_state& server, unix_stream stream) : connection(server, stream.core_reference()) {
+    stream_ = any_stream(std::move(stream));
 }
 
 connection::~connection() {
@@ -57,14 +64,38 @@ void connection::stop_soon() noexcept {
     if (idle_) idle_->cancel();
 }
 
-task<> serve_connection(std::shared_ptr<server_state> server, tcp_stream stream) {
+namespace {
+
+/// One of those that are served, or that are told to go: each kind has its limit, so that the second is not in the way of the first.
+class place {
+public:
+    explicit place(std::size_t& taken) noexcept : taken_(taken) { ++taken_; }
+    place(const place&) = delete;
+    place& operator=(const place&) = delete;
+    ~place() { --taken_; }
+
+private:
+    std::size_t& taken_;
+};
+
+template <class Stream>
+task<> serve_or_turn_away(std::shared_ptr<server_state> server, Stream stream) {
     const std::size_t limit = server->options.max_connections;
-    const std::size_t others = server->connections.size();
+    const bool served = limit == 0 || server->served < limit;
+    if (!served && server->turned_away >= limit) co_return;
+    const place taken(served ? server->served : server->turned_away);
     connection c(*server, std::move(stream));
-    if (limit == 0 || others < limit)
-        co_await c.run();
-    else if (others < 2 * limit)
-        co_await c.turn_away();
+    task<> life = served ? c.run() : c.turn_away();
+    co_await std::move(life);
+}
+
+} // namespace
+
+task<> serve_connection(std::shared_ptr<server_state> server, tcp_stream stream) {
+    return serve_or_turn_away(std::move(server), std::move(stream));
+}
+task<> serve_connection(std::shared_ptr<server_state> server, unix_stream stream) {
+    return serve_or_turn_away(std::move(server), std::move(stream));
 }
 
 /// Awaits what the connection does; a peer that is gone, or a socket that was aborted under us, ends it quietly.
@@ -104,13 +135,12 @@ task<> connection::serve_requests() {
         ++served_;
         if (goes_on) parser_.next();
     }
-    const bool unread = parser_.unused() > 0 || parser_.current() == request_parser::state::body ||
-                        parser_.current() == request_parser::state::refused;
-    if (unread && stream_.is_open()) co_await linger();
+    if (stream_.is_open() && has_unread()) co_await linger();
 }
 
 /// Lays over TCP what the server speaks over; false if that comes to nothing.
 task<bool> connection::set_up() {
+    if (stream_.is_open()) co_return true; // a Unix-domain socket
     remote_ = accepted_.remote_endpoint();
     if (!server_.wrapper) {
         stream_ = any_stream(std::move(accepted_));
@@ -197,8 +227,23 @@ task<bool> connection::receive() {
 /// Tells a client that waits for it to send the body.
 task<> connection::invite() {
     if (!parser_.take_expectation()) co_return;
-    const bool sent = co_await write("HTTP/1.1 100 Continue\r\n\r\n");
+    const std::uint64_t before = sent_;
+    bool sent = false;
+    try {
+        sent = co_await write("HTTP/1.1 100 Continue\r\n\r\n");
+    } catch (const operation_cancelled& c) {
+        if (c.partial() == 0 && sent_ == before) parser_.repeat_expectation(); // the next read says it
+        throw;
+    }
     if (!sent) throw broken_resource("the client took too long to take '100 Continue'");
+}
+
+/// Has the client sent what nobody has read, so far as the kernel has it?
+bool connection::has_unread() const noexcept {
+    using state = request_parser::state;
+    if (parser_.unused() > 0 || parser_.current() == state::body || parser_.current() == state::refused) return true;
+    int waiting = 0;
+    return socket_->is_open() && ::ioctl(socket_->fd(), FIONREAD, &waiting) == 0 && waiting > 0;
 }
 
 /// Closing with unread bytes would reset the connection and could destroy our response on its way: so ends the sending

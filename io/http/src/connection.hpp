@@ -18,6 +18,7 @@
 #include <eddy/http/body_writer.hpp>
 #include <eddy/http/server.hpp>
 #include <eddy/loop_clock.hpp>
+#include <eddy/unix.hpp>
 
 #include "request_parser.hpp"
 #include "response_writer.hpp"
@@ -33,6 +34,7 @@ class server_state;
 class connection {
 public:
     connection(server_state& server, tcp_stream stream);
+    connection(server_state& server, unix_stream stream);
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
     ~connection();
@@ -50,6 +52,7 @@ private:
     friend class http::body_writer;
     friend class http::body_reader;
     enum class outcome { request, refused, closed };
+    connection(server_state& server, eddy::detail::core_ref socket);
     task<> until_gone(task<> work);
     task<> serve_requests();
     task<> answer_busy();
@@ -76,6 +79,7 @@ private:
     task<bool> write(std::string_view bytes);
     [[nodiscard]] std::chrono::nanoseconds write_limit() const noexcept;
     task<> refuse(refusal why);
+    [[nodiscard]] bool has_unread() const noexcept;
     task<> linger();
     void report(const std::string& message, const std::exception_ptr& failure) const;
     void log(int status, bool complete);
@@ -83,6 +87,7 @@ private:
     server_state& server_;
     tcp_stream accepted_; // until it is set up
     any_stream stream_;
+    eddy::detail::core_ref socket_; // below all that
     ip_endpoint remote_;
     request_parser parser_;
     std::vector<std::byte> buffer_;
@@ -100,6 +105,7 @@ private:
 
 /// The life of an accepted connection.
 task<> serve_connection(std::shared_ptr<server_state> server, tcp_stream stream);
+task<> serve_connection(std::shared_ptr<server_state> server, unix_stream stream);
 
 /// 0 stands for "no limit".
 [[nodiscard]] inline std::chrono::nanoseconds limit_of(std::chrono::nanoseconds t) noexcept {

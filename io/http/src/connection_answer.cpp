@@ -11,7 +11,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "rest_first_stream.hpp"
+#include "escape.hpp"
+#include "handed_stream.hpp"
 #include "server_state.hpp"
 
 namespace eddy::http::detail {
@@ -60,7 +61,7 @@ task<bool> connection::answer() {
 
 /// Notes of the request what is of use when the handler has it.
 void connection::prepare(const request& q, response_context& context) {
-    subject_ = q.method + " " + q.target;
+    subject_ = q.method + " " + escaped(q.target);
     context.head_request = q.method == "HEAD";
     context.minor_version = q.minor_version;
     asked_.clear();
@@ -194,8 +195,9 @@ task<> connection::produce(const response& r, body_writer& out) {
 
 /// The connection goes on in another protocol, and ends with it.
 task<> connection::hand_over(const response& r) {
-    any_stream s = std::move(stream_);
-    if (parser_.unused() > 0) s = any_stream(rest_first_stream(parser_.take_unused(), std::move(s)));
+    const auto state = std::make_shared<handed_state>();
+    state->rest = parser_.take_unused();
+    any_stream s(handed_stream(state, std::move(stream_)));
     std::exception_ptr failure;
     try {
         if (server_.stopping) co_return;
@@ -208,7 +210,7 @@ task<> connection::hand_over(const response& r) {
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure && !is_of_connection(failure)) report("a connection that was upgraded failed: " + subject_, failure);
+    if (failure && !state->explains(failure)) report("a connection that was upgraded failed: " + subject_, failure);
 }
 
 std::chrono::nanoseconds connection::write_limit() const noexcept {

@@ -42,6 +42,12 @@ bool is_connection(int fd, int local_port, int remote_port) noexcept {
     return port_of(fd, &::getsockname) == local_port && port_of(fd, &::getpeername) == remote_port;
 }
 
+bool is_unix_connection(int fd) noexcept {
+    sockaddr_un address{};
+    socklen_t size = sizeof address;
+    return ::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0 && address.sun_family == AF_UNIX;
+}
+
 coming_pair coming_pair::guess() noexcept {
     coming_pair p;
     p.first_ = ::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

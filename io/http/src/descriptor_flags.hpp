@@ -5,6 +5,8 @@ namespace eddy::http::detail {
 
 /// Is `fd` the socket of a connection between these two ports?
 [[nodiscard]] bool is_connection(int fd, int local_port, int remote_port) noexcept;
+/// Is it connected to a Unix-domain socket?
+[[nodiscard]] bool is_unix_connection(int fd) noexcept;
 
 // libcurl before version 8.11 makes socket pairs without close-on-exec.
 

@@ -1,5 +1,7 @@
 #include <eddy/http/error.hpp>
 
+#include "escape.hpp"
+
 namespace eddy::http {
 namespace {
 
@@ -49,11 +51,11 @@ std::string http_category::message(int value) const {
     return text;
 }
 
-[[nodiscard]] std::string describe(error_kind kind, std::string_view method, std::string_view url, std::string_view detail,
+[[nodiscard]] std::string describe(error_kind kind, std::string_view method, std::string_view url, std::string_view reason,
                                    int os_error) {
     std::string text(method);
-    text.append(" ").append(without_password(url)).append(" failed: ").append(make_error_code(kind).message());
-    if (!detail.empty()) text.append(": ").append(detail);
+    text.append(" ").append(detail::escaped(without_password(url))).append(" failed: ").append(make_error_code(kind).message());
+    if (!reason.empty()) text.append(": ").append(detail::escaped(reason)); // it may quote the server
     if (os_error != 0) text.append(" (").append(std::system_category().message(os_error)).append(")");
     return text;
 }

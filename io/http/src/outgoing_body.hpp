@@ -28,18 +28,28 @@ public:
         }
         std::copy_n(piece_.data() + at_, n, out);
         at_ += n;
-        touched_ = touched_ || n > 0;
         if (empty()) taken.set();
         return n;
     }
-    void give(std::string piece) noexcept {
+    void give(std::string piece) {
+        if (!empty()) { // it goes out once more
+            piece_.append(piece);
+            return;
+        }
+        has_gone_ = has_gone_ || at_ > 0;
         piece_ = std::move(piece);
         at_ = 0;
     }
     void end() noexcept { ended_ = true; }
     [[nodiscard]] bool empty() const noexcept { return at_ == piece_.size(); }
-    /// Can it be sent from its start? If nothing was sent of it, or if it is not needed any more.
-    [[nodiscard]] bool can_rewind() const noexcept { return !touched_ || unwanted; }
+    /// From its start once more, because a kept connection turned out to be closed: if all that was sent of it is still here, its
+    /// first piece. For a redirect, only if nothing was sent, or if it is not needed any more. False if not.
+    [[nodiscard]] bool rewind() noexcept {
+        if (unwanted) return true;
+        if (has_gone_ || (at_ > 0 && answered.is_set())) return false;
+        at_ = 0;
+        return true;
+    }
     [[nodiscard]] const std::optional<std::uint64_t>& size() const noexcept { return size_; }
     /// Should libcurl go on? It is then taken as told.
     [[nodiscard]] bool resume() noexcept { return std::exchange(paused_, false); }
@@ -54,7 +64,7 @@ private:
     std::size_t at_ = 0;
     bool paused_ = false;
     bool ended_ = false;
-    bool touched_ = false;
+    bool has_gone_ = false; // a piece that was sent, at least in part
 };
 
 } // namespace eddy::http::detail

@@ -40,6 +40,8 @@ public:
     void begin_body(std::uint64_t limit);
     /// Does the client wait for "100 Continue" before it sends the body? After `begin_body`; true once a request.
     [[nodiscard]] bool take_expectation() noexcept;
+    /// It was not told after all.
+    void repeat_expectation() noexcept { expectation_ = true; }
     /// May the connection serve another request after this one?
     [[nodiscard]] bool keep_alive() const noexcept { return keep_alive_; }
 

@@ -46,6 +46,8 @@ public:
     server_options options;
     std::string server_name;
     bool stopping = false;
+    std::size_t served = 0;      // connections
+    std::size_t turned_away = 0; // that are being told so
     eddy::detail::intrusive_list<connection, &connection::link> connections;
 };
 

@@ -216,7 +216,7 @@ std::size_t transfer::on_read(char* data, std::size_t size, std::size_t count, v
 
 int transfer::on_seek(void* self, curl_off_t offset, int origin) noexcept {
     auto& t = *static_cast<transfer*>(self);
-    if (t.outgoing_) return t.outgoing_->can_rewind() && offset == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+    if (t.outgoing_) return offset == 0 && t.outgoing_->rewind() ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
     if (origin != SEEK_SET || offset < 0 || static_cast<std::size_t>(offset) > t.spec_.body.size()) return CURL_SEEKFUNC_FAIL;
     t.body_sent_ = static_cast<std::size_t>(offset);
     return CURL_SEEKFUNC_OK;
@@ -246,9 +246,10 @@ int transfer::on_connected(void* self, char*, char*, int port, int local_port) n
     auto& t = *static_cast<transfer*>(self);
     t.connect_deadline_.cancel();
     t.connecting_ = false;
+    const bool is_unix = !t.core_->options().unix_socket.empty(); // libcurl has no ports for it, or the URL's
     const bool taken = t.guarded([&] {
         for (const curl_socket_t fd : std::exchange(t.opened_, {})) {
-            if (is_connection(fd, local_port, port)) t.core_->connected(fd);
+            if (is_unix ? is_unix_connection(fd) : is_connection(fd, local_port, port)) t.core_->connected(fd);
         }
         return true;
     });

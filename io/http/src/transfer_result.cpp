@@ -184,6 +184,8 @@ error_kind transfer::kind_of(CURLcode code) const noexcept {
             const bool answering = body_begun_ || (incoming_ && incoming_->head_complete);
             return answering ? error_kind::truncated : error_kind::disconnected;
         }
+        case CURLE_SEND_FAIL_REWIND: // for a redirect; or a kept connection was closed while the body was on its way
+            return info<long>(CURLINFO_RESPONSE_CODE) >= 200 ? error_kind::other : error_kind::disconnected;
         case CURLE_FILESIZE_EXCEEDED: return error_kind::too_large;
         case CURLE_TOO_MANY_REDIRECTS: return error_kind::too_many_redirects;
         case CURLE_BAD_CONTENT_ENCODING: return error_kind::encoding;

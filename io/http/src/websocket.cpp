@@ -94,7 +94,8 @@ public:
 
 task<> run_websocket(any_stream stream, std::shared_ptr<const accepted_websocket> a) {
     constexpr auto side = detail::websocket_side::server;
-    websocket ws(std::make_shared<websocket_link>(std::move(stream), side, a->peer, a->subprotocol, a->options));
+    const auto link = std::make_shared<websocket_link>(std::move(stream), side, a->peer, a->subprotocol, a->options);
+    websocket ws(link);
     std::exception_ptr failure;
     std::uint16_t code = detail::close_codes::normal;
     try {
@@ -112,7 +113,7 @@ task<> run_websocket(any_stream stream, std::shared_ptr<const accepted_websocket
     } else {
         co_await ws.close(code);
     }
-    if (failure) std::rethrow_exception(failure);
+    if (failure && !link->is_own(failure)) std::rethrow_exception(failure); // else it is the client's
 }
 
 } // namespace
@@ -121,7 +122,8 @@ response websocket::accept_with(const request& q, detail::websocket_handler hand
     detail::require_subprotocols(options.subprotocols);
     if (std::optional<response> refusal = detail::refuse_websocket(q, options.origins)) return std::move(*refusal);
     std::string subprotocol = detail::choose_subprotocol(q.headers, options.subprotocols);
-    auto a = std::make_shared<const accepted_websocket>(std::move(handler), q.remote.to_string(), subprotocol, options);
+    std::string peer = q.remote == ip_endpoint() ? "a client" : q.remote.to_string();
+    auto a = std::make_shared<const accepted_websocket>(std::move(handler), std::move(peer), subprotocol, options);
     const auto run = [a](any_stream stream) { return run_websocket(std::move(stream), a); };
     response r = response::upgrade("websocket", run);
     r.set("Sec-WebSocket-Accept", detail::websocket_accept_key(q.header("Sec-WebSocket-Key")));
@@ -148,6 +150,7 @@ public:
         options.subprotocols = options.origins = {};
         options.headers = {};
     }
+    [[nodiscard]] task<> connect();
     [[nodiscard]] task<websocket> shake_hands();
     [[nodiscard]] task<std::size_t> read_head(std::string& received);
 
@@ -158,6 +161,7 @@ public:
     websocket_options options;
     std::string host; // to connect to, if there is no stream yet
     std::uint16_t port = 0;
+    detail::tls_function start_tls; // for wss://
     any_stream stream;
 };
 
@@ -175,11 +179,18 @@ task<std::size_t> websocket_client::read_head(std::string& received) {
     }
 }
 
-task<websocket> websocket_client::shake_hands() {
-    if (!host.empty()) {
-        tcp_stream connected = co_await tcp_connect(host, port);
+task<> websocket_client::connect() {
+    tcp_stream connected = co_await tcp_connect(host, port);
+    if (!start_tls) {
         stream = any_stream(std::move(connected));
+        co_return;
     }
+    task<any_stream> starting = start_tls(std::move(connected), host);
+    stream = co_await std::move(starting);
+}
+
+task<websocket> websocket_client::shake_hands() {
+    if (!host.empty()) co_await connect();
     co_await stream.write(std::string_view(request));
     std::string received;
     const std::size_t end = co_await read_head(received);
@@ -205,10 +216,16 @@ task<websocket> shake_hands_within(std::unique_ptr<websocket_client> client, std
 } // namespace
 
 task<websocket> websocket_connect(std::string url, websocket_options options, std::source_location site) {
-    const detail::websocket_url parts(url);
+    return detail::connect_websocket(std::move(url), {}, options, site);
+}
+
+task<websocket> detail::connect_websocket(std::string url, tls_function start_tls, websocket_options options, std::source_location site) {
+    const websocket_url parts(url);
+    if (parts.secure && !start_tls) throw_bad_websocket_url(url, "wss:// needs a tls_context, as the second argument");
     auto client = std::make_unique<websocket_client>(std::move(url), parts.authority, parts.target, options);
     client->host = parts.host;
     client->port = parts.port;
+    if (parts.secure) client->start_tls = std::move(start_tls);
     return shake_hands_within(std::move(client), site);
 }
 

@@ -130,12 +130,12 @@ std::string choose_subprotocol(const header_list& offer, std::string_view ours) 
 
 // --- client
 
-namespace {
-
-[[noreturn]] void throw_bad_websocket_url(std::string_view url, std::string_view reason) {
+void throw_bad_websocket_url(std::string_view url, std::string_view reason) {
     throw std::invalid_argument("'" + std::string(url.substr(0, 255)) + "' is not the URL of a WebSocket that we can connect to: " +
                                 std::string(reason));
 }
+
+namespace {
 
 /// Letters that can stand in a request line.
 [[nodiscard]] bool is_visible(std::string_view text) noexcept {
@@ -159,12 +159,12 @@ void field_line(std::string& out, std::string_view name, std::string_view value)
 
 websocket_url::websocket_url(std::string_view url) {
     constexpr std::string_view plain = "ws://";
-    constexpr std::string_view secure = "wss://";
+    constexpr std::string_view encrypted = "wss://";
     if (!is_visible(url)) throw_bad_websocket_url(url, "spaces and what is not ASCII must be written as %XX");
-    if (equal_names(url.substr(0, secure.size()), secure))
-        throw_bad_websocket_url(url, "for wss:// make the TLS stream and call websocket_handshake");
-    if (!equal_names(url.substr(0, plain.size()), plain)) throw_bad_websocket_url(url, "it does not begin with ws://");
-    const std::string_view rest = url.substr(plain.size());
+    secure = equal_names(url.substr(0, encrypted.size()), encrypted);
+    if (secure) port = 443;
+    if (!secure && !equal_names(url.substr(0, plain.size()), plain)) throw_bad_websocket_url(url, "it does not begin with ws:// or wss://");
+    const std::string_view rest = url.substr(secure ? encrypted.size() : plain.size());
     if (rest.find('#') != std::string_view::npos) throw_bad_websocket_url(url, "it has a fragment");
     const std::size_t path = std::min(rest.find_first_of("/?"), rest.size());
     authority = rest.substr(0, path);

@@ -34,13 +34,16 @@ void require_subprotocols(std::string_view list);
 
 class websocket_url {
 public:
-    /// ws://HOST[:PORT][/TARGET]. Throws `std::invalid_argument`, naming it.
+    /// ws://HOST[:PORT][/TARGET], or wss. Throws `std::invalid_argument`, naming it.
     explicit websocket_url(std::string_view url);
     std::string host; // to connect to: without brackets
     std::string authority; // for the Host header
     std::string target;
-    std::uint16_t port = 80;
+    std::uint16_t port = 80; // 443 of wss://
+    bool secure = false;     // wss://
 };
+
+[[noreturn]] void throw_bad_websocket_url(std::string_view url, std::string_view reason);
 
 /// Throws `std::invalid_argument` for what cannot be sent.
 [[nodiscard]] std::string websocket_request(std::string_view authority, std::string_view target, std::string_view key,

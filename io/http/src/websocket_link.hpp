@@ -45,6 +45,8 @@ public:
     void abort() noexcept;
 
     [[nodiscard]] bool is_open() const noexcept { return open_ && !closing_; }
+    /// Is this what the peer did, as a read or write has thrown it?
+    [[nodiscard]] bool is_own(const std::exception_ptr& e) const noexcept { return e == failure_; }
     [[nodiscard]] const std::string& subprotocol() const noexcept { return subprotocol_; }
     [[nodiscard]] std::uint16_t close_code() const noexcept { return close_code_; }
     [[nodiscard]] const std::string& close_reason() const noexcept { return close_reason_; }

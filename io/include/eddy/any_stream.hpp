@@ -59,7 +59,8 @@ public:
         if constexpr (async_gather_stream<S>) {
             co_await stream().write(buffers);
         } else {
-            co_await write_one_by_one<S>([](void* h) -> S& { return static_cast<stream_holder*>(h)->stream(); }, this, buffers);
+            co_await write_one_by_one([](void* h, std::span<const std::byte> bytes) { return static_cast<stream_holder*>(h)->write(bytes); },
+                                      this, buffers);
         }
     }
     task<> shutdown_write() override {
@@ -92,7 +93,10 @@ public:
             return stream_.has_value();
     }
     [[nodiscard]] void* target(const void* type) noexcept override {
-        return type == &type_tag<S> && stream_ ? static_cast<void*>(&*stream_) : nullptr;
+        if (!stream_) return nullptr;
+        if (type == &type_tag<S>) return static_cast<void*>(&*stream_);
+        if constexpr (requires(S& s) { s.target_of(type); }) return stream_->target_of(type);
+        return nullptr;
     }
 
 private:
@@ -145,8 +149,10 @@ public:
     /// The stream below, for its settings; null if it is not an S.
     template <class S>
     [[nodiscard]] S* target() noexcept {
-        return model_ ? static_cast<S*>(model_->target(&detail::type_tag<S>)) : nullptr;
+        return static_cast<S*>(target_of(&detail::type_tag<S>));
     }
+    /// For the library: a stream that only watches another passes this on.
+    [[nodiscard]] void* target_of(const void* type) noexcept { return model_ ? model_->target(type) : nullptr; }
 
 private:
     using shared_model = std::shared_ptr<detail::stream_model>;

@@ -11,7 +11,6 @@
 #include <memory>
 #include <span>
 
-#include <eddy/errors.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/task.hpp>
 
@@ -28,21 +27,14 @@ task<> write_parts(S& stream, std::span<const std::span<const std::byte>> buffer
 
 namespace detail {
 
-/// `stream_of(owner)` gives the stream, and is asked anew for each buffer: the stream may be gone by then.
-template <class S>
-task<> write_one_by_one(S& (*stream_of)(void*), void* owner, std::span<const std::span<const std::byte>> buffers) {
-    const task_context& self = co_await this_context();
-    std::size_t written = 0;
-    try {
-        for (const std::span<const std::byte> part : buffers) {
-            if (part.empty()) continue;
-            co_await stream_of(owner).write(part);
-            written += part.size();
-        }
-        if (written == 0) co_await stream_of(owner).write(std::span<const std::byte>()); // what it has to say to nothing
-    } catch (const operation_cancelled& c) {
-        throw operation_cancelled(self.scope().effective_reason(), written + c.partial());
-    }
+// What writes one buffer after another into something that is awaited: `write(of, bytes)`. Not a template: GCC 12 warns of coroutines
+// of types without linkage in a header.
+task<> write_one_by_one(task<> (*write)(void* of, std::span<const std::byte> bytes), void* of,
+                        std::span<const std::span<const std::byte>> buffers);
+
+template <async_write_stream S>
+task<> write_to(void* stream, std::span<const std::byte> bytes) {
+    co_await static_cast<S*>(stream)->write(bytes);
 }
 
 } // namespace detail
@@ -52,7 +44,7 @@ task<> write_parts(S& stream, std::span<const std::span<const std::byte>> buffer
     if constexpr (async_gather_stream<S>) {
         co_await stream.write(buffers);
     } else {
-        co_await detail::write_one_by_one<S>([](void* s) -> S& { return *static_cast<S*>(s); }, std::addressof(stream), buffers);
+        co_await detail::write_one_by_one(&detail::write_to<S>, std::addressof(stream), buffers);
     }
 }
 

@@ -14,7 +14,7 @@ namespace eddy::http {
 /// One request that was answered, or could not be.
 class access_record {
 public:
-    ip_endpoint remote;
+    ip_endpoint remote; // empty (0.0.0.0:0) on a Unix-domain socket
     std::string method; // empty, like the target, if there was no understanding the head
     std::string target;
     int minor_version = 1;

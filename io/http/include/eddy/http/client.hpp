@@ -69,6 +69,8 @@ struct client_options {
     std::string_view no_proxy = {};            // hosts that are asked directly: "localhost,.example.org,10.0.0.0/8"; "*": all
     bool proxy_from_environment = false;       // http_proxy and its like say what `proxy` does not, no_proxy what `no_proxy` does not;
                                                // else they are ignored
+    std::string_view unix_socket = {};         // all requests go to who listens there: a path, or "@name" of Linux's abstract ones. The
+                                               // host of an URL is only named, not looked up. Not with a proxy
     bool cookies = false;                      // keep those that servers set, and send them back
     bool http2 = false;                        // over TLS, with servers that offer it; several requests then share a connection.
                                                // Not for streams, uploads and downloads: one that waits would hold up the others
@@ -112,7 +114,8 @@ public:
     /// way. With `content_length` it has to come to that many bytes (`std::length_error`); without, it is sent in chunks. The
     /// source runs in a task beside this one; an exception in it ends the request and is thrown here (one that comes too late for
     /// that goes to the loop's exception handler). It is cancelled if the answer comes before its end. Such a body cannot be sent
-    /// twice: a redirect that asks for that is an `http::error` (`other`). The time limit of the request includes the source's
+    /// twice: a redirect that asks for that is an `http::error` (`other`). A kept connection that turns out to be closed is replaced as
+    /// long as no more than the first piece has gone; later it is `disconnected`. The time limit of the request includes the source's
     /// time. Any method but HEAD (`std::invalid_argument`). Otherwise as all requests.
     task<response> upload(std::string method, std::string url, async_generator<std::string> source, request_options options = {});
 

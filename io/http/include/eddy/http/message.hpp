@@ -38,7 +38,7 @@ public:
     int minor_version = 1;
     header_list headers;
     std::string body; // without transfer coding
-    ip_endpoint remote;
+    ip_endpoint remote; // empty (0.0.0.0:0) on a Unix-domain socket
     std::vector<http::header> path_parameters; // what a router found in the path, decoded: see router.hpp
 
     /// The target without query; "/" for an absolute URL without path. Not decoded.

@@ -29,6 +29,7 @@
 #include <eddy/serve.hpp>
 #include <eddy/task.hpp>
 #include <eddy/tcp.hpp>
+#include <eddy/unix.hpp>
 
 namespace eddy::http {
 
@@ -57,7 +58,7 @@ private:
 struct server_options {
     std::size_t max_header = std::size_t{32} << 10; // bytes of request line and headers; beyond: 414 or 431
     std::size_t max_body = std::size_t{8} << 20;    // bytes of a request's body, unless it is read as a stream; beyond: 413
-    std::size_t max_connections = 10'000;           // at a time; beyond: 503
+    std::size_t max_connections = 10'000;           // served at a time; as many more are told 503, beyond: closed
     std::size_t max_requests_per_connection = 0;    // the last one is answered with Connection: close
     std::chrono::nanoseconds header_timeout = std::chrono::seconds(15); // for a head, from connect or its first byte; then: 408
     std::chrono::nanoseconds body_timeout = std::chrono::seconds(60);   // for a whole body, or a read of a streamed one; then: 408
@@ -105,33 +106,45 @@ public:
     task<> listen(ip_endpoint at);
     /// The same on all addresses of a name, as `tcp_listen` does: "localhost", "" for every address of this machine.
     task<> listen(std::string host, std::uint16_t port, const listen_options& options = {});
+    /// The same on a Unix-domain socket. Requests have an empty `remote` then (0.0.0.0:0). `std::logic_error` if it is wrapped.
+    /// Throws what `unix_listener::bind` throws.
+    task<> listen(unix_endpoint at, unix_listen_options options = {});
     /// The same on a listener of one's own, in the current task, until the server is stopped and every connection has
-    /// ended. Cancelled: stops listening, cancels the connections and waits for them.
+    /// ended, or it is destroyed. Cancelled: stops listening, cancels the connections and waits for them.
     task<> serve(tcp_listener listener);
     task<> serve(std::vector<tcp_listener> listeners);
+    task<> serve(unix_listener listener);
 
     /// No more connections; those that are there go on. Idempotent.
     void stop_accepting();
     /// Stops accepting, closes idle connections, cancels upgraded ones, lets running requests end within `grace`, then cancels their handlers
-    /// and resets what is left. Cancelled: does the last step at once.
+    /// and resets what is left. Cancelled: does the last step at once. The server may be destroyed meanwhile: that is the last step, too.
+    /// The call itself throws `std::logic_error` if it was not started.
     task<> shutdown(std::chrono::nanoseconds grace);
 
-    /// The port it listens on, of several sockets the first one; 0 before `listen`.
+    /// The port it listens on, of several sockets the first one; 0 before `listen`, and of a Unix-domain socket.
     [[nodiscard]] std::uint16_t port() const noexcept;
-    /// "http://ADDRESS:PORT" + `target`; https if it is wrapped.
+    /// "http://ADDRESS:PORT" + `target`; https if it is wrapped. Of a Unix-domain socket: "http://localhost", for a client with
+    /// `client_options::unix_socket`.
     [[nodiscard]] std::string url(std::string_view target = "/") const;
     /// Open connections.
     [[nodiscard]] std::size_t connections() const noexcept;
 
 private:
     server(std::in_place_t, detail::handler_function handler, const server_options& options);
-    void start(std::vector<tcp_listener> listeners);
+    template <class Listener>
+    void start(std::vector<Listener> listeners);
+    void start_tcp(std::vector<tcp_listener> listeners);
+    void start_unix(unix_listener listener);
     task<> start_on(task<std::vector<tcp_listener>> binding);
+    static task<> until_ended(std::shared_ptr<detail::server_state> state, task<> end, task<> stop);
+    static task<> drain(std::shared_ptr<detail::server_state> state, task<> stop);
     void set_wrapper(detail::wrapper_function wrap, std::string_view scheme);
     void set_access(detail::access_function log);
     std::shared_ptr<detail::server_state> state_;
     std::unique_ptr<eddy::server> listening_;
     ip_endpoint local_;
+    bool is_unix_ = false;
     std::string scheme_ = "http";
 };
 

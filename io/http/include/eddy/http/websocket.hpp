@@ -12,10 +12,13 @@
 //     co_await ws.close();
 //
 // Only what comes in while a `read` waits is looked at: pings are answered there, and there a close of the peer is noticed. No
-// extensions, so no compression. wss:// goes over a stream of one's own: see `websocket_handshake`.
+// extensions, so no compression. wss:// goes over TLS by a `tls_context`, of the component tls:
+//
+//     http::websocket ws = co_await http::websocket_connect("wss://localhost/chat", tls_context::client());
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -34,6 +37,7 @@
 #include <eddy/http/message.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/task.hpp>
+#include <eddy/tcp.hpp>
 
 namespace eddy::http {
 
@@ -42,6 +46,27 @@ class websocket;
 namespace detail {
 class websocket_link;
 using websocket_handler = eddy::detail::unique_function<task<>(websocket&)>;
+/// Lays TLS over a connection to that host.
+using tls_function = eddy::detail::unique_function<task<any_stream>(tcp_stream, std::string)>;
+
+// The component tls is not needed for this: `tls_upgrade` is looked up where the template is used.
+template <class C>
+concept tls_client_context = std::copy_constructible<C> && requires(C& context, tcp_stream s, std::string host) {
+    tls_upgrade(std::move(s), context, std::move(host));
+};
+
+template <class Context>
+class tls_starter {
+public:
+    explicit tls_starter(Context c) : context_(std::move(c)) {}
+    task<any_stream> operator()(tcp_stream s, std::string host) {
+        auto upgrading = tls_upgrade(std::move(s), context_, std::move(host));
+        co_return any_stream(co_await std::move(upgrading));
+    }
+
+private:
+    Context context_;
+};
 } // namespace detail
 
 /// The texts and headers are copied by the call that takes the options. A time or number of 0: no limit.
@@ -161,9 +186,26 @@ private:
 /// that is not ws://HOST[:PORT][/TARGET], and for headers that cannot be sent.
 task<websocket> websocket_connect(std::string url, websocket_options options = {},
                                   std::source_location site = std::source_location::current());
-/// The same on a stream that is there, as TLS for wss://. `host` ("a.example", "a.example:8443") and `target` ("/chat") are what the
+/// The same, also for wss://HOST[:PORT][/TARGET], which goes over TLS: a `tls_context` for clients, of `<eddy/tls.hpp>`, says who is
+/// trusted. The URL decides: ws:// is not encrypted. `handshake_timeout` includes TLS. Throws what `tls_connect` throws, too.
+template <detail::tls_client_context Context>
+[[nodiscard]] task<websocket> websocket_connect(std::string url, Context context, websocket_options options = {},
+                                                std::source_location site = std::source_location::current());
+/// The same on a stream that is there. `host` ("a.example", "a.example:8443") and `target` ("/chat") are what the
 /// server is asked for. The stream is the websocket's from the call on: closed, whatever happens.
 task<websocket> websocket_handshake(any_stream stream, std::string host, std::string target, websocket_options options = {},
                                     std::source_location site = std::source_location::current());
+
+// --- implementation
+
+namespace detail {
+[[nodiscard]] task<websocket> connect_websocket(std::string url, tls_function start_tls, websocket_options options, std::source_location site);
+} // namespace detail
+
+template <detail::tls_client_context Context>
+task<websocket> websocket_connect(std::string url, Context context, websocket_options options, std::source_location site) {
+    detail::tls_function start_tls(detail::tls_starter<Context>(std::move(context)));
+    return detail::connect_websocket(std::move(url), std::move(start_tls), options, site);
+}
 
 } // namespace eddy::http
