@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <spawn.h>
@@ -105,6 +106,7 @@ std::atomic<kind> plan{kind::counting};
 std::atomic<call> wanted{};
 std::atomic<std::size_t> wanted_number{0}; // in a storm: how many in a row
 std::atomic<int> wanted_error{0};
+std::atomic<bool> shortens_tcp_input{true};
 std::atomic<std::size_t> injections{0};
 std::array<std::atomic<std::size_t>, descriptions.size()> counts;
 std::array<std::atomic<bool>, 8192> counters; // descriptors of eventfd and timerfd
@@ -166,6 +168,13 @@ bool is_byte_stream(int fd) noexcept {
     ::socklen_t size = sizeof type;
     return S_ISSOCK(s.st_mode) && ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
+// The kernel gives all that a TCP connection has (epoll(7)), and the native engine relies on that: it does not try again before more
+// has come.
+bool gives_all(int fd) noexcept {
+    int protocol = 0;
+    ::socklen_t size = sizeof protocol;
+    return !shortens_tcp_input && ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
+}
 std::size_t shortened(int fd, std::size_t size) noexcept {
     constexpr std::size_t most = 3;
     if (size <= most || !shortens() || !is_byte_stream(fd)) return size;
@@ -214,8 +223,9 @@ void fail_nth(call what, std::size_t n, int error) noexcept {
 void eintr_storm(std::size_t in_a_row) noexcept {
     make(kind::storm, call{}, in_a_row, EINTR);
 }
-void short_transfers() noexcept {
+void short_transfers(bool tcp_input) noexcept {
     make(kind::shortened, call{}, 0, 0);
+    shortens_tcp_input = tcp_input;
 }
 
 armed::armed() noexcept {
@@ -315,6 +325,7 @@ int setsockopt(int fd, int level, int option, const void* value, socklen_t size)
 }
 ssize_t recv(int fd, void* buffer, size_t size, int flags) {
     EDDY_REAL(recv);
+    if (fault::gives_all(fd)) return fails(call::recv) ? -1 : real(fd, buffer, size, flags);
     return move_bytes(call::recv, real, fd, buffer, size, flags);
 }
 ssize_t send(int fd, const void* buffer, size_t size, int flags) {
@@ -561,7 +572,7 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
     const int error = error_for(call::pthread_create);
     return error != 0 ? error : real(thread, attributes, start, argument);
 }
-// Of what has no function of its own, eddy needs pidfd_open; the standard library waits by futex.
+// Of what has no function of its own, eddy needs pidfd_open and epoll_pwait2; the standard library waits by futex.
 long syscall(long number, ...) noexcept {
     EDDY_REAL(syscall);
     va_list more;
@@ -570,6 +581,9 @@ long syscall(long number, ...) noexcept {
     for (long& argument : a) argument = va_arg(more, long); // those that are not there are not looked at
     va_end(more);
     if (number == SYS_pidfd_open && fails(call::pidfd_open)) return -1;
+#ifdef SYS_epoll_pwait2
+    if (number == SYS_epoll_pwait2 && fails(call::epoll_wait)) return -1;
+#endif
     return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 

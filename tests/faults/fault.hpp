@@ -99,8 +99,8 @@ void count_calls() noexcept;
 void fail_nth(call what, std::size_t n, int error) noexcept;
 /// Of each `in_a_row` + 1 calls of a kind that a signal may interrupt, only the last is not.
 void eintr_storm(std::size_t in_a_row) noexcept;
-/// Reads and writes move at most three bytes, batches of datagrams have one.
-void short_transfers() noexcept;
+/// Reads and writes move at most three bytes, batches of datagrams have one. Reads from TCP too, if `tcp_input`.
+void short_transfers(bool tcp_input) noexcept;
 
 /// While it lives, the plan is in force.
 class armed {

@@ -479,7 +479,7 @@ task<> signals(std::string) {
     const fault::armed here;
     signal_set s{SIGUSR1};
     auto waiting = spawn([&s]() -> task<int> { co_return co_await s.next(); });
-    co_await this_task::yield();
+    co_await sleep_for(1ms); // the loop looks for what has come
     ::raise(SIGUSR1);
     const int got = co_await waiting;
     if (got != SIGUSR1) throw wrong("signal " + std::to_string(got));
