@@ -11,7 +11,7 @@ using namespace websocket_tests;
 
 namespace {
 
-task<http::response> echo_messages(http::request q) {
+task<http::response> echo_over_tls(http::request q) {
     co_return http::websocket::accept(q, [](http::websocket& ws) -> task<> {
         while (auto message = co_await ws.read()) co_await ws.send(message->data);
     });
@@ -47,7 +47,7 @@ task<std::string> ending_of_connect(std::string url, tls_context context) {
 } // namespace
 
 EDDY_TEST("wss:// goes over TLS, with the context that is given") {
-    http::server hs{echo_messages};
+    http::server hs{echo_over_tls};
     speak_tls(hs);
     co_await hs.listen({"127.0.0.1", 0});
     const tls_context context = trusting_the_tests();
@@ -64,7 +64,7 @@ EDDY_TEST("wss:// goes over TLS, with the context that is given") {
 }
 
 EDDY_TEST("wss:// to a server that nobody trusts is a tls_error") {
-    http::server hs{echo_messages};
+    http::server hs{echo_over_tls};
     speak_tls(hs);
     co_await hs.listen({"127.0.0.1", 0});
     const std::string ending = co_await ending_of_connect(secure_url(hs, "127.0.0.1"), tls_context::client(tls_trust::nobody));
@@ -84,7 +84,7 @@ EDDY_TEST("wss:// the time limit of the handshake includes that of TLS") {
 }
 
 EDDY_TEST("with a context, too, the URL decides: ws:// is plain") {
-    http::server hs{echo_messages};
+    http::server hs{echo_over_tls};
     co_await hs.listen({"127.0.0.1", 0});
     websocket ws = co_await http::websocket_connect("ws://127.0.0.1:" + std::to_string(hs.port()) + "/", trusting_the_tests());
     co_await ws.send("plain");
