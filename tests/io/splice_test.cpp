@@ -17,10 +17,11 @@ using namespace std::string_view_literals;
 
 namespace {
 
-/// Text in which no two places look the same.
+/// Text in which no two lines look the same.
 [[nodiscard]] std::string numbered_text(std::size_t size) {
     std::string all;
-    for (std::size_t i = 0; all.size() < size; ++i) all += std::to_string(i) + " ";
+    all.reserve(size + 256);
+    for (std::size_t i = 0; all.size() < size; ++i) all.append(200, '.').append(std::to_string(i)).append("\n");
     all.resize(size);
     return all;
 }
