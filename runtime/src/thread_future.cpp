@@ -91,11 +91,12 @@ void thread_result_base::detach() noexcept {
     error_ = nullptr;
     lock.unlock();
     if (!error) return;
-    std::unique_ptr<dropped_error> message(new (std::nothrow) dropped_error(error));
+    // Given away, so that the loop's thread is the one to destroy it, and not whoever is last.
+    std::unique_ptr<dropped_error> message(new (std::nothrow) dropped_error(std::move(error)));
     if (message && mail->post(*message))
         static_cast<void>(message.release());
     else
-        report(error);
+        report(message ? message->error : error);
 }
 
 void expect_settlement(thread_result_base& r) noexcept {
