@@ -15,6 +15,7 @@
 #include <eddy/detail/frame.hpp>
 
 #include "loop_core.hpp"
+#include "native_engine.hpp"
 
 namespace eddy::testing {
 namespace {
@@ -169,11 +170,8 @@ void run_body(task<> (*body)(), const run_options& options, test_report& report)
 
 std::vector<engine_kind> engines() {
     if (std::getenv("EDDY_ENGINE")) return {engine_kind::automatic};
-#ifdef __linux__
+    if (!eddy::detail::native_engine_available()) return {engine_kind::asio};
     return {engine_kind::native, engine_kind::asio};
-#else
-    return {engine_kind::asio};
-#endif
 }
 
 test_report run_test(task<> (*body)(), test_time time, engine_kind engine) {

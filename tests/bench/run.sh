@@ -41,8 +41,9 @@ start() {
 echo_tables() {
     start epoll "$bin/bench_peer_epoll_echo"
     start asio "$bin/bench_peer_asio_echo"
-    start eddy "$bin/bench_echo"
-    local names=("bare epoll" "Asio callbacks" "**eddy**, asio engine")
+    start native env EDDY_ENGINE=native "$bin/bench_echo"
+    start eddy_asio env EDDY_ENGINE=asio "$bin/bench_echo"
+    local names=("bare epoll" "Asio callbacks" "**eddy**, native engine" "**eddy**, asio engine")
     echo "## TCP echo, ping-pong"
     echo
     echo "Ratios are to the bare epoll program's turn of the same cycle; the last column compares messages/s with Asio's callbacks."
@@ -54,7 +55,7 @@ echo_tables() {
         read -r conns size ms <<<"$cell"
         i=0
         while read -r rate cpu rate_ratio cpu_ratio; do
-            case $i in 1) asio=$rate_ratio to_asio= ;; 2) to_asio=$(ratio "$rate_ratio" "$asio") ;; *) to_asio= ;; esac
+            case $i in 1) asio=$rate_ratio to_asio= ;; 2 | 3) to_asio=$(ratio "$rate_ratio" "$asio") ;; *) to_asio= ;; esac
             echo "| $conns × $size | ${names[$i]} | $rate | $rate_ratio | $cpu | $cpu_ratio | $to_asio |"
             i=$((i + 1))
         done < <(taskset -c 1 "$bin/bench_load" "$conns" "$size" "$ms" "${servers[@]}")
