@@ -96,6 +96,6 @@ int main() {
     bench::row("join", tasks, [&] { r.run(spawn_and_await()); });
     bench::row("spawn", tasks, [&] { r.run(spawn_many()); });
     bench::row("pingpong", rounds, [&] { r.run(ping_pong()); });
-    steps(r);
+    for (int turn = 0; turn < 5; ++turn) steps(r); // in turns: a machine's speed drifts within seconds
     return sum == 42;
 }
