@@ -1,5 +1,14 @@
 # The kinds of tests that tests/CMakeLists.txt puts together.
 
+# eddy_precompile(PROGRAM HEADER...)
+# What every test includes takes longer to compile than most tests do, so each program of them does it once. (That the public
+# headers include what they need is checked by eddy_add_header_test.)
+function(eddy_precompile program)
+  if(EDDY_PRECOMPILE)
+    target_precompile_headers(${program} PRIVATE ${ARGN})
+  endif()
+endfunction()
+
 # eddy_add_suite(NAME LIBRARIES lib... [LABELS label...] [PROGRAMS] [ENGINES])
 # makes eddy_NAME_tests out of NAME/*_test.cpp. Left out while there are no such files or a library is not built. PROGRAMS:
 # the tests start sample programs, so these are built first, and run alone. ENGINES: run once on each engine, by NAME and
@@ -28,6 +37,11 @@ function(eddy_add_suite name)
   add_executable(${program} ${sources})
   target_include_directories(${program} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
   target_link_libraries(${program} PRIVATE ${arg_LIBRARIES} eddy_test_flags eddy_test_main)
+  if(name MATCHES "^(coro|runtime)$")
+    eddy_precompile(${program} <eddy/${name}.hpp> <eddy/testing.hpp>)
+  else()
+    eddy_precompile(${program} <eddy/eddy.hpp> <eddy/testing.hpp> $<$<STREQUAL:${name},http>:<eddy/http.hpp$<ANGLE-R>>)
+  endif()
   add_test(NAME ${name} COMMAND ${program} WORKING_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
   set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "suite;${arg_LABELS}" RUN_SERIAL ${arg_PROGRAMS})
   if(arg_PROGRAMS AND TARGET samples)
