@@ -275,9 +275,9 @@ bool task_context::in_flight(int levels) const noexcept {
     return linked() || (levels > 0 && scope_->any_child_in_flight(levels - 1));
 }
 
-std::string task_context::name_of_host() const {
+const task_context& task_context::named_host() const noexcept {
     const task_context* const host = !name_ && owner_ ? owner_->on_behalf_of() : nullptr;
-    return host ? host->name_of_host() : name();
+    return host ? host->named_host() : *this;
 }
 
 void task_context::set_name(std::string_view n) {

@@ -14,6 +14,7 @@
 
 #include "asio_engine.hpp"
 #include "make_engine.hpp"
+#include "spin.hpp"
 
 namespace eddy {
 
@@ -27,6 +28,8 @@ namespace {
 
 constexpr std::uint64_t most_skipped_polls = 64;
 constexpr auto longest_without_poll = std::chrono::microseconds(50);
+constexpr auto quick_worker = std::chrono::microseconds(25); // about what it costs to fall asleep and to be woken
+constexpr unsigned most_quick_workers = 8;
 constexpr auto worker_check = std::chrono::milliseconds(100); // virtual clock, while a worker runs
 constexpr auto longest_stall = std::chrono::minutes(1);
 constexpr auto still_running_limit = std::chrono::seconds(1); // debug mode: a step that is not over is reported then
@@ -176,6 +179,7 @@ void loop_core::poll_kernel(wait_policy wait, std::optional<loop_clock::time_poi
     ++polls_;
     poll_or_wait(wait, limit);
     last_poll_ = batch_start_ = steady_clock::now(); // what it found ready need not ask again
+    if (pool_jobs > 0) learn_how_quick_workers_are(batch_start_ - t);
     poll_time_.add(to_count(batch_start_ - t));
 }
 
@@ -191,6 +195,7 @@ void loop_core::wait_for_kernel(std::optional<loop_clock::time_point> limit) {
     std::optional<loop_clock::time_point> until = next_timer();
     if (limit && (!until || *limit < *until)) until = limit;
     if (busy_poll.count() > 0 && found_by_spinning(until)) return;
+    if (quick_workers_ > 0 && pool_jobs > 0 && worker_was_quick(until)) return;
     if (!mail->prepare_sleep()) return io->poll(engine::at_once);
     io->poll(until ? engine::deadline(until->time_since_epoch()) : engine::never);
     mail->awake();
@@ -207,6 +212,22 @@ bool loop_core::found_by_spinning(std::optional<loop_clock::time_point> until) {
         if (until && *until <= t) return true;
     } while (t < end);
     return false;
+}
+
+// A call that a worker ends within microseconds is back before this thread could sleep. So it is waited for awake, while that
+// pays off: where calls take long, or workers have no core of their own, one wait in vain is followed by fewer and fewer.
+bool loop_core::worker_was_quick(std::optional<loop_clock::time_point> until) {
+    if (until && *until - now() < quick_worker) return false;
+    io->poll(engine::at_once);
+    if (!ready_.empty() || stop_requested || signal_pending()) return true;
+    return spin_until([&] { return !mail->empty(); });
+}
+
+void loop_core::learn_how_quick_workers_are(std::chrono::nanoseconds waited) noexcept {
+    if (waited >= quick_worker)
+        quick_workers_ /= 2;
+    else if (!mail->empty() && quick_workers_ < most_quick_workers)
+        ++quick_workers_;
 }
 
 // Virtual time passes only when nothing can happen at the present: no pool job is running, and a kernel that has

@@ -140,6 +140,8 @@ private:
     void wait_for_worker(bool something_came, std::optional<loop_clock::time_point> until);
     void wait_for_kernel(std::optional<loop_clock::time_point> limit);
     [[nodiscard]] bool found_by_spinning(std::optional<loop_clock::time_point> until);
+    [[nodiscard]] bool worker_was_quick(std::optional<loop_clock::time_point> until);
+    void learn_how_quick_workers_are(std::chrono::nanoseconds waited) noexcept;
     void drain_mail() noexcept;
     void collect_timers();
     void run_batch();
@@ -158,6 +160,7 @@ private:
     std::uint64_t polls_ = 0;
     std::uint64_t posts_ = 0;
     std::uint64_t skipped_polls_ = 0;
+    unsigned quick_workers_ = 0; // how often, lately, a worker's result came in less time than sleeping takes
     std::chrono::steady_clock::time_point last_poll_{};
     bool ticked_ = false; // since the loop was entered: a tick's time ends with the next one's beginning
     std::chrono::steady_clock::time_point batch_start_{}; // the end of the last tick's poll, or the loop's entry

@@ -36,7 +36,7 @@ void offload_call::report_starvation() const noexcept {
     loop_->report({.message = "all workers wait on the loop (in_loop), so that calls that are queued for it cannot "
                               "start: use a larger or a second pool",
                    .exception = nullptr,
-                   .task_name = label,
+                   .task_name = waited_for_by.name(),
                    .where = site});
 }
 
@@ -45,10 +45,12 @@ offload_call::offload_call() noexcept : remote_node(&run_returned), stop_node_(*
 void offload_call::send(task_context& caller, worker_pool* pool, bool with_token) {
     loop_core& core = core_of(caller.loop());
     loop_ = &core;
-    mail_ = core.mail;
+    mail_ = core.mail.get();
     caller_ = &caller;
     pool_ = pool ? pool : &core.owner.default_pool();
-    label = caller.name_of_host();
+    const task_context& host = caller.named_host();
+    waited_for_by.given_name = host.given_name();
+    waited_for_by.id = host.id();
     site = caller.where();
     locals_ = caller.locals();
     if (with_token) stop_ = std::stop_source();
@@ -86,7 +88,7 @@ void offload_call::report_late() const noexcept {
     const std::string text = fmt::format("cancelled, but its function on a worker took another {} ms: let it look at its "
                                          "std::stop_token, or use offload(abandon, f)",
                                          std::chrono::duration_cast<std::chrono::milliseconds>(late).count());
-    loop_->report({.message = text, .exception = nullptr, .task_name = label, .where = site});
+    loop_->report({.message = text, .exception = nullptr, .task_name = waited_for_by.name(), .where = site});
 }
 
 void offload_call::stop_node::run_it(ready_node& n) {
@@ -111,9 +113,12 @@ void offload_call::refuse() noexcept {
     error = std::make_exception_ptr(pool_stopped("offload: the worker pool was shut down before the call had a worker"));
 }
 
-void offload_call::deliver() noexcept {
-    const std::shared_ptr<mailbox> mail = std::move(mail_);
-    if (!mail->post(*this)) undeliverable(); // after the post the call may be gone
+// After the post the call may be gone, and the loop too while we still look whether it sleeps: so a reference is held.
+void offload_call::deliver(std::shared_ptr<mailbox>& last) noexcept {
+    if (last.get() != mail_) last = mail_->shared_from_this();
+    if (last->post(*this)) return;
+    kept_mail_ = nullptr; // `last` has it
+    undeliverable();
 }
 
 void offload_call::run_returned(remote_node& n) {
@@ -122,6 +127,7 @@ void offload_call::run_returned(remote_node& n) {
     if (decltype(core.calls)::linked(c)) core.calls.erase(c); // not if the loop had given it up
     --core.pool_jobs;
     core.served_calls -= c.for_worker_ ? 1 : 0;
+    c.kept_mail_ = nullptr;
     c.stop_node_.unlink();
     if (c.stop_asked_ && !c.outlives_caller() && c.loop_->debug()) [[unlikely]]
         c.report_late();

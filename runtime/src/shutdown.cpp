@@ -66,8 +66,9 @@ bool loop_core::finish_accepted(bool& joined, loop_clock::time_point grace_end) 
     }
     const bool workers_ended = calls.empty();
     while (!calls.empty()) {
-        const offload_call& c = *calls.pop_front();
-        const std::string text = fmt::format("a worker is stuck and was let go: {} (offloaded at {}:{})", c.label, c.site.file_name(), c.site.line());
+        offload_call& c = *calls.pop_front();
+        c.let_go();
+        const std::string text = fmt::format("a worker is stuck and was let go: {} (offloaded at {}:{})", c.waited_for_by.name(), c.site.file_name(), c.site.line());
         report({.message = text, .exception = nullptr});
     }
     for (worker_pool* pool : {default_pool.get(), blocking_pool.get()}) {

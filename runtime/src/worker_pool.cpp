@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include "spin.hpp"
+
 namespace eddy {
 namespace detail {
 
@@ -24,11 +26,20 @@ using job_list = intrusive_list<pool_job, &pool_job::link>;
 
 thread_local pool_core* pool_here = nullptr; // of a worker thread
 
-void pause_a_little() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
+// In place of the calls that were submitted: there will be no more.
+class : public pool_job {
+    void execute() noexcept override {}
+    void refuse() noexcept override {}
+    void deliver(std::shared_ptr<mailbox>&) noexcept override {}
+} no_more_calls;
+
+/// What a worker runs, by what names it: the call itself may be gone before the worker has noticed. On the worker's stack.
+struct worker {
+    std::atomic<bool> running{false}; // set with the pool's lock held, like the two below; cleared without
+    waiting_task waited_for_by;
+    std::source_location site;
+    list_link<worker> link;
+};
 
 } // namespace
 
@@ -38,33 +49,24 @@ public:
     explicit pool_core(const worker_pool_options& o)
         : most_(o.threads ? o.threads : std::max(1u, std::thread::hardware_concurrency())), name_(o.name) {}
 
-    void submit(pool_job& job) {
-        std::unique_lock lock(mutex_);
-        if (stopping_) throw pool_stopped("offload: the worker pool was shut down");
-        if (idle_ <= waiting_.load(std::memory_order_relaxed) && threads_.size() < most_) start_thread_if_possible();
-        queue_.push_back(job);
-        waiting_.fetch_add(1, std::memory_order_release);
-        const bool sleeper = sleeping_ > 0;
-        lock.unlock();
-        if (sleeper) work_.notify_one();
-    }
-    bool withdraw(pool_job& job) noexcept {
-        const std::lock_guard lock(mutex_);
-        if (!job_list::linked(job)) return false; // a worker has it
-        queue_.erase(job);
-        waiting_.fetch_sub(1, std::memory_order_relaxed);
-        return true;
-    }
+    void submit(pool_job& job);
+    bool withdraw(pool_job& job) noexcept;
     std::vector<std::string> shutdown(std::chrono::nanoseconds limit);
 
     [[nodiscard]] std::size_t threads() const noexcept {
         const std::lock_guard lock(mutex_);
         return threads_.size();
     }
-    [[nodiscard]] std::size_t queued() const noexcept { return waiting_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::size_t queued() noexcept {
+        const std::lock_guard lock(mutex_);
+        collect();
+        return queue_.size();
+    }
     [[nodiscard]] std::size_t running() const noexcept {
         const std::lock_guard lock(mutex_);
-        return running_.size();
+        std::size_t n = 0;
+        for (const worker* w = workers_.front(); w; w = workers_.next(*w)) n += w->running.load(std::memory_order_relaxed) ? 1 : 0;
+        return n;
     }
     [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_relaxed); }
     void worker_blocked(std::ptrdiff_t more) noexcept {
@@ -74,70 +76,154 @@ public:
     }
     [[nodiscard]] bool newly_starved() noexcept {
         const std::lock_guard lock(mutex_);
+        collect();
         const bool starved = !queue_.empty() && static_cast<std::size_t>(blocked_) >= most_;
         return !std::exchange(was_starved_, starved) && starved;
     }
 
 private:
-    // What a worker runs, by what names it: the job itself may be gone before the worker takes the entry out. On the
-    // worker's stack.
-    struct running_call {
-        std::string label;
-        std::source_location site;
-        list_link<running_call> link;
-    };
-    void start_thread() {
-        threads_.emplace_back([self = shared_from_this()] { self->work(); });
-        ++idle_;
-        ++started_threads_;
-    }
-    // The system may refuse another thread; those that are there do the work then.
-    void start_thread_if_possible() {
-        try {
-            start_thread();
-        } catch (const std::system_error& e) {
-            if (threads_.empty()) throw std::system_error(e.code(), fmt::format("cannot start a thread of the worker pool '{}'", name_));
-        }
-    }
+    void add_thread();
+    bool push(pool_job& job) noexcept;
+    void collect() noexcept;
+    void refuse_further() noexcept;
+    void wake_one() noexcept;
     void work();
-    pool_job* next(std::unique_lock<std::mutex>& lock);
+    void sleep(std::unique_lock<std::mutex>& lock);
+    pool_job* next(std::unique_lock<std::mutex>& lock, std::shared_ptr<mailbox>& last);
 
     const std::size_t most_;
     const char* const name_;
-    mutable std::mutex mutex_;
+    // Calls come in by a stack that nobody needs a lock for, and go in their order to the queue, under the lock, once the
+    // queue is empty or somebody must see all of them.
+    std::atomic<pool_job*> submitted_{nullptr};
+    std::atomic<std::ptrdiff_t> short_of_{0}; // calls that wait, less workers that are in no call
+    std::atomic<std::size_t> sleeping_{0};    // workers that nobody has woken; changed with the lock held
+    std::atomic<bool> complete_{false};       // there are as many threads as there may be
+    std::atomic<bool> stopping_{false};
+
+    mutable std::mutex mutex_; // for all below
     std::condition_variable work_;
     std::condition_variable ended_;
     job_list queue_;
-    std::atomic<std::size_t> waiting_{0};
-    intrusive_list<running_call, &running_call::link> running_;
+    intrusive_list<worker, &worker::link> workers_;
     std::vector<std::thread> threads_;
-    std::size_t idle_ = 0; // not inside a call
-    std::size_t sleeping_ = 0;
+    std::size_t woken_ = 0; // and not up yet
     std::size_t started_threads_ = 0;
     std::size_t finished_threads_ = 0;
     std::ptrdiff_t blocked_ = 0; // in `in_loop`
     bool was_starved_ = false;
     bool let_go_ = false; // threads were detached
-    std::atomic<bool> stopping_{false};
 };
+
+// Whoever finds no worker for its call starts one. Counting calls and workers together makes that exact: of a worker that
+// has just become free, only one call can think that it is for it.
+void pool_core::submit(pool_job& job) {
+    if (short_of_.fetch_add(1, std::memory_order_relaxed) >= 0 && !complete_.load(std::memory_order_relaxed)) {
+        try {
+            add_thread();
+        } catch (...) {
+            short_of_.fetch_sub(1, std::memory_order_relaxed);
+            throw;
+        }
+    }
+    if (!push(job)) {
+        short_of_.fetch_sub(1, std::memory_order_relaxed);
+        throw pool_stopped("offload: the worker pool was shut down");
+    }
+    if (sleeping_.load(std::memory_order_seq_cst) > 0) wake_one(); // either we see it asleep or it sees our call
+}
+
+bool pool_core::push(pool_job& job) noexcept {
+    pool_job* before = submitted_.load(std::memory_order_relaxed);
+    do {
+        if (before == &no_more_calls) return false;
+        job.submitted_before = before;
+    } while (!submitted_.compare_exchange_weak(before, &job, std::memory_order_seq_cst, std::memory_order_relaxed));
+    return true;
+}
+
+// With the lock held.
+void pool_core::collect() noexcept {
+    if (submitted_.load(std::memory_order_relaxed) == nullptr || stopping_.load(std::memory_order_relaxed)) return;
+    pool_job* first = nullptr; // turned round: the stack has the latest on top
+    for (pool_job* j = submitted_.exchange(nullptr, std::memory_order_acquire); j;) {
+        pool_job* const before = std::exchange(j->submitted_before, first);
+        first = j;
+        j = before;
+    }
+    while (first) queue_.push_back(*std::exchange(first, first->submitted_before));
+}
+
+// With the lock held.
+void pool_core::refuse_further() noexcept {
+    if (stopping_.load(std::memory_order_relaxed)) return;
+    pool_job* first = nullptr;
+    for (pool_job* j = submitted_.exchange(&no_more_calls, std::memory_order_acq_rel); j;) {
+        pool_job* const before = std::exchange(j->submitted_before, first);
+        first = j;
+        j = before;
+    }
+    while (first) queue_.push_back(*std::exchange(first, first->submitted_before));
+    stopping_.store(true, std::memory_order_relaxed);
+}
+
+bool pool_core::withdraw(pool_job& job) noexcept {
+    const std::lock_guard lock(mutex_);
+    collect();
+    if (!job_list::linked(job)) return false; // a worker has it
+    queue_.erase(job);
+    short_of_.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+}
+
+// The system may refuse another thread; those that are there do the work then.
+void pool_core::add_thread() {
+    const std::lock_guard lock(mutex_);
+    if (stopping_.load(std::memory_order_relaxed) || threads_.size() >= most_) return;
+    try {
+        threads_.emplace_back([self = shared_from_this()] { self->work(); });
+    } catch (const std::system_error& e) {
+        if (threads_.empty()) throw std::system_error(e.code(), fmt::format("cannot start a thread of the worker pool '{}'", name_));
+        return;
+    }
+    short_of_.fetch_sub(1, std::memory_order_relaxed);
+    ++started_threads_;
+    complete_.store(threads_.size() >= most_, std::memory_order_relaxed);
+}
+
+void pool_core::wake_one() noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        const std::size_t asleep = sleeping_.load(std::memory_order_relaxed);
+        if (asleep == 0) return; // others were quicker
+        sleeping_.store(asleep - 1, std::memory_order_relaxed);
+        ++woken_;
+    }
+    work_.notify_one();
+}
+
+// With the lock held, which it lets go meanwhile.
+void pool_core::sleep(std::unique_lock<std::mutex>& lock) {
+    sleeping_.fetch_add(1, std::memory_order_seq_cst);
+    if (submitted_.load(std::memory_order_seq_cst) == nullptr) work_.wait(lock, [&] { return woken_ > 0 || stopping_.load(std::memory_order_relaxed); });
+    if (woken_ > 0)
+        --woken_; // whoever woke us has counted us as awake
+    else
+        sleeping_.fetch_sub(1, std::memory_order_relaxed);
+}
 
 // With the lock held: the next call, or null when the pool stops. Spins before it sleeps: a call that comes right after
 // another then costs no system call.
-pool_job* pool_core::next(std::unique_lock<std::mutex>& lock) {
+pool_job* pool_core::next(std::unique_lock<std::mutex>& lock, std::shared_ptr<mailbox>& last) {
     for (;;) {
-        if (pool_job* job = queue_.pop_front()) {
-            waiting_.fetch_sub(1, std::memory_order_relaxed);
-            return job;
-        }
-        if (stopping_) return nullptr;
+        if (queue_.empty()) collect();
+        if (pool_job* const job = queue_.pop_front()) return job;
+        if (stopping_.load(std::memory_order_relaxed)) return nullptr;
         lock.unlock();
-        for (int i = 0; i < 400 && waiting_.load(std::memory_order_acquire) == 0 && !stopping_.load(std::memory_order_relaxed); ++i)
-            pause_a_little();
+        last = nullptr; // an idle worker keeps nothing of a loop that may be gone
+        static_cast<void>(spin_until([&] { return submitted_.load(std::memory_order_relaxed) != nullptr; }));
         lock.lock();
-        if (!queue_.empty() || stopping_) continue;
-        ++sleeping_;
-        work_.wait(lock, [&] { return !queue_.empty() || stopping_; });
-        --sleeping_;
+        if (queue_.empty() && submitted_.load(std::memory_order_relaxed) == nullptr) sleep(lock);
     }
 }
 
@@ -146,28 +232,31 @@ void pool_core::work() {
     ::pthread_setname_np(::pthread_self(), name_);
 #endif
     pool_here = this;
+    worker me;
+    std::shared_ptr<mailbox> last;
     std::unique_lock lock(mutex_);
-    while (pool_job* job = next(lock)) {
-        --idle_;
-        running_call call{job->label, job->site, {}};
-        running_.push_back(call);
+    workers_.push_back(me);
+    while (pool_job* const job = next(lock, last)) {
+        me.waited_for_by = job->waited_for_by;
+        me.site = job->site;
+        me.running.store(true, std::memory_order_relaxed);
         lock.unlock();
         job->execute();
-        lock.lock();
-        ++idle_;
-        running_.erase(call);
-        lock.unlock();
-        job->deliver();
+        me.running.store(false, std::memory_order_relaxed);
+        short_of_.fetch_sub(1, std::memory_order_relaxed); // one call waits no more, and one worker was taken by it until now
+        job->deliver(last);
         lock.lock();
     }
+    workers_.erase(me);
     ++finished_threads_;
     lock.unlock();
+    last = nullptr;
     ended_.notify_all();
 }
 
 std::vector<std::string> pool_core::shutdown(std::chrono::nanoseconds limit) {
     std::unique_lock lock(mutex_);
-    stopping_ = true;
+    refuse_further();
     work_.notify_all();
     std::vector<std::thread> threads = std::move(threads_);
     threads_.clear();
@@ -178,14 +267,17 @@ std::vector<std::string> pool_core::shutdown(std::chrono::nanoseconds limit) {
     if (!all) let_go_ = true;
     std::vector<std::string> stuck;
     if (!all && !threads.empty()) {
-        for (const running_call* c = running_.front(); c; c = running_.next(*c))
-            stuck.push_back(fmt::format("{} (offloaded at {}:{})", c->label, c->site.file_name(), c->site.line()));
+        for (const worker* w = workers_.front(); w; w = workers_.next(*w)) {
+            if (w->running.load(std::memory_order_relaxed))
+                stuck.push_back(fmt::format("{} (offloaded at {}:{})", w->waited_for_by.name(), w->site.file_name(), w->site.line()));
+        }
     }
     while (pool_job* const job = queue_.pop_front()) { // behind those that are stuck
-        waiting_.fetch_sub(1, std::memory_order_relaxed);
+        short_of_.fetch_sub(1, std::memory_order_relaxed);
         lock.unlock();
         job->refuse();
-        job->deliver();
+        std::shared_ptr<mailbox> mail;
+        job->deliver(mail);
         lock.lock();
     }
     lock.unlock();

@@ -88,12 +88,15 @@ public:
     // --- for in_loop
     /// The call that this thread executes, or null.
     [[nodiscard]] static offload_call* current() noexcept;
-    [[nodiscard]] const std::shared_ptr<mailbox>& mail() const noexcept { return mail_; } // on the worker
+    [[nodiscard]] std::shared_ptr<mailbox> mail() const noexcept { return mail_->shared_from_this(); } // on the worker
     [[nodiscard]] scheduler& loop() const noexcept { return *loop_; }
     /// Loop thread: where tasks belong that the function starts.
     [[nodiscard]] scope_node& scope_for_tasks() const noexcept;
     /// Loop thread: says so if no call of the pool can start because all its workers wait for the loop.
     void report_starvation() const noexcept;
+
+    /// Loop thread: the loop goes without waiting for it any longer; from now on it owns what it needs to find that out.
+    void let_go() noexcept { kept_mail_ = mail_->shared_from_this(); }
 
 protected:
     offload_call() noexcept;
@@ -113,10 +116,11 @@ private:
     };
     void execute() noexcept final;
     void refuse() noexcept final;
-    void deliver() noexcept final;
+    void deliver(std::shared_ptr<mailbox>& last) noexcept final;
     static void run_returned(remote_node& n);
     void report_late() const noexcept;
-    std::shared_ptr<mailbox> mail_;
+    mailbox* mail_ = nullptr;             // of the loop, which waits for its calls before it goes
+    std::shared_ptr<mailbox> kept_mail_; // when it did not
     worker_pool* pool_ = nullptr;
     task_context* caller_ = nullptr;
     local_context locals_; // the caller's; the worker's while the function runs
@@ -215,14 +219,14 @@ private:
     void returned() noexcept override {
         if (waiter) return notify(*waiter);
         if (this->error && !this->threw_cancelled())
-            this->loop_->report({.message = "an abandoned offload failed", .exception = this->error, .task_name = this->label, .where = this->site});
+            this->loop_->report({.message = "an abandoned offload failed", .exception = this->error, .task_name = this->waited_for_by.name(), .where = this->site});
         delete this;
     }
     [[nodiscard]] bool outlives_caller() const noexcept override { return true; }
     void undeliverable() noexcept override {
         if (waiter) return; // its awaiter is a leaked frame that owns it
         if (this->error && !this->threw_cancelled())
-            print_report({.message = "an abandoned offload failed after its loop had gone", .exception = this->error, .task_name = this->label, .where = this->site});
+            print_report({.message = "an abandoned offload failed after its loop had gone", .exception = this->error, .task_name = this->waited_for_by.name(), .where = this->site});
         delete this;
     }
 };

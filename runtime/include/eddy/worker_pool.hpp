@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <source_location>
@@ -26,6 +27,13 @@ namespace detail {
 
 class pool_core;
 
+/// Who waits for a call: what a report makes its name of. Most calls are in no report.
+struct waiting_task {
+    std::string given_name;
+    std::uint64_t id = 0;
+    [[nodiscard]] std::string name() const { return given_name.empty() ? "task-" + std::to_string(id) : given_name; }
+};
+
 /// One call for a pool. Lives where its owner says; the pool only links it.
 class pool_job {
 public:
@@ -36,12 +44,14 @@ public:
     virtual void execute() noexcept = 0;
     /// Instead of that: it will not be done, the pool has stopped.
     virtual void refuse() noexcept = 0;
-    /// After that, when the pool no longer counts it as running: tells its owner. The job may be gone when it returns.
-    virtual void deliver() noexcept = 0;
+    /// After that, when the pool no longer counts it as running: tells its owner. The job may be gone when it returns. `last`
+    /// is the mailbox that the worker used last, or null: one that is used again and again is counted once.
+    virtual void deliver(std::shared_ptr<mailbox>& last) noexcept = 0;
 
     list_link<pool_job> link;
-    std::source_location site{};
-    std::string label; // who waits for it; written before it is submitted
+    pool_job* submitted_before = nullptr; // the pool's
+    std::source_location site{};          // these two are written before it is submitted
+    waiting_task waited_for_by;
 
 protected:
     ~pool_job() = default;
@@ -55,7 +65,8 @@ struct worker_pool_options {
 };
 
 /// Calls wait in one queue, first come first served; each is part of an awaiting task, so the number of waiting calls is
-/// the number of tasks that wait. Idle workers spin for some microseconds, then sleep. Thread-safe.
+/// the number of tasks that wait. Idle workers spin for some microseconds, then sleep; while none sleeps, and there is a
+/// thread for every call or there are as many as there may be, handing one over takes no lock. Thread-safe.
 class worker_pool {
 public:
     explicit worker_pool(std::size_t threads = 0) : worker_pool(worker_pool_options{.threads = threads}) {}

@@ -138,8 +138,10 @@ public:
     [[nodiscard]] const task_context& principal() const noexcept;
     /// Has something that it waited for come already, so that it will go on? It looks through so many nested sets of children.
     [[nodiscard]] bool in_flight(int levels) const noexcept;
-    /// The same; for a member of gather or race without a name of its own, that of the task that waits for it.
-    [[nodiscard]] std::string name_of_host() const;
+    /// The task that reports name; for a member of gather or race without a name of its own, the one that waits for it.
+    [[nodiscard]] const task_context& named_host() const noexcept;
+    /// What it was named, empty if it was not; `name()` then makes one of its number.
+    [[nodiscard]] std::string_view given_name() const noexcept { return name_ ? std::string_view(*name_) : std::string_view(); }
     void set_name(std::string_view n);
     [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
     [[nodiscard]] std::source_location spawn_site() const noexcept { return spawn_site_; }

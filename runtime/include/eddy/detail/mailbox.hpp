@@ -12,7 +12,7 @@ namespace eddy::detail {
 // A stack that any thread pushes to and the loop takes as a whole. States of `head_`: null (empty), a node, or `closed`.
 // The loop says in `sleeping_` that it is about to block in the kernel; whoever posts first after that wakes it. Both
 // sides use sequentially consistent operations: either the loop sees the message or the poster sees the sleep.
-class mailbox {
+class mailbox : public std::enable_shared_from_this<mailbox> {
 public:
     mailbox();
     mailbox(const mailbox&) = delete;
