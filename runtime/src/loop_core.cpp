@@ -288,7 +288,7 @@ void loop_core::drain_mail() noexcept {
 
 void loop_core::collect_timers() {
     if (timers_.empty()) return;
-    const loop_clock::time_point t = now();
+    const loop_clock::time_point t = clock ? clock->now : loop_clock::time_point(batch_start_.time_since_epoch()); // as the tick saw it
     while (timer_node* n = timers_.pop_due(t)) ready_.push_back(*n);
 }
 
