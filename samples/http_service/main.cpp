@@ -1,7 +1,7 @@
 // http_service: an HTTP service with what operations ask of one: metrics, a health check, an access log, an orderly
 // end.
 //
-//     http_service --port N [--address A] [--files FOLDER] [--drain S] [--grace S]
+//     http_service --port N [--address A] [--files FOLDER] [--tls CERT KEY [--tls-clients CA]] [--drain S] [--grace S]
 //
 //     GET /                 what there is, as JSON
 //     GET /hello/{name}     a greeting
@@ -14,6 +14,9 @@
 //
 // Prints "PORT n" and then "READY" when it listens, on 127.0.0.1 unless told otherwise; N = 0 lets the kernel pick a
 // port. The access log goes to standard error, in the format of Apache and nginx.
+//
+// With --tls it is an HTTPS service: CERT and KEY are PEM files. With --tls-clients only who has a certificate of the authority CA gets
+// in. Try it with: curl --cacert CA [--cert MINE --key KEY] https://localhost:PORT/
 //
 // SIGTERM or Ctrl-C: /healthz says 503 and all the rest goes on for --drain seconds (default 1), in which load
 // balancers look elsewhere. Then no more connections are taken, and requests that run may end within --grace seconds

@@ -26,6 +26,8 @@ void set_option(options& o, std::string_view name, std::string_view value) {
         o.address = value;
     else if (name == "--files")
         o.files = value;
+    else if (name == "--tls-clients")
+        o.client_authorities = value;
     else if (name == "--drain")
         o.drain = parse_seconds(name, value);
     else if (name == "--grace")
@@ -42,11 +44,18 @@ options parse_options(std::span<char*> arguments) {
     while (!arguments.empty()) {
         const std::string_view name = arguments.front();
         if (arguments.size() < 2) throw std::invalid_argument(fmt::format("'{}' needs a value, or is no option", name));
+        if (name == "--tls") {
+            if (arguments.size() < 3) throw std::invalid_argument("'--tls' needs two values, a certificate and a key");
+            o.tls = tls_files{arguments[1], arguments[2]};
+            arguments = arguments.subspan(3);
+            continue;
+        }
         set_option(o, name, arguments[1]);
         port_given = port_given || name == "--port";
         arguments = arguments.subspan(2);
     }
     if (!port_given) throw std::invalid_argument("--port is missing");
+    if (!o.client_authorities.empty() && !o.tls) throw std::invalid_argument("--tls-clients is for --tls");
     static_cast<void>(eddy::ip_endpoint(o.address, o.port)); // throws, naming the text, if it is no address
     return o;
 }

@@ -14,12 +14,14 @@
 #include "json.hpp"
 #include "metrics_page.hpp"
 #include "primes.hpp"
+#include "tls.hpp"
 
 namespace http_service {
 
 using samples::to_number;
 
 service::service(log_writer& log, const options& o) : log_(log), files_(o.files.empty() ? "." : o.files), server_(routes(o)) {
+    if (o.tls) speak_tls(server_, *o.tls, o.client_authorities);
     server_.on_access([this](const http::access_record& r) {
         statistics_.responded(r.status);
         log_.add(http::common_log_line(r) + "\n");
