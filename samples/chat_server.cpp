@@ -10,7 +10,6 @@
 // are limited, and who says too much is read slower. Ctrl-C tells the clients and ends it when they have been told.
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +34,8 @@
 #include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
 #include <eddy/with_cleanup.hpp>
+
+#include "number.hpp"
 
 namespace {
 
@@ -357,15 +358,6 @@ eddy::task<> serve_chat(options o) {
     co_await eddy::with_cleanup(serving, closing);
 }
 
-std::size_t parse_number(std::string_view name, std::string_view text, std::size_t least, std::size_t most) {
-    std::size_t n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error != std::errc() || end != text.data() + text.size() || n < least || n > most)
-        throw std::invalid_argument(std::string(name) + ": '" + std::string(text) + "' is no number from " + std::to_string(least) +
-                                    " to " + std::to_string(most));
-    return n;
-}
-
 options parse_options(std::span<char*> arguments) {
     options o;
     bool has_port = false;
@@ -376,14 +368,14 @@ options parse_options(std::span<char*> arguments) {
         const std::string_view value = arguments[1];
         arguments = arguments.subspan(2);
         if (name == "--port") {
-            o.port = static_cast<std::uint16_t>(parse_number(name, value, 0, 65535));
+            o.port = samples::parse_number<std::uint16_t>(name, value, 0, 65535);
             has_port = true;
         } else if (name == "--clients") {
-            o.clients = parse_number(name, value, 1, 100'000);
+            o.clients = samples::parse_number<std::size_t>(name, value, 1, 100'000);
         } else if (name == "--pace") {
-            o.pace = parse_number(name, value, 0, 1'000'000);
+            o.pace = samples::parse_number<std::size_t>(name, value, 0, 1'000'000);
         } else if (name == "--patience") {
-            o.patience = std::chrono::milliseconds(parse_number(name, value, 1, 3'600'000));
+            o.patience = std::chrono::milliseconds(samples::parse_number<std::uint32_t>(name, value, 1, 3'600'000));
         } else {
             throw std::invalid_argument("there is no option '" + std::string(name) + "'");
         }

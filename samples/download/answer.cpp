@@ -6,7 +6,7 @@
 
 #include <eddy/http/error.hpp>
 
-#include "number.hpp"
+#include "../number.hpp"
 
 namespace download_manager {
 
@@ -36,9 +36,9 @@ std::optional<content_range> parse_content_range(std::string_view text) {
     const std::size_t dash = text.find('-');
     const std::size_t slash = text.find('/');
     if (dash == std::string_view::npos || slash == std::string_view::npos || slash < dash) return std::nullopt;
-    const auto first = to_number<std::uint64_t>(text.substr(0, dash));
-    const auto last = to_number<std::uint64_t>(text.substr(dash + 1, slash - dash - 1));
-    const auto total = to_number<std::uint64_t>(text.substr(slash + 1));
+    const auto first = samples::to_number<std::uint64_t>(text.substr(0, dash));
+    const auto last = samples::to_number<std::uint64_t>(text.substr(dash + 1, slash - dash - 1));
+    const auto total = samples::to_number<std::uint64_t>(text.substr(slash + 1));
     if (!first || !last || !total || *last < *first || *total <= *last) return std::nullopt;
     return content_range{*first, *last, *total};
 }

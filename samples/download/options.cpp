@@ -1,25 +1,18 @@
 #include "options.hpp"
 
-#include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "number.hpp"
+#include "../number.hpp"
 
 namespace download_manager {
 
 namespace {
 
-template <class T>
-T parse_number(std::string_view name, std::string_view text, T least, T most) {
-    const std::optional<T> value = to_number<T>(text);
-    if (!value || *value < least || *value > most)
-        throw std::invalid_argument(fmt::format("{}: '{}' is no number from {} to {}", name, text, least, most));
-    return *value;
-}
+using samples::parse_number;
 
 std::string parse_sha256(std::string_view text) {
     std::string hex(text);

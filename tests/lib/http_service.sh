@@ -2,7 +2,8 @@
 # Sourced by tests that load the sample http_service with a program; program.sh comes with it.
 #
 #   needs PROGRAM            the test is skipped if there is none
-#   start_http_service       $base: its URL
+#   start_http_service ARGUMENT...
+#                            $base: its URL, $port
 #   answered ROUTE STATUS    how many requests it has answered so, as its own metrics have it
 #   stop_http_service        ends it, in good order, and looks whether it was still well
 
@@ -15,7 +16,7 @@ needs() {
 
 start_http_service() {
     program http_service
-    start --port 0 --drain 0 --grace 5
+    start --port 0 --drain 0 --grace 5 "$@"
     wait_for_line out '^READY$'
     port=$(sed -nE '1s/^PORT ([0-9]+)$/\1/p' out)
     [ -n "$port" ] || fail "the first line is not 'PORT n'"

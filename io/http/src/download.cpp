@@ -18,6 +18,7 @@
 #include <eddy/offload.hpp>
 
 #include "client_core.hpp"
+#include "content_range.hpp"
 #include "decimal.hpp"
 
 namespace eddy::http::detail {
@@ -104,22 +105,6 @@ std::string part_note::text() const {
     t += "\nurl " + url_hash + "\nif-range " + validator + "\n";
     if (total) t += "size " + std::to_string(*total) + "\n";
     return t;
-}
-
-std::optional<content_range> content_range::parse(std::string_view text) {
-    if (!text.starts_with("bytes ")) return std::nullopt;
-    text = trim(text.substr(6));
-    const std::size_t slash = text.find('/');
-    if (slash == std::string_view::npos) return std::nullopt;
-    const std::string_view where = text.substr(0, slash);
-    const std::string_view size = text.substr(slash + 1);
-    content_range r;
-    r.total = parse_decimal(size);
-    if (!r.total && size != "*") return std::nullopt;
-    if (where == "*") return r;
-    r.first = parse_decimal(where.substr(0, where.find('-')));
-    if (!r.first) return std::nullopt;
-    return r;
 }
 
 request_spec download_spec(std::string url, request_options options, const client_options& defaults) {

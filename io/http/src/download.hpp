@@ -28,14 +28,4 @@ public:
     std::optional<std::uint64_t> total;
 };
 
-/// A Content-Range: "bytes 5-9/10", "bytes */10".
-class content_range {
-public:
-    content_range() = default;
-    /// Nothing if it is malformed.
-    [[nodiscard]] static std::optional<content_range> parse(std::string_view text);
-    std::optional<std::uint64_t> first; // none: "*"
-    std::optional<std::uint64_t> total; // none: "*"
-};
-
 } // namespace eddy::http::detail
