@@ -78,6 +78,10 @@ connect_error::connect_error(std::string_view target, std::vector<attempt> attem
 
 // --- tcp_stream
 
+tcp_stream::tcp_stream(detail::core_owner c) noexcept : stream_socket("tcp_stream", std::move(c)) {
+    core().set_reset_by_unread_input();
+}
+
 tcp_stream::tcp_stream(int native_handle)
     : tcp_stream(detail::adopt_core(without_delay(detail::prepared(native_handle)), true, detail::peer_name(native_handle))) {}
 

@@ -18,7 +18,9 @@ namespace eddy {
 /// `closed_resource`. Bound to the loop that first uses it, and to its thread.
 class basic_socket {
 public:
-    /// Awaitable: frees the descriptor at once; what was written is still delivered. Whoever waits gets `closed_resource`.
+    /// Awaitable: frees the descriptor at once; what was written is still delivered, and input that nobody has read is dropped
+    /// (of TCP at most 1 MiB). Where TCP gets more of that after the close, it resets the connection, and what was on its way may be
+    /// lost: to be certain, `shutdown_write`, and read to the end before. Whoever waits gets `closed_resource`.
     /// A cancellation that was there before is thrown after the descriptor is free (R13). Twice does no harm.
     detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
     /// Closes at once, dropping what was not sent yet; a TCP connection is reset.

@@ -62,7 +62,8 @@ public:
     explicit tcp_stream(int native_handle);
     tcp_stream(tcp_stream&&) noexcept = default;
     tcp_stream& operator=(tcp_stream&&) noexcept = default;
-    /// Closes the socket: what was written is still delivered, whoever waits gets `closed_resource`.
+    /// Closes the socket as `close` does: what was written is still delivered, unless the peer goes on sending. Whoever waits gets
+    /// `closed_resource`.
     ~tcp_stream() = default;
 
     [[nodiscard]] ip_endpoint local_endpoint() const;
@@ -76,7 +77,7 @@ public:
     void set_user_timeout(std::chrono::milliseconds limit);
 
     // for the library
-    explicit tcp_stream(detail::core_owner c) noexcept : stream_socket("tcp_stream", std::move(c)) {}
+    explicit tcp_stream(detail::core_owner c) noexcept;
     [[nodiscard]] static tcp_stream accepted(int fd, const detail::stream_core& listener);
 };
 

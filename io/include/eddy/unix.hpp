@@ -43,7 +43,8 @@ public:
     explicit unix_stream(int native_handle);
     unix_stream(unix_stream&&) noexcept = default;
     unix_stream& operator=(unix_stream&&) noexcept = default;
-    /// Closes the socket: what was written is still delivered, whoever waits gets `closed_resource`.
+    /// Closes the socket: what was written is still delivered, whoever waits gets `closed_resource`. If there is input that nobody has
+    /// read, the peer gets `connection_reset` instead of the end, behind what was written.
     ~unix_stream() = default;
 
     /// Awaitable: like `write`, and `descriptors` go with the first byte; they stay ours, the peer gets duplicates. At least one byte
