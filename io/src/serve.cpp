@@ -150,22 +150,31 @@ task<> join_running(task_handle<> running) {
     if (!running.cancelled()) co_await running; // rethrows what ended it
 }
 
+/// For what cancelled handlers still have to say and to close. As long as `run` leaves to tasks whose shields it has broken (R16).
+constexpr std::chrono::seconds farewell_time{1};
+
 task<> end_running(std::shared_ptr<detail::server_state> state, task_handle<> running, std::chrono::nanoseconds grace) {
     if (!running) throw std::logic_error("server::shutdown: the server was not started");
     state->accepting.cancel("stop_accepting");
     state->close_listeners();
     auto wait = [&running](cancel_scope&) -> task<> { co_await running.join(); };
     bool ended = false;
+    bool in_grace = true;
     try {
         ended = co_await move_on_after(grace, wait);
+        if (!ended) {
+            in_grace = false;
+            running.cancel("the grace period of the server's shutdown is over");
+            ended = co_await move_on_after(farewell_time, wait);
+        }
     } catch (const operation_cancelled&) {
-        running.cancel("shutdown was cancelled");
+        if (in_grace)
+            running.cancel("shutdown was cancelled");
+        else
+            state->connections.abort_sockets();
         throw;
     }
-    if (!ended) {
-        running.cancel("the grace period of the server's shutdown is over");
-        state->connections.abort_sockets();
-    }
+    if (!ended) state->connections.abort_sockets();
     co_await running.join();
     if (!running.cancelled()) co_await running;
 }

@@ -4,7 +4,7 @@
 //
 //     server srv{std::move(listener), handler};
 //     srv.start();                     // into the loop's root group
-//     co_await srv.shutdown(5s);       // stop accepting, wait, then cancel the handlers
+//     co_await srv.shutdown(5s);       // stop accepting, wait, then cancel the handlers, then reset what is left
 //
 //     std::vector<tcp_listener> both = co_await tcp_listen("localhost", 8080);
 //     co_await serve(both, handler);   // one server on several sockets
@@ -237,11 +237,15 @@ public:
     void start();
     /// Closes the listening sockets; connections go on.
     void stop_accepting();
-    /// Awaitable: until it has stopped accepting and no connection is left. Cancelling the wait changes nothing.
+    /// Awaitable: until it has stopped accepting and no connection is left. Cancelling the wait changes nothing. Throws
+    /// `std::logic_error` if the server was not started, and what ended the server: an error of accepting that no pause mends (see
+    /// `serve`), `closed_resource` for a listener that was closed by others.
     task<> join();
-    /// Stops accepting, gives the connections `grace` to end, then cancels their handlers, resets what connections are
-    /// left, so that a shielded write to a peer that does not read ends too, and joins them. If it is cancelled itself,
-    /// it cancels the handlers at once.
+    /// Awaitable: stops accepting, gives the connections `grace` to end, then cancels their handlers. What these still say then
+    /// arrives, and so does what was on its way. Connections that are left a second later are reset, so that a shielded write to
+    /// a peer that does not read ends too; then all are joined. Cancelled itself, it cancels the handlers at once, or resets what
+    /// is left of those that it had cancelled, and does not wait for them. Throws `std::logic_error` if the server was not started,
+    /// and what ended the server before that.
     template <class Rep, class Period>
     task<> shutdown(std::chrono::duration<Rep, Period> grace) {
         return end_within(detail::to_nanoseconds(grace));
