@@ -2,10 +2,13 @@
 #include <eddy/testing.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <initializer_list>
 #include <new>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -72,6 +75,34 @@ task<std::string> two_clients(short_of_memory::moment m) {
     co_await served.close();
     co_await srv.shutdown(1s);
     co_return heard + ", " + answer;
+}
+
+/// A listener whose accepts fail as a list says; 0 is one that does not, and so are those behind the list.
+class troubled_listener {
+public:
+    using stream_type = tcp_stream;
+    troubled_listener(tcp_listener l, std::vector<std::error_code> errors) : inner_(std::move(l)), errors_(std::move(errors)) {}
+    task<tcp_stream> accept() {
+        if (next_ < errors_.size()) {
+            const std::error_code e = errors_[next_++];
+            if (e) throw std::system_error(e, "accept");
+        }
+        tcp_stream s = co_await inner_.accept();
+        co_return s;
+    }
+    [[nodiscard]] bool is_open() const noexcept { return inner_.is_open(); }
+    void close_now() noexcept { inner_.close_now(); }
+
+private:
+    tcp_listener inner_;
+    std::vector<std::error_code> errors_;
+    std::size_t next_ = 0;
+};
+
+std::vector<std::error_code> error_numbers(std::initializer_list<int> numbers) {
+    std::vector<std::error_code> all;
+    for (const int n : numbers) all.emplace_back(n, std::generic_category());
+    return all;
 }
 
 /// One question on a connection of its own.
@@ -488,11 +519,60 @@ EDDY_TEST("a handler may take its stream by reference") {
     co_await serving.cancel_and_join();
 }
 
-EDDY_TEST("a server without memory for a connection drops it, pauses and goes on") {
+EDDY_TEST("a server without memory for a connection drops it, says so, pauses and goes on") {
+    words::reports reports;
     std::string log = co_await two_clients(short_of_memory::moment::accept);
     CHECK(log == "ok, hello");
     log = co_await two_clients(short_of_memory::moment::afterwards);
     CHECK(log == "ok, hello");
+    CHECK(reports.text() == "server: std::bad_alloc; server: std::bad_alloc");
+}
+
+EDDY_TEST("accept: what concerns one connection, or the network for a while, is tried again after a pause, without a word") {
+    words::reports reports;
+    std::vector<std::error_code> errors = error_numbers({ECONNABORTED, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH});
+    const std::size_t count = errors.size();
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const ip_endpoint where = l.local_endpoint();
+    server srv{troubled_listener(std::move(l), std::move(errors)), echo, {.pause = 10ms}};
+    const auto start = loop_clock::now();
+    srv.start();
+    std::string answer = co_await ask_once(where, "hello");
+    CHECK(answer == "hello");
+    CHECK(loop_clock::now() - start == count * 10ms);
+    CHECK(reports.count() == 0);
+    co_await srv.shutdown(0s);
+}
+
+EDDY_TEST("accept: an error that no pause mends ends the server, and comes out of serve and of join") {
+    std::vector<std::error_code> lasting = error_numbers({EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP, EFAULT, EACCES});
+    lasting.emplace_back(EMFILE, resolve_category()); // the number of something else
+    for (const std::error_code& e : lasting) {
+        const std::vector<std::error_code> once(1, e);
+        task<> serving = serve(troubled_listener(tcp_listener::bind({"127.0.0.1", 0}), once), echo);
+        const std::string served = co_await words::ending(std::move(serving));
+        CHECK(served == "accept: " + e.message());
+        server srv{troubled_listener(tcp_listener::bind({"127.0.0.1", 0}), once), echo};
+        srv.start();
+        const std::string joined = co_await words::ending(srv.join());
+        CHECK(joined == "accept: " + e.message());
+    }
+}
+
+EDDY_TEST("ST-30 a server that is short of descriptors says so once each time, and goes on") {
+    words::reports reports;
+    std::vector<std::error_code> errors = error_numbers({EMFILE, EMFILE, ENFILE, 0, ENOBUFS, ENOMEM, 0, 0, EMFILE});
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const ip_endpoint where = l.local_endpoint();
+    server srv{troubled_listener(std::move(l), std::move(errors)), echo};
+    const auto start = loop_clock::now();
+    srv.start();
+    std::string answers;
+    for (int i = 0; i < 4; ++i) answers += co_await ask_once(where, "x");
+    CHECK(answers == "xxxx");
+    CHECK(loop_clock::now() - start == 600ms);
+    CHECK(reports.text() == "server: accept: Too many open files; server: accept: No buffer space available; server: accept: Too many open files");
+    co_await srv.shutdown(0s);
 }
 
 EDDY_TEST("a shutdown and a join go on when the server object is moved or destroyed") {
