@@ -128,7 +128,7 @@ detail::core_owner new_client_socket(const ip_endpoint& e, const connect_options
     return socket;
 }
 
-/// A stream, or why not: an errno of `socket`, `bind` or `connect`. An address family that the machine lacks is no reason to give up.
+/// A stream, or why not: an errno of `socket`, its options, `bind` or `connect`. An address family that the machine lacks is no reason to give up.
 task<std::error_code> connect_one(const ip_endpoint& e, const connect_options& o, tcp_stream& out) {
     detail::core_owner socket;
     try {
@@ -161,24 +161,32 @@ public:
     staggered_connect(const std::vector<ip_endpoint>& endpoints, const connect_options& o) : options_(o) {
         for (const ip_endpoint& e : endpoints) attempts_.push_back({e, std::error_code()});
     }
+    /// Throws for want of memory alone: that itself, and not a group of it.
     task<> run() {
-        co_await with_task_group([this](task_group& g) -> task<> {
-            for (std::size_t next = 0; !winner_.is_open() && ended_ < attempts_.size();) {
-                if (next == attempts_.size()) {
-                    co_await until_one_ends(ended_);
-                    continue;
-                }
-                g.spawn(attempt(next++));
-                auto ending = [this, before = ended_](cancel_scope&) { return until_one_ends(before); };
-                co_await move_on_after(options_.happy_eyeballs, ending);
-            }
-            g.cancel("another address has answered");
-        });
+        std::exception_ptr failure;
+        try {
+            co_await with_task_group([this](task_group& g) { return try_all(g); });
+        } catch (const exception_group& e) {
+            failure = e.errors().size() == 1 ? e.errors().front() : std::current_exception();
+        }
+        if (failure) std::rethrow_exception(failure);
     }
     [[nodiscard]] tcp_stream& winner() noexcept { return winner_; }
     [[nodiscard]] std::vector<connect_error::attempt>& attempts() noexcept { return attempts_; }
 
 private:
+    task<> try_all(task_group& g) {
+        for (std::size_t next = 0; !winner_.is_open() && ended_ < attempts_.size();) {
+            if (next == attempts_.size()) {
+                co_await until_one_ends(ended_);
+                continue;
+            }
+            g.spawn(attempt(next++));
+            auto ending = [this, before = ended_](cancel_scope&) { return until_one_ends(before); };
+            co_await move_on_after(options_.happy_eyeballs, ending);
+        }
+        g.cancel("another address has answered");
+    }
     task<> until_one_ends(std::size_t before) {
         while (ended_ == before) {
             co_await one_ended_.wait();
