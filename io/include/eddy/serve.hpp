@@ -245,7 +245,7 @@ public:
 
     /// Starts serving in the loop's root group. Throws `std::logic_error` if it was started before.
     void start();
-    /// Closes the listening sockets; connections go on.
+    /// Closes the listening sockets; connections go on. Twice, or before `start`, does no harm.
     void stop_accepting();
     /// Awaitable: until it has stopped accepting and no connection is left. Cancelling the wait changes nothing. Throws
     /// `std::logic_error` if the server was not started, and what ended the server: an error of accepting that no pause mends (see

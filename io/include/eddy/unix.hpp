@@ -59,6 +59,8 @@ public:
     /// descriptors, truncated. They are close-on-exec. Any other read of those bytes makes the kernel close them.
     detail::receive_descriptors_operation receive_descriptors(std::span<std::byte> buffer) { return {core(), buffer}; }
 
+    // All of these throw `closed_resource` without a socket, and `std::system_error` if the kernel refuses.
+    /// Who is at the other end; of a pair, ourselves.
     [[nodiscard]] peer_credentials credentials() const;
     /// Empty where a socket has no name: a client's mostly has none.
     [[nodiscard]] unix_endpoint local_endpoint() const;
