@@ -1,5 +1,8 @@
 #include <eddy/serve.hpp>
 
+#include <cerrno>
+
+#include <cstdint>
 #include <new>
 #include <string>
 #include <system_error>
@@ -10,19 +13,59 @@
 namespace eddy {
 namespace detail {
 
-// What accept(2) says while the listener is as good as before: no resources now, a firewall's refusal, a network that is
-// down. What means that there is no listener any more ends the server.
-bool server_state::may_pass(const std::exception_ptr& e) {
-    try {
-        std::rethrow_exception(e);
-    } catch (const std::bad_alloc&) {
-        return true;
-    } catch (const std::system_error& error) {
-        return error.code() != std::errc::bad_file_descriptor && error.code() != std::errc::invalid_argument &&
-               error.code() != std::errc::not_a_socket;
-    } catch (...) {
-        return false;
+namespace {
+
+enum class accept_failure : std::uint8_t {
+    passing,  // of one connection, or of the network
+    shortage, // of descriptors or memory
+    lasting,
+};
+
+/// By accept(2): what it says while the listener is as good as before. Anything else would come again and again.
+accept_failure judged(const std::error_code& e) noexcept {
+    if (e.category() != std::generic_category() && e.category() != std::system_category()) return accept_failure::lasting;
+    switch (e.value()) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: return accept_failure::shortage;
+    case ECONNABORTED:
+    case EPERM: // a firewall's refusal
+    case EPROTO:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+#ifdef ENONET
+    case ENONET:
+#endif
+        return accept_failure::passing;
+    default: return accept_failure::lasting;
     }
+}
+
+accept_failure judged(const std::exception_ptr& failure) {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::bad_alloc&) {
+        return accept_failure::shortage;
+    } catch (const std::system_error& e) {
+        return judged(e.code());
+    } catch (...) {
+        return accept_failure::lasting;
+    }
+}
+
+} // namespace
+
+void server_state::rethrow_unless_passing(const std::exception_ptr& failure) {
+    const accept_failure kind = judged(failure);
+    if (kind == accept_failure::lasting) std::rethrow_exception(failure);
+    if (kind != accept_failure::shortage || std::exchange(short_, true)) return;
+    connections.host().loop().report({.message = "a server is short of descriptors or memory; accepting pauses, and is tried again and again",
+                                      .exception = failure,
+                                      .task_name = "server"});
 }
 
 void connection_set::launch(task<> handler, core_ref socket) {
@@ -150,22 +193,31 @@ task<> join_running(task_handle<> running) {
     if (!running.cancelled()) co_await running; // rethrows what ended it
 }
 
+/// For what cancelled handlers still have to say and to close. As long as `run` leaves to tasks whose shields it has broken (R16).
+constexpr std::chrono::seconds farewell_time{1};
+
 task<> end_running(std::shared_ptr<detail::server_state> state, task_handle<> running, std::chrono::nanoseconds grace) {
     if (!running) throw std::logic_error("server::shutdown: the server was not started");
     state->accepting.cancel("stop_accepting");
     state->close_listeners();
     auto wait = [&running](cancel_scope&) -> task<> { co_await running.join(); };
     bool ended = false;
+    bool in_grace = true;
     try {
         ended = co_await move_on_after(grace, wait);
+        if (!ended) {
+            in_grace = false;
+            running.cancel("the grace period of the server's shutdown is over");
+            ended = co_await move_on_after(farewell_time, wait);
+        }
     } catch (const operation_cancelled&) {
-        running.cancel("shutdown was cancelled");
+        if (in_grace)
+            running.cancel("shutdown was cancelled");
+        else
+            state->connections.abort_sockets();
         throw;
     }
-    if (!ended) {
-        running.cancel("the grace period of the server's shutdown is over");
-        state->connections.abort_sockets();
-    }
+    if (!ended) state->connections.abort_sockets();
     co_await running.join();
     if (!running.cancelled()) co_await running;
 }

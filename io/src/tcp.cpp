@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -51,8 +52,9 @@ detail::core_owner new_socket(const ip_endpoint& e) {
 void set_keep_alive_of(int fd, const keep_alive_options& o, const char* doing, const char* off = "") {
     if (o.idle.count() <= 0 || o.interval.count() <= 0 || o.probes <= 0)
         throw std::invalid_argument(std::string(doing) + ": times and probes must be positive" + off);
-    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(o.idle.count()), "keep-alive: idle");
-    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(o.interval.count()), "keep-alive: interval");
+    const auto number = [](std::chrono::seconds s) { return static_cast<int>(std::min<std::chrono::seconds::rep>(s.count(), INT_MAX)); };
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, number(o.idle), "keep-alive: idle"); // the kernel refuses what is too long
+    detail::set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, number(o.interval), "keep-alive: interval");
     detail::set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, o.probes, "keep-alive: probes");
     detail::set_option(fd, SOL_SOCKET, SO_KEEPALIVE, true, "keep-alive");
 }
@@ -78,6 +80,10 @@ connect_error::connect_error(std::string_view target, std::vector<attempt> attem
 
 // --- tcp_stream
 
+tcp_stream::tcp_stream(detail::core_owner c) noexcept : stream_socket("tcp_stream", std::move(c)) {
+    core().set_reset_by_unread_input();
+}
+
 tcp_stream::tcp_stream(int native_handle)
     : tcp_stream(detail::adopt_core(without_delay(detail::prepared(native_handle)), true, detail::peer_name(native_handle))) {}
 
@@ -101,7 +107,10 @@ void tcp_stream::set_keep_alive(const keep_alive_options& options) {
     set_keep_alive_of(open_descriptor(), options, "set_keep_alive", "; set_keep_alive(false) turns it off");
 }
 void tcp_stream::set_user_timeout(std::chrono::milliseconds limit) {
-    detail::set_option(open_descriptor(), IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit.count()), "set_user_timeout");
+    const int fd = open_descriptor();
+    if (limit.count() < 0 || limit.count() > INT_MAX)
+        throw std::invalid_argument("set_user_timeout: " + std::to_string(limit.count()) + " ms are not between 0 and " + std::to_string(INT_MAX));
+    detail::set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limit.count()), "set_user_timeout");
 }
 
 // --- tcp_connect
@@ -111,12 +120,15 @@ namespace {
 /// A socket to connect with, bound where the caller wants it.
 detail::core_owner new_client_socket(const ip_endpoint& e, const connect_options& o) {
     detail::core_owner socket = new_socket(e);
+    detail::bind_to_device(socket->fd(), o.bind_to_device);
+    detail::set_buffer_size(socket->fd(), SO_RCVBUF, o.receive_buffer_size, "receive_buffer_size"); // before the window is agreed on
+    detail::set_buffer_size(socket->fd(), SO_SNDBUF, o.send_buffer_size, "send_buffer_size");
     if (o.local && ::bind(socket->fd(), o.local->data(), static_cast<socklen_t>(o.local->size())) != 0)
         throw std::system_error(errno, std::generic_category(), "bind to " + o.local->to_string());
     return socket;
 }
 
-/// A stream, or why not: an errno of `socket`, `bind` or `connect`. An address family that the machine lacks is no reason to give up.
+/// A stream, or why not: an errno of `socket`, its options, `bind` or `connect`. An address family that the machine lacks is no reason to give up.
 task<std::error_code> connect_one(const ip_endpoint& e, const connect_options& o, tcp_stream& out) {
     detail::core_owner socket;
     try {
@@ -149,24 +161,32 @@ public:
     staggered_connect(const std::vector<ip_endpoint>& endpoints, const connect_options& o) : options_(o) {
         for (const ip_endpoint& e : endpoints) attempts_.push_back({e, std::error_code()});
     }
+    /// Throws for want of memory alone: that itself, and not a group of it.
     task<> run() {
-        co_await with_task_group([this](task_group& g) -> task<> {
-            for (std::size_t next = 0; !winner_.is_open() && ended_ < attempts_.size();) {
-                if (next == attempts_.size()) {
-                    co_await until_one_ends(ended_);
-                    continue;
-                }
-                g.spawn(attempt(next++));
-                auto ending = [this, before = ended_](cancel_scope&) { return until_one_ends(before); };
-                co_await move_on_after(options_.happy_eyeballs, ending);
-            }
-            g.cancel("another address has answered");
-        });
+        std::exception_ptr failure;
+        try {
+            co_await with_task_group([this](task_group& g) { return try_all(g); });
+        } catch (const exception_group& e) {
+            failure = e.errors().size() == 1 ? e.errors().front() : std::current_exception();
+        }
+        if (failure) std::rethrow_exception(failure);
     }
     [[nodiscard]] tcp_stream& winner() noexcept { return winner_; }
     [[nodiscard]] std::vector<connect_error::attempt>& attempts() noexcept { return attempts_; }
 
 private:
+    task<> try_all(task_group& g) {
+        for (std::size_t next = 0; !winner_.is_open() && ended_ < attempts_.size();) {
+            if (next == attempts_.size()) {
+                co_await until_one_ends(ended_);
+                continue;
+            }
+            g.spawn(attempt(next++));
+            auto ending = [this, before = ended_](cancel_scope&) { return until_one_ends(before); };
+            co_await move_on_after(options_.happy_eyeballs, ending);
+        }
+        g.cancel("another address has answered");
+    }
     task<> until_one_ends(std::size_t before) {
         while (ended_ == before) {
             co_await one_ended_.wait();
@@ -187,7 +207,9 @@ private:
     tcp_stream winner_;
 };
 
-task<tcp_stream> connect_any(std::string target, std::vector<ip_endpoint> endpoints, connect_options o) {
+/// `device`: what the options call so, which only had to live until here.
+task<tcp_stream> connect_any(std::string target, std::vector<ip_endpoint> endpoints, connect_options o, std::string device) {
+    o.bind_to_device = device;
     if (endpoints.size() < 2 || o.happy_eyeballs.count() <= 0) co_return co_await connect_in_turn(std::move(target), std::move(endpoints), o);
     staggered_connect all(endpoints, o);
     co_await all.run();
@@ -217,7 +239,8 @@ task<tcp_stream> connect_name(std::string host, std::uint16_t port, connect_opti
         o.cache ? o.cache->resolve(host, std::move(service), asked) : resolve(host, std::move(service), asked);
     const std::vector<ip_endpoint> endpoints = co_await std::move(looking_up);
     found = true;
-    tcp_stream stream = co_await connect_any(std::move(target), interleaved(endpoints), o);
+    task<tcp_stream> connecting = connect_any(std::move(target), interleaved(endpoints), o, std::string(o.bind_to_device));
+    tcp_stream stream = co_await std::move(connecting);
     co_return stream;
 }
 
@@ -239,13 +262,16 @@ bool is_local_trouble(const connect_error::attempt& a) noexcept {
     case ENOBUFS:
     case EADDRNOTAVAIL: // no port is free for our end
     case EADDRINUSE:
+    case ENODEV: // of `bind_to_device`
+    case EPERM:  // to bind to it; a firewall of ours
     case EAFNOSUPPORT: return true;
     default: return false;
     }
 }
 
 /// Forgets the host's addresses where none of them answered: it may have moved. A cancellation says nothing of them.
-task<tcp_stream> connect_by_answer(std::string host, std::uint16_t port, connect_options o, std::source_location site) {
+task<tcp_stream> connect_by_answer(std::string host, std::uint16_t port, connect_options o, std::string device, std::source_location site) {
+    o.bind_to_device = device;
     std::string target = host + ":" + std::to_string(port);
     bool found = false;
     try {
@@ -264,20 +290,21 @@ task<tcp_stream> connect_by_answer(std::string host, std::uint16_t port, connect
 } // namespace
 
 task<tcp_stream> tcp_connect(std::string host, std::uint16_t port, connect_options options, std::source_location site) {
-    return connect_by_answer(std::move(host), port, options, site);
+    return connect_by_answer(std::move(host), port, options, std::string(options.bind_to_device), site);
 }
 
 task<tcp_stream> tcp_connect(ip_endpoint endpoint, connect_options options, std::source_location site) {
     std::vector<ip_endpoint> one = of_family(std::vector<ip_endpoint>(1, endpoint), options.family, "tcp_connect");
-    return connect_within(endpoint.to_string(), connect_any(endpoint.to_string(), std::move(one), options), options.timeout, site);
+    task<tcp_stream> connecting = connect_any(endpoint.to_string(), std::move(one), options, std::string(options.bind_to_device));
+    return connect_within(endpoint.to_string(), std::move(connecting), options.timeout, site);
 }
 
 task<tcp_stream> tcp_connect(std::vector<ip_endpoint> endpoints, connect_options options, std::source_location site) {
     endpoints = of_family(std::move(endpoints), options.family, "tcp_connect");
     std::string target = endpoints.front().to_string();
     if (endpoints.size() > 1) target += " or " + std::to_string(endpoints.size() - 1) + (endpoints.size() == 2 ? " other" : " others");
-    std::string name = target;
-    return connect_within(std::move(target), connect_any(std::move(name), std::move(endpoints), options), options.timeout, site);
+    task<tcp_stream> connecting = connect_any(target, std::move(endpoints), options, std::string(options.bind_to_device));
+    return connect_within(std::move(target), std::move(connecting), options.timeout, site);
 }
 
 // --- tcp_listener

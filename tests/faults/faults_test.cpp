@@ -141,6 +141,14 @@ std::string end_of_a_run() {
     });
 }
 
+template <class F>
+std::size_t receive_calls_of(F f) {
+    fault::count_calls();
+    const fault::armed here;
+    f();
+    return fault::count(fault::call::recv);
+}
+
 } // namespace
 
 TEST_CASE("the shim's descriptions are in the order of its calls") {
@@ -160,6 +168,33 @@ TEST_CASE("calls fail while a plan is armed, and only the one that it says") {
     }
     CHECK(fault::injected() == 1);
     CHECK(fault::count(fault::call::socket) == 3);
+}
+
+EDDY_TEST("closing TCP looks for input that nobody has read only where it may be there and would do harm") {
+    const auto close = [](tcp_stream& s) { s = tcp_stream(); };
+    io_test::connection silent = co_await io_test::connected(); // nothing was written that could get lost
+    const std::size_t of_silent = receive_calls_of([&] { close(silent.server); });
+    CHECK(of_silent == 0);
+    io_test::connection idle = co_await io_test::connected();
+    co_await idle.server.write("x");
+    const std::size_t of_idle = receive_calls_of([&] { close(idle.server); });
+    CHECK(of_idle == 1);
+    io_test::connection unread = co_await io_test::connected();
+    co_await unread.server.write("x");
+    co_await unread.client.write("y");
+    const std::size_t of_unread = receive_calls_of([&] { close(unread.server); });
+    CHECK(of_unread == 2);
+    io_test::connection ended = co_await io_test::connected();
+    co_await ended.server.write("x");
+    co_await ended.client.shutdown_write();
+    const std::string end = co_await io_test::read_text(ended.server);
+    CHECK(end == "");
+    const std::size_t of_ended = receive_calls_of([&] { close(ended.server); });
+    CHECK(of_ended == 0);
+    io_test::connection aborted = co_await io_test::connected();
+    co_await aborted.server.write("x");
+    const std::size_t of_aborted = receive_calls_of([&] { aborted.server.abort(); });
+    CHECK(of_aborted == 0);
 }
 
 TEST_CASE("each system call of the library may fail: an error that names something, no leak, and no harm to what comes after") {

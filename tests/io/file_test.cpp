@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -178,6 +180,32 @@ EDDY_TEST("F-01 whole files: empty, small, large, and files whose size the kerne
     std::string status = co_await read_file("/proc/self/status");
     CHECK(status.starts_with("Name:"));
     CHECK(status.find("\nThreads:") != std::string::npos);
+}
+
+EDDY_TEST("F-02 a large read beside a ticker: the ticker has its turn in each tick") {
+    temporary_folder folder;
+    constexpr std::size_t size = 64 << 20;
+    const std::string path = folder.file("large");
+    co_await write_file(path, "");
+    std::filesystem::resize_file(path, size);
+    auto reading = spawn(read_file(path));
+    bool over = false;
+    std::uint64_t turns = 0;
+    std::uint64_t longest_gap = 0; // in ticks
+    auto ticking = spawn([&]() -> task<> {
+        for (std::uint64_t before = this_loop().stats().ticks; !over; ++turns) {
+            co_await this_task::yield();
+            const std::uint64_t now = this_loop().stats().ticks;
+            longest_gap = std::max(longest_gap, now - before);
+            before = now;
+        }
+    });
+    const std::string got = co_await std::move(reading);
+    over = true;
+    co_await ticking;
+    CHECK(got.size() == size);
+    CHECK(longest_gap == 1);
+    CHECK(turns > 10); // one or two if the loop had been the one that read
 }
 
 EDDY_TEST("F-02 the loop goes on while a worker waits for the kernel") {

@@ -1,14 +1,41 @@
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
+#include <chrono>
+#include <exception>
+#include <new>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "coro/allocations.hpp"
 #include "io/support.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
 using namespace io_test;
 using namespace std::chrono_literals;
+
+namespace {
+
+task<std::vector<ip_endpoint>> answer_with(std::vector<ip_endpoint> all) {
+    co_return all;
+}
+
+/// In which order the addresses of a name are tried, none of which answers.
+task<std::vector<ip_endpoint>> order_of_attempts(std::vector<ip_endpoint> all, std::chrono::nanoseconds stagger) {
+    resolver_cache names({}, [all](std::string, std::string) { return answer_with(all); });
+    std::vector<ip_endpoint> order;
+    try {
+        static_cast<void>(co_await tcp_connect("a.test", 80, {.happy_eyeballs = stagger, .cache = &names}));
+    } catch (const connect_error& e) {
+        for (const connect_error::attempt& a : e.attempts()) order.push_back(a.endpoint);
+    }
+    co_return order;
+}
+
+} // namespace
 
 EDDY_TEST("ST-26 a connect that is cancelled in flight leaves no descriptor") {
     silent_peer silent = co_await silent_peer::make();
@@ -122,7 +149,21 @@ EDDY_TEST("ST-28 an address that fails is followed by the next one at once") {
     CHECK(c.remote_endpoint() == l.local_endpoint());
 }
 
-EDDY_TEST("ST-28 the slow one may still win while a later one hangs") {
+// The kernel knocks again after a second, of its own time.
+EDDY_TEST_REAL("ST-28 the slow one may still win while a later one hangs") {
+    silent_peer first = co_await silent_peer::make();
+    silent_peer second = co_await silent_peer::make();
+    const std::size_t before = open_descriptors();
+    std::vector<ip_endpoint> both{first.endpoint(), second.endpoint()};
+    auto connecting = spawn(tcp_connect(std::move(both), {.happy_eyeballs = 50ms}));
+    while (open_descriptors() < before + 2) co_await sleep_for(1ms); // both are on their way
+    co_await first.answer(); // takes one off its queue, whose descriptor goes at once
+    tcp_stream c = co_await std::move(connecting);
+    CHECK(c.remote_endpoint() == first.endpoint());
+    CHECK(open_descriptors() == before + 1);
+}
+
+EDDY_TEST("ST-28 a connect that is cancelled while several addresses are on their way leaves no socket") {
     silent_peer first = co_await silent_peer::make();
     silent_peer second = co_await silent_peer::make();
     auto connecting = spawn([&]() -> task<tcp_stream> {
@@ -134,6 +175,45 @@ EDDY_TEST("ST-28 the slow one may still win while a later one hangs") {
     co_await connecting.cancel_and_join();
     CHECK(connecting.cancelled());
     CHECK(open_descriptors() == before - 2);
+}
+
+EDDY_TEST("ST-28 a name's addresses are tried one of each family in turn, beginning with the first one's") {
+    const auto six = [](std::uint16_t n) { return ip_endpoint("::1", n); }; // where nobody listens, be there IPv6 or not
+    const auto four = [](std::uint16_t n) { return ip_endpoint("127.0.0.1", n); };
+    for (const std::chrono::nanoseconds stagger : {250'000'000ns, 0ns}) {
+        std::vector<ip_endpoint> found{six(1), six(2), four(1), four(2)};
+        std::vector<ip_endpoint> order = co_await order_of_attempts(std::move(found), stagger);
+        CHECK(order == std::vector<ip_endpoint>{six(1), four(1), six(2), four(2)});
+        found = {four(1), four(2), six(1), four(3)};
+        order = co_await order_of_attempts(std::move(found), stagger);
+        CHECK(order == std::vector<ip_endpoint>{four(1), six(1), four(2), four(3)});
+    }
+}
+
+EDDY_TEST("a connect to several addresses that runs out of memory says so, and not in a group") {
+    const std::vector<ip_endpoint> both{closed_port(), closed_port()};
+    std::vector<ip_endpoint> warm_up = both;
+    static_cast<void>(co_await words::ending(tcp_connect(std::move(warm_up)))); // the loop has what it needs from then on
+    co_await testing::settle();
+    std::exception_ptr failure;
+    int failures = 0;
+    bool happened = true;
+    for (long n = 0; happened; ++n) {
+        std::vector<ip_endpoint> copy = both;
+        task<tcp_stream> connecting = tcp_connect(std::move(copy), {.happy_eyeballs = 1h});
+        std::optional<allocations::failing> next(std::in_place, n);
+        try {
+            static_cast<void>(co_await std::move(connecting));
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        happened = next->happened();
+        next.reset();
+        CHECK_FALSE(words::holds<exception_group>(failure));
+        if (words::holds<std::bad_alloc>(failure)) ++failures;
+    }
+    CHECK(failures > 0);
+    CHECK(words::holds<connect_error>(failure)); // the last time there was enough
 }
 
 EDDY_TEST("ST-28 if all fail, each address has its error, in order") {

@@ -1,11 +1,17 @@
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <array>
+#include <climits>
+#include <stdexcept>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "io/support.hpp"
 #include "lib/words.hpp"
@@ -22,6 +28,20 @@ int option_of(int fd, int level, int option) {
     socklen_t size = sizeof value;
     ::getsockopt(fd, level, option, &value, &size);
     return value;
+}
+
+int window_scale_of(int fd) {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+    return info.tcpi_rcv_wscale;
+}
+
+std::string device_of(int fd) {
+    std::array<char, IFNAMSIZ> name{};
+    socklen_t size = IFNAMSIZ;
+    if (::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.data(), &size) != 0) return "?";
+    return name.data();
 }
 
 } // namespace
@@ -63,6 +83,12 @@ EDDY_TEST("keep-alive has its times, and the wait for acknowledgements a limit")
     CHECK(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) == 0);
     p.client.set_user_timeout(20s);
     CHECK(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) == 20'000);
+    p.client.set_user_timeout(std::chrono::milliseconds(INT_MAX));
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) == INT_MAX);
+    CHECK(words::of_call([&] { p.client.set_user_timeout(-1ms); return 0; }) == "set_user_timeout: -1 ms are not between 0 and 2147483647");
+    CHECK(words::throws<std::invalid_argument>([&] { p.client.set_user_timeout(std::chrono::milliseconds(1LL << 32)); return 0; }));
+    CHECK(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) == INT_MAX);
+    CHECK(words::throws<std::system_error>([&] { p.client.set_keep_alive({.idle = std::chrono::seconds((1LL << 32) + 5)}); return 0; }));
     CHECK(words::of_call([&] { p.client.set_keep_alive({.idle = 0s}); return 0; }) ==
           "set_keep_alive: times and probes must be positive; set_keep_alive(false) turns it off");
 }
@@ -92,6 +118,27 @@ EDDY_TEST("a listener that is bound to a device hears what comes in there") {
     tcp_stream c = co_await tcp_connect(l.local_endpoint());
     tcp_stream s = co_await l.accept();
     CHECK(s.is_open());
+}
+
+EDDY_TEST("tcp_connect: buffer sizes are there before the connect, and a device is bound to") {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    tcp_stream sized = co_await tcp_connect(l.local_endpoint(), {.receive_buffer_size = 50'000, .send_buffer_size = 40'000});
+    CHECK(sized.receive_buffer_size() == 100'000); // Linux doubles it
+    CHECK(sized.send_buffer_size() == 80'000);
+    std::string device = "lo";
+    auto connecting = tcp_connect(l.local_endpoint(), {.bind_to_device = device});
+    device = "gone"; // the call has a copy
+    tcp_stream bound = co_await std::move(connecting);
+    CHECK(device_of(bound.native_handle()) == "lo");
+    auto by_name = tcp_connect("localhost", l.local_endpoint().port(), {.family = address_family::ipv4, .bind_to_device = "lo"});
+    tcp_stream named = co_await std::move(by_name);
+    CHECK(device_of(named.native_handle()) == "lo");
+    tcp_stream anywhere = co_await tcp_connect(l.local_endpoint());
+    CHECK(window_scale_of(sized.native_handle()) < window_scale_of(anywhere.native_handle())); // what the peer was told
+    CHECK(device_of(anywhere.native_handle()) == "");
+    outcome<tcp_stream> missing = co_await as_result(tcp_connect(l.local_endpoint(), {.bind_to_device = "nothing0"}));
+    CHECK(words::holds<connect_error>(missing.exception()));
+    CHECK(missing.error() == std::errc::no_such_device);
 }
 
 EDDY_TEST("options of a closed stream are refused by name") {

@@ -1,9 +1,12 @@
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "io/support.hpp"
@@ -193,6 +196,65 @@ EDDY_TEST("ST-23 close delivers what was written") {
     CHECK(got.size() == 5'000'000);
 }
 
+EDDY_TEST("ST-23 close delivers what was written though there is input that nobody has read, and the end after it") {
+    for (const bool by_destructor : {false, true}) {
+        connection p = co_await connected();
+        co_await p.client.write("never read"sv);
+        const std::string much(10'000'000, 'x');
+        const std::size_t taken = co_await p.server.write_some(much); // more than the peer takes without reading
+        co_await testing::settle();
+        if (by_destructor)
+            p.server = tcp_stream();
+        else
+            co_await p.server.close();
+        const outcome<std::string> got = co_await as_result(read_all(p.client));
+        CHECK(words::of(got) == "ok");
+        CHECK(got->size() == taken);
+    }
+}
+
+EDDY_TEST("ST-23 close drops the input of many reads as well, and what came behind the one that was read") {
+    connection p = co_await connected();
+    co_await write_text(p.client, std::string(40'000, 'x'));
+    const std::string some = co_await read_text(p.server, 10);
+    CHECK(some == "xxxxxxxxxx");
+    co_await p.server.write("an answer"sv);
+    co_await p.server.close();
+    const outcome<std::string> got = co_await as_result(read_all(p.client));
+    CHECK(words::of(got) == "ok");
+    CHECK(*got == "an answer");
+}
+
+EDDY_TEST("ST-23 a stream of which nothing was written leaves its input to who else has the descriptor") {
+    connection p = co_await connected();
+    co_await p.client.write("for the other"sv);
+    tcp_stream other(::fcntl(p.server.native_handle(), F_DUPFD_CLOEXEC, 0));
+    co_await p.server.close();
+    const std::string got = co_await read_text(other);
+    CHECK(got == "for the other");
+}
+
+EDDY_TEST("ST-23 abort with unread input resets, and nothing is delivered after that") {
+    connection p = co_await connected();
+    co_await p.client.write("never read"sv);
+    const std::string much(10'000'000, 'x');
+    const std::size_t taken = co_await p.server.write_some(much);
+    p.server.abort();
+    std::size_t total = 0;
+    std::string end = "ok";
+    try {
+        for (;;) {
+            const std::string got = co_await read_text(p.client, 65536);
+            if (got.empty()) break;
+            total += got.size();
+        }
+    } catch (const std::system_error& e) {
+        end = e.code().message();
+    }
+    CHECK(end == "Connection reset by peer");
+    CHECK(total < taken);
+}
+
 EDDY_TEST("ST-23 abort resets the connection") {
     connection p = co_await connected();
     auto writing = spawn(words::ending(write_text(p.client, std::string(10'000'000, 'x'))));
@@ -248,7 +310,7 @@ EDDY_TEST("ST-25 a write that was cancelled before its first byte leaves the str
     CHECK(got.ends_with("xlast"));
 }
 
-EDDY_TEST("ST-30 a listener whose accept was cancelled loses no connection") {
+EDDY_TEST("R4 a listener whose accept was cancelled loses no connection") {
     tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
     auto accepting = spawn(words::ending(l.accept()));
     co_await testing::settle();

@@ -55,6 +55,17 @@ void leave_stale(const std::string& path) {
 
 } // namespace
 
+EDDY_TEST("a close with unread input: the peer gets what was written, and connection_reset in place of the end") {
+    unix_streams ends = unix_stream_pair();
+    co_await ends.a.write("never read"sv);
+    co_await ends.b.write("last words"sv);
+    co_await ends.b.close();
+    const std::string got = co_await read_text(ends.a);
+    CHECK(got == "last words");
+    const outcome<std::string> end = co_await as_result(read_text(ends.a));
+    CHECK(end.error() == std::errc::connection_reset);
+}
+
 EDDY_TEST("the interface: Unix-domain streams") {
     temporary_folder folder;
     const std::string path = folder.file("x.sock");

@@ -57,7 +57,7 @@ void check_separators(std::span<const std::string_view> separators);
 } // namespace detail
 
 /// Holds a reference to the stream; one read at a time (`busy_resource`). A read that is cancelled or fails has consumed nothing: what had
-/// arrived stays in the buffer (R4). Every read is a checkpoint before it takes anything, also if the buffer has it all (R12).
+/// arrived stays in the buffer (R4). But for `incomplete_read`, which has taken it along as its `partial()`. Every read is a checkpoint before it takes anything, also if the buffer has it all (R12).
 /// After asyncio.StreamReader.
 template <async_read_stream Stream>
 class buffered_reader {

@@ -91,7 +91,8 @@ public:
     /// Awaitable: what happened, in the order it did. Equal events that follow each other may be one. Checkpoint; cancelled, none was
     /// taken. Throws `busy_resource` while another task waits, `closed_resource` after or on a close.
     task<event> next();
-    /// Frees the descriptor at once; who waits gets `closed_resource`. Twice does no harm.
+    /// Awaitable: frees the descriptor at once, and with it all watches; who waits gets `closed_resource`. A cancellation that was
+    /// there before is thrown after the descriptor is free (R13). Twice does no harm.
     detail::close_operation close() noexcept;
     [[nodiscard]] bool is_open() const noexcept;
 

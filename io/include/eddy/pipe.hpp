@@ -69,6 +69,7 @@ public:
     /// Awaitable: until the kernel has taken all of it; tasks that write at once take turns. Checkpoint; cancelled, `partial()`
     /// of the exception is how many bytes had gone out; if that is not 0, later writes throw `broken_resource`. Throws
     /// `std::system_error` (EPIPE once nobody reads); after another one half-way later writes throw `broken_resource`, too.
+    /// `closed_resource` after or on a close on our side.
     detail::write_operation write(std::span<const std::byte> bytes) { return {core(), bytes}; }
     detail::write_operation write(std::string_view text) { return write(bytes_of(text)); }
     detail::write_operation write(const char* text) { return write(std::string_view(text)); }

@@ -134,7 +134,7 @@ public:
     detail::write_some_operation write_some(std::span<const std::byte> bytes) { return {core(), bytes}; }
     detail::write_some_operation write_some(std::string_view text) { return write_some(bytes_of(text)); }
     detail::write_some_operation write_some(const char* text) { return write_some(std::string_view(text)); }
-    /// Tells the programs on it that it has another size (SIGWINCH).
+    /// Tells the programs on it that it has another size (SIGWINCH). Throws `std::system_error` that names it, `closed_resource`.
     void resize(terminal_size size);
     /// Awaitable: hangs up (SIGHUP); as `readable_pipe::close`.
     detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
@@ -180,7 +180,8 @@ public:
     /// To its whole group: for a command with `new_process_group`, `new_session` or `terminal`, else `std::logic_error`.
     void signal_group(int number);
     /// Awaitable: its end. Closes our pipes to it, asks it to end (SIGTERM, to its group if it has its own), and kills it after `grace`.
-    /// Checkpoint; cancelled, it may have been asked to end, and is not killed.
+    /// How it ended; at once if it has already. Checkpoint; cancelled, it may have been asked to end, and is not killed. Throws
+    /// `std::system_error` if it may not get a signal (EPERM), `std::logic_error` for an object without a process.
     template <class Rep, class Period>
     task<exit_status> stop(std::chrono::duration<Rep, Period> grace) {
         return stop_within(detail::to_nanoseconds(grace));

@@ -4,13 +4,14 @@
 //
 //     server srv{std::move(listener), handler};
 //     srv.start();                     // into the loop's root group
-//     co_await srv.shutdown(5s);       // stop accepting, wait, then cancel the handlers
+//     co_await srv.shutdown(5s);       // stop accepting, wait, then cancel the handlers, then reset what is left
 //
 //     std::vector<tcp_listener> both = co_await tcp_listen("localhost", 8080);
 //     co_await serve(both, handler);   // one server on several sockets
 //
 // A handler that throws is reported to the loop's exception handler once, its connection is closed and the server goes on;
-// one that is cancelled is not reported. When descriptors or memory run out, accepting pauses and goes on.
+// one that is cancelled is not reported. When descriptors or memory run out, accepting pauses and goes on; that is reported once
+// each time it begins. What no pause mends ends the server.
 #pragma once
 
 #include <chrono>
@@ -86,12 +87,15 @@ protected:
     task<> until_room();
     /// The same for a connection that was accepted while another listener was faster: it goes before those that were not yet.
     task<> until_turn();
-    /// Is it a shortage, of memory also, that a pause may see the end of?
-    [[nodiscard]] static bool may_pass(const std::exception_ptr& error);
+    /// Why accepting failed, or what follows it: rethrown if a pause would not see the end of it. A shortage is reported once, until
+    /// a connection has been accepted again.
+    void rethrow_unless_passing(const std::exception_ptr& failure);
+    void note_accepted() noexcept { short_ = false; }
 
 private:
     [[nodiscard]] bool is_below_limit(std::size_t n) const noexcept { return options.max_connections == 0 || n < options.max_connections; }
     std::size_t waiting_ = 0; // accepted, without a handler
+    bool short_ = false;      // of descriptors or memory, and that was reported
 };
 
 template <class Listener, class F>
@@ -149,9 +153,12 @@ task<> typed_server_state<Listener, F>::accept_from(std::size_t listener) {
         outcome<stream> got = co_await as_result(from.accept());
         if (got && !has_room()) co_await until_turn();
         const std::exception_ptr failure = got ? launched(std::move(*got)) : got.exception();
-        if (got && !failure) continue;
+        if (got && !failure) {
+            note_accepted();
+            continue;
+        }
         co_await this_task::checkpoint(); // told to stop, it may have got anything
-        if (!may_pass(failure)) std::rethrow_exception(failure);
+        rethrow_unless_passing(failure);
         co_await sleep_for(options.pause);
     }
 }
@@ -190,9 +197,12 @@ concept stream_listener = std::movable<L> && requires(L& l, const L& c) {
 };
 
 /// Serves until it is cancelled; the listening socket is then closed, and the handlers are cancelled and joined. `handler`
-/// is a callable `task<>(tcp_stream)`, or of what else the listener accepts; it is kept until the last connection is over. The socket is the server's from now on:
-/// `listener` still tells its endpoint and can close it, its destruction changes nothing, and serving with it again throws
-/// `std::logic_error`.
+/// is a callable `task<>(tcp_stream)`, or of what else the listener accepts; it is kept until the last connection is over. The
+/// socket is the server's from now on: `listener` still tells its endpoint and can close it (`closed_resource` comes out of `serve`
+/// then), its destruction changes nothing, and serving with it again throws `std::logic_error`. An accept that fails for want of
+/// descriptors or memory, or for what concerns one connection or the network for a while (accept(2)), is tried again after
+/// `options.pause`; the want is reported to the loop's exception handler, once until it is over. Any other error ends the
+/// server, as a cancellation does, and is thrown.
 template <stream_listener L, class F>
     requires std::invocable<std::decay_t<F>&, typename L::stream_type>
 [[nodiscard]] auto serve(L& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
@@ -235,13 +245,17 @@ public:
 
     /// Starts serving in the loop's root group. Throws `std::logic_error` if it was started before.
     void start();
-    /// Closes the listening sockets; connections go on.
+    /// Closes the listening sockets; connections go on. Twice, or before `start`, does no harm.
     void stop_accepting();
-    /// Awaitable: until it has stopped accepting and no connection is left. Cancelling the wait changes nothing.
+    /// Awaitable: until it has stopped accepting and no connection is left. Cancelling the wait changes nothing. Throws
+    /// `std::logic_error` if the server was not started, and what ended the server: an error of accepting that no pause mends (see
+    /// `serve`), `closed_resource` for a listener that was closed by others.
     task<> join();
-    /// Stops accepting, gives the connections `grace` to end, then cancels their handlers, resets what connections are
-    /// left, so that a shielded write to a peer that does not read ends too, and joins them. If it is cancelled itself,
-    /// it cancels the handlers at once.
+    /// Awaitable: stops accepting, gives the connections `grace` to end, then cancels their handlers. What these still say then
+    /// arrives, and so does what was on its way. Connections that are left a second later are reset, so that a shielded write to
+    /// a peer that does not read ends too; then all are joined. Cancelled itself, it cancels the handlers at once, or resets what
+    /// is left of those that it had cancelled, and does not wait for them. Throws `std::logic_error` if the server was not started,
+    /// and what ended the server before that.
     template <class Rep, class Period>
     task<> shutdown(std::chrono::duration<Rep, Period> grace) {
         return end_within(detail::to_nanoseconds(grace));

@@ -18,7 +18,9 @@ namespace eddy {
 /// `closed_resource`. Bound to the loop that first uses it, and to its thread.
 class basic_socket {
 public:
-    /// Awaitable: frees the descriptor at once; what was written is still delivered. Whoever waits gets `closed_resource`.
+    /// Awaitable: frees the descriptor at once; what was written is still delivered, and input that nobody has read is dropped
+    /// (of TCP at most 1 MiB). Where TCP gets more of that after the close, it resets the connection, and what was on its way may be
+    /// lost: to be certain, `shutdown_write`, and read to the end before. Whoever waits gets `closed_resource`.
     /// A cancellation that was there before is thrown after the descriptor is free (R13). Twice does no harm.
     detail::close_operation close() noexcept { return detail::close_operation(core_.ref()); }
     /// Closes at once, dropping what was not sent yet; a TCP connection is reset.
@@ -71,7 +73,8 @@ public:
     detail::read_operation read_some(std::span<std::byte> buffer) { return {core(), buffer}; }
     /// Awaitable: until the kernel has taken all of it. Checkpoint; cancelled, `partial()` of the exception is how many
     /// bytes had gone out; if that is not 0, later writes throw `broken_resource`. So they do after one that failed half-way for
-    /// another reason than a lost connection (ENOBUFS, ENOMEM). `std::logic_error` after shutdown_write.
+    /// another reason than a lost connection (ENOBUFS, ENOMEM). Throws `std::system_error` that names the peer (`connection_reset`,
+    /// `broken_pipe` once nobody is there), `closed_resource` after or on a close on our side, `std::logic_error` after shutdown_write.
     detail::write_operation write(std::span<const std::byte> bytes) { return {core(), bytes}; }
     detail::write_operation write(std::string_view text) { return write(bytes_of(text)); }
     detail::write_operation write(const char* text) { return write(std::string_view(text)); }
@@ -84,7 +87,10 @@ public:
     detail::write_some_operation write_some(std::span<const std::byte> bytes) { return {core(), bytes}; }
     detail::write_some_operation write_some(std::string_view text) { return write_some(bytes_of(text)); }
     detail::write_some_operation write_some(const char* text) { return write_some(std::string_view(text)); }
-    /// Awaitable: tells the peer that no more will come, after the writes that are queued. We can still read.
+    /// Awaitable: tells the peer that no more will come, after the writes that are queued. We can still read. Twice does no harm.
+    /// Checkpoint; cancelled while it waits its turn, the stream is as before. Throws `std::system_error` that names the peer,
+    /// `closed_resource` after or on a close on our side, `broken_resource` behind a write that was broken off half-way: the end
+    /// would pass that off as whole.
     detail::write_operation shutdown_write() { return detail::write_operation(core()); }
 
 protected:

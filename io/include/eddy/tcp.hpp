@@ -62,21 +62,26 @@ public:
     explicit tcp_stream(int native_handle);
     tcp_stream(tcp_stream&&) noexcept = default;
     tcp_stream& operator=(tcp_stream&&) noexcept = default;
-    /// Closes the socket: what was written is still delivered, whoever waits gets `closed_resource`.
+    /// Closes the socket as `close` does: what was written is still delivered, unless the peer goes on sending. Whoever waits gets
+    /// `closed_resource`.
     ~tcp_stream() = default;
 
+    // All of these throw `closed_resource` without a socket, and `std::system_error` if the kernel refuses.
     [[nodiscard]] ip_endpoint local_endpoint() const;
+    /// `not_connected` if the peer has reset the connection.
     [[nodiscard]] ip_endpoint remote_endpoint() const;
     /// TCP_NODELAY; on from the start, as in asyncio.
     void set_nodelay(bool on);
+    /// SO_KEEPALIVE; off from the start. With the times that were set last, else the kernel's.
     void set_keep_alive(bool on);
     /// On, with these times. `std::invalid_argument` if one is not positive.
     void set_keep_alive(const keep_alive_options& options);
     /// TCP_USER_TIMEOUT: how long what was written may stay unacknowledged until the connection fails; 0: the kernel's limit.
+    /// `std::invalid_argument` if it is negative, or more than 2^31 - 1 ms, which are 24 days.
     void set_user_timeout(std::chrono::milliseconds limit);
 
     // for the library
-    explicit tcp_stream(detail::core_owner c) noexcept : stream_socket("tcp_stream", std::move(c)) {}
+    explicit tcp_stream(detail::core_owner c) noexcept;
     [[nodiscard]] static tcp_stream accepted(int fd, const detail::stream_core& listener);
 };
 
@@ -86,7 +91,10 @@ struct connect_options {
     std::chrono::nanoseconds happy_eyeballs = std::chrono::milliseconds(250);
     address_family family = address_family::any; // of the addresses: what a name has of the other one is not asked for
     std::optional<ip_endpoint> local = {}; // bound to it; port 0: any. Addresses of the other family fail.
-    resolver_cache* cache = nullptr;                // asked instead of `resolve`; outlives the call (<eddy/resolver_cache.hpp>)
+    resolver_cache* cache = nullptr;       // asked instead of `resolve`; outlives the call (<eddy/resolver_cache.hpp>)
+    std::string_view bind_to_device = {};  // only what goes out and comes in there: "eth0". Copied by the call
+    std::size_t receive_buffer_size = 0;   // bytes, set before the connect, which tells the peer of it; 0: the kernel's choice
+    std::size_t send_buffer_size = 0;
 };
 
 /// Looks the name up and tries its addresses: IPv6 and IPv4 in turn, the next one when one has failed or is slow; the first that

@@ -57,22 +57,26 @@ public:
     [[nodiscard]] bool try_send_to(std::span<const std::byte> bytes, const ip_endpoint& to) { return attempt(send_to(bytes, to)); }
     [[nodiscard]] bool try_send_to(std::string_view text, const ip_endpoint& to) { return try_send_to(bytes_of(text), to); }
 
+    // All of these throw `closed_resource` without a socket, and `std::system_error` if the kernel refuses.
+    /// The address that it has, be it from `bind` or by its first send; port 0 before.
     [[nodiscard]] ip_endpoint local_endpoint() const;
     /// Of a connected socket; else `std::errc::not_connected`.
     [[nodiscard]] ip_endpoint remote_endpoint() const;
 
+    /// SO_BROADCAST: without it a send to a broadcast address is `permission_denied`. Off from the start.
     void set_broadcast(bool on);
     /// How many routers a datagram may pass (IP_TTL, IPV6_UNICAST_HOPS).
     void set_ttl(int hops);
     /// Receives what is sent to `group`, on the interface called `interface`, else on the one that the routes say. The socket has to be
     /// bound to the group's port. Throws `std::system_error` that names the group.
     void join_multicast(const ip_endpoint& group, std::string_view interface = {});
+    /// As it was joined, by the same interface; else `std::system_error` that names the group (EADDRNOTAVAIL).
     void leave_multicast(const ip_endpoint& group, std::string_view interface = {});
     /// How many routers a multicast datagram of ours may pass; 1 from the start: it stays in the local network.
     void set_multicast_ttl(int hops);
     /// Do members on this machine get what we send to a group? On from the start.
     void set_multicast_loop(bool on);
-    /// The interface that multicast datagrams of ours leave by.
+    /// The interface that multicast datagrams of ours leave by. Throws `std::system_error` that names it.
     void set_multicast_interface(std::string_view interface);
 
 private:

@@ -43,7 +43,8 @@ public:
     explicit unix_stream(int native_handle);
     unix_stream(unix_stream&&) noexcept = default;
     unix_stream& operator=(unix_stream&&) noexcept = default;
-    /// Closes the socket: what was written is still delivered, whoever waits gets `closed_resource`.
+    /// Closes the socket: what was written is still delivered, whoever waits gets `closed_resource`. If there is input that nobody has
+    /// read, the peer gets `connection_reset` instead of the end, behind what was written.
     ~unix_stream() = default;
 
     /// Awaitable: like `write`, and `descriptors` go with the first byte; they stay ours, the peer gets duplicates. At least one byte
@@ -58,6 +59,8 @@ public:
     /// descriptors, truncated. They are close-on-exec. Any other read of those bytes makes the kernel close them.
     detail::receive_descriptors_operation receive_descriptors(std::span<std::byte> buffer) { return {core(), buffer}; }
 
+    // All of these throw `closed_resource` without a socket, and `std::system_error` if the kernel refuses.
+    /// Who is at the other end; of a pair, ourselves.
     [[nodiscard]] peer_credentials credentials() const;
     /// Empty where a socket has no name: a client's mostly has none.
     [[nodiscard]] unix_endpoint local_endpoint() const;

@@ -1,9 +1,6 @@
 #include <eddy/detail/tls_session.hpp>
 
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <array>
 #include <exception>
 #include <limits>
 #include <new>
@@ -253,13 +250,6 @@ tls_session_info tls_session::info() const {
     i.resumed = SSL_session_reused(ssl) == 1;
     ERR_clear_error();
     return i;
-}
-
-void discard_received(int fd) noexcept {
-    std::array<char, 16384> sink;
-    for (int i = 0; fd >= 0 && i < 64; ++i) { // a peer may send for ever
-        if (::recv(fd, sink.data(), sink.size(), MSG_DONTWAIT) <= 0) return;
-    }
 }
 
 } // namespace eddy::detail

@@ -220,6 +220,8 @@ public:
     void set_name(std::string n) { name_ = std::move(n); }
 
     void set_close_hook(std::unique_ptr<close_hook> hook) noexcept { on_close_ = std::move(hook); }
+    /// A connection of TCP: closing it with input that nobody has read resets it, and what was written may not arrive.
+    void set_reset_by_unread_input() noexcept { reset_by_unread_input_ = true; }
     /// May a message be sent or received right now, without overtaking anybody who waits?
     [[nodiscard]] bool outgoing_is_free() const noexcept { return writers_.empty(); }
     [[nodiscard]] bool incoming_is_free() const noexcept { return reader_ == nullptr; }
@@ -249,6 +251,7 @@ private:
     [[nodiscard]] io_descriptor& adopt_by(engine& e);
     void write_next() noexcept;
     void forget() noexcept;
+    void free_descriptor() noexcept;
 
     // After an aborted write the next one goes on in its own turn: the same cancellation may be about to reach it.
     struct next_writer_node final : ready_node {
@@ -270,6 +273,9 @@ private:
     std::unique_ptr<close_hook> on_close_;
     std::string name_;
     std::size_t references_ = 0;
+    bool reset_by_unread_input_ = false;
+    bool wrote_ = false;  // or began to: there may be something that has to arrive
+    bool at_end_ = false; // a read got as far as that
 };
 
 inline core_ref::core_ref(stream_core& c) noexcept : core_(&c) {
@@ -324,6 +330,8 @@ struct core_pair {
 [[nodiscard]] core_owner adopt_core(int fd, bool is_socket, std::string name);
 /// "connect to /tmp/x: Connection refused", of an errno.
 [[nodiscard]] std::system_error io_error(int error, const char* doing, std::string_view name);
+/// Throws away what a socket has received, without waiting and within limits: a peer may send for ever.
+void discard_received(int fd) noexcept;
 /// Makes a descriptor that came from outside what a core needs: non-blocking and close-on-exec. Throws `std::system_error`.
 void prepare_descriptor(int fd);
 

@@ -118,8 +118,8 @@ public:
     /// No more connections; those that are there go on. Idempotent.
     void stop_accepting();
     /// Stops accepting, closes idle connections, cancels upgraded ones, lets running requests end within `grace`, then cancels their handlers
-    /// and resets what is left. Cancelled: does the last step at once. The server may be destroyed meanwhile: that is the last step, too.
-    /// The call itself throws `std::logic_error` if it was not started.
+    /// and, a second later, resets what is left. Cancelled: cancels the handlers at once. The server may be destroyed meanwhile,
+    /// which does so as well. The call itself throws `std::logic_error` if it was not started.
     task<> shutdown(std::chrono::nanoseconds grace);
 
     /// The port it listens on, of several sockets the first one; 0 before `listen`, and of a Unix-domain socket.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -11,15 +12,18 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <eddy/detail/sole_reader.hpp>
+#include <eddy/detail/stream_core.hpp>
 #include <eddy/detail/tls_session.hpp>
 #include <eddy/detail/torn_write.hpp>
 #include <eddy/mutex.hpp>
 #include <eddy/spawn.hpp>
 #include <eddy/stream.hpp>
 #include <eddy/task.hpp>
+#include <eddy/tcp.hpp>
 #include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
 
@@ -109,9 +113,10 @@ public:
     /// At once, without a word.
     void close_now() noexcept;
     void abort() noexcept;
-    /// Forgets what came and nobody has read: see `discard_received`.
+    /// Forgets what came and nobody has read, which would make the close a reset. A stream of TCP does so itself.
     void discard() noexcept {
-        if constexpr (requires { { below->native_handle() } -> std::same_as<int>; }) discard_received(below->native_handle());
+        if constexpr (!std::is_same_v<Stream, tcp_stream> && requires { { below->native_handle() } -> std::same_as<int>; })
+            discard_received(below->native_handle());
     }
 
     std::optional<Stream> below;

@@ -71,9 +71,5 @@ private:
     std::unique_ptr<state> state_;
 };
 
-/// Throws away what a socket has received, without waiting: closing a socket that holds unread bytes resets the connection,
-/// and a reset can destroy what we sent last on its way.
-void discard_received(int fd) noexcept;
-
 } // namespace detail
 } // namespace eddy
