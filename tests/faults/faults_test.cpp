@@ -98,6 +98,10 @@ std::vector<int> errors_of(const fault::description& d) {
     return errors;
 }
 
+std::string message_of(int error) {
+    return error < 0 ? resolve_category().message(error) : std::generic_category().message(error);
+}
+
 // The first run may also do what is done once in a process.
 void fail_each_call(const scenario& s) {
     check_without_faults(s, "a first time");
@@ -111,7 +115,7 @@ void fail_each_call(const scenario& s) {
             const std::string name(d.name);
             for (std::size_t n = 1; n <= times; ++n) {
                 fault::fail_nth(d.id, n, error);
-                const std::string plan = name + " " + std::to_string(n) + " of " + std::to_string(times) + " fails: " + std::generic_category().message(error);
+                const std::string plan = name + " " + std::to_string(n) + " of " + std::to_string(times) + " fails: " + message_of(error);
                 check(s, plan, true);
                 injected += fault::injected();
             }
