@@ -1,5 +1,6 @@
 #include "allocations.hpp"
 
+#include <atomic>
 #include <cstdlib>
 #include <new>
 
@@ -7,14 +8,17 @@ namespace {
 
 thread_local std::size_t calls = 0;
 thread_local long countdown = -1; // negative: nothing fails
+std::atomic<long> blocks{0};      // of all threads: one may free what another has allocated
 
 } // namespace
 
 void* operator new(std::size_t n) {
     ++calls;
     if (countdown >= 0 && countdown-- == 0) throw std::bad_alloc();
-    if (void* p = std::malloc(n == 0 ? 1 : n)) return p;
-    throw std::bad_alloc();
+    void* const p = std::malloc(n == 0 ? 1 : n);
+    if (!p) throw std::bad_alloc();
+    blocks.fetch_add(1, std::memory_order_relaxed);
+    return p;
 }
 // The sanitizers' own version would not call ours.
 void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
@@ -25,16 +29,20 @@ void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
     }
 }
 void operator delete(void* p) noexcept {
+    if (p) blocks.fetch_sub(1, std::memory_order_relaxed);
     std::free(p);
 }
 void operator delete(void* p, std::size_t) noexcept {
-    std::free(p);
+    operator delete(p);
 }
 
 namespace allocations {
 
 std::size_t count() noexcept {
     return calls;
+}
+long live() noexcept {
+    return blocks.load(std::memory_order_relaxed);
 }
 failing::failing(long n) noexcept {
     countdown = n;

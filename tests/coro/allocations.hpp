@@ -23,6 +23,9 @@ inline constexpr bool counted = true;
 /// How often this thread has called operator new.
 [[nodiscard]] std::size_t count() noexcept;
 
+/// Blocks that were allocated and not freed yet, by all threads.
+[[nodiscard]] long live() noexcept;
+
 /// How many allocations `n` more rounds take, after a few that warm up; 0 where counting says nothing.
 template <class F>
 eddy::task<std::size_t> in_steady_state(F round, int n = 1000) {

@@ -4,9 +4,12 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -34,7 +37,8 @@ namespace fault {
 namespace {
 
 constexpr std::array descriptions{
-    description{call::accept4, "accept4", true, 2, {EMFILE, ECONNABORTED}},
+    description{call::accept4, "accept4", true, 5, {EMFILE, ENFILE, ENOMEM, ENOBUFS, ECONNABORTED}},
+    description{call::access, "access", false, 2, {EIO, ENOMEM}},
     description{call::bind, "bind", false, 2, {EADDRINUSE, ENOMEM}},
     description{call::close, "close", true, 1, {EIO}},
     description{call::connect, "connect", true, 2, {ECONNREFUSED, ENOMEM}},
@@ -43,32 +47,49 @@ constexpr std::array descriptions{
     description{call::epoll_wait, "epoll_wait", true, 0, {}},
     description{call::eventfd, "eventfd", false, 2, {EMFILE, ENOMEM}},
     description{call::fchmod, "fchmod", false, 1, {EIO}},
+    description{call::fchown, "fchown", false, 2, {EPERM, EIO}},
+    description{call::fdatasync, "fdatasync", true, 3, {EIO, ENOSPC, EDQUOT}},
     description{call::fdopendir, "fdopendir", false, 1, {ENOMEM}},
     description{call::flock, "flock", true, 1, {ENOLCK}},
     description{call::fstat, "fstat", false, 1, {EIO}},
     description{call::fstatat, "fstatat", false, 2, {EIO, ENOMEM}},
     description{call::fsync, "fsync", true, 2, {EIO, ENOSPC}},
     description{call::ftruncate, "ftruncate", true, 1, {EIO}},
+    description{call::futimens, "futimens", false, 2, {EPERM, EROFS}},
     description{call::duplicate, "fcntl", false, 1, {EMFILE}},
+    description{call::getaddrinfo, "getaddrinfo", false, 3, {EAI_AGAIN, EAI_MEMORY, EAI_FAIL}},
+    description{call::getnameinfo, "getnameinfo", false, 3, {EAI_AGAIN, EAI_MEMORY, EAI_FAIL}},
     description{call::getpeername, "getpeername", false, 1, {ENOTCONN}},
     description{call::getsockname, "getsockname", false, 1, {ENOBUFS}},
     description{call::getsockopt, "getsockopt", false, 1, {ENOBUFS}},
+    description{call::grantpt, "grantpt", false, 1, {EACCES}},
+    description{call::if_nametoindex, "if_nametoindex", false, 2, {EMFILE, ENOMEM}},
     description{call::inotify_add_watch, "inotify_add_watch", false, 2, {ENOMEM, ENOSPC}},
     description{call::inotify_init1, "inotify_init1", false, 2, {EMFILE, ENOMEM}},
+    description{call::inotify_rm_watch, "inotify_rm_watch", false, 1, {EINVAL}},
     description{call::ioctl, "ioctl", false, 1, {EIO}},
+    description{call::kill, "kill", false, 2, {EPERM, ESRCH}},
+    description{call::killpg, "killpg", false, 2, {EPERM, ESRCH}},
     description{call::listen, "listen", false, 1, {EADDRINUSE}},
+    description{call::lseek, "lseek", false, 2, {ESPIPE, EOVERFLOW}},
     description{call::lstat, "lstat", false, 2, {EIO, ENOMEM}},
     description{call::mkdir, "mkdir", false, 2, {ENOSPC, ENOMEM}},
     description{call::open, "open", true, 2, {EMFILE, ENOMEM}},
-    description{call::openat, "openat", false, 2, {EMFILE, ENOMEM}},
+    description{call::openat, "openat", true, 2, {EMFILE, ENOMEM}},
+    description{call::openat_folder, "openat of a folder", false, 2, {EMFILE, ENOMEM}},
+    description{call::openat2, "openat2", true, 4, {EMFILE, ENOMEM, ENOSYS, EAGAIN}},
     description{call::pidfd_open, "pidfd_open", false, 2, {EMFILE, ENOMEM}},
+    description{call::pidfd_send_signal, "pidfd_send_signal", false, 2, {EPERM, ESRCH}},
     description{call::pipe2, "pipe2", false, 1, {EMFILE}},
     description{call::poll, "poll", true, 0, {}},
+    description{call::posix_fadvise, "posix_fadvise", true, 1, {ESPIPE}},
+    description{call::posix_fallocate, "posix_fallocate", true, 3, {ENOSPC, EOPNOTSUPP, EFBIG}},
     description{call::posix_openpt, "posix_openpt", false, 2, {EMFILE, ENOSPC}},
     description{call::posix_spawn, "posix_spawn", false, 2, {EAGAIN, ENOMEM}},
     description{call::pread, "pread", true, 1, {EIO}},
     description{call::preadv2, "preadv2", true, 2, {EIO, EOPNOTSUPP}},
     description{call::pthread_create, "pthread_create", false, 1, {EAGAIN}},
+    description{call::ptsname_r, "ptsname_r", false, 1, {ENOTTY}},
     description{call::pwrite, "pwrite", true, 2, {EIO, ENOSPC}},
     description{call::pwritev2, "pwritev2", true, 2, {EIO, EOPNOTSUPP}},
     description{call::read, "read", true, 1, {EIO}},
@@ -83,20 +104,22 @@ constexpr std::array descriptions{
     description{call::sendmmsg, "sendmmsg", true, 2, {ECONNREFUSED, ENOMEM}},
     description{call::sendmsg, "sendmsg", true, 2, {ECONNRESET, ENOMEM}},
     description{call::setsockopt, "setsockopt", false, 1, {ENOMEM}},
+    description{call::shutdown, "shutdown", false, 1, {ENOBUFS}},
     description{call::socket, "socket", false, 2, {EMFILE, ENOBUFS}},
     description{call::socketpair, "socketpair", false, 2, {EMFILE, ENOMEM}},
     description{call::splice, "splice", true, 2, {EINVAL, ENOMEM}},
     description{call::stat, "stat", false, 2, {EIO, ENOMEM}},
+    description{call::syncfs, "syncfs", true, 3, {EIO, ENOSPC, EDQUOT}},
     description{call::timerfd_create, "timerfd_create", false, 1, {EMFILE}},
     description{call::unlink, "unlink", false, 1, {EIO}},
     description{call::unlinkat, "unlinkat", false, 1, {EIO}},
+    description{call::unlockpt, "unlockpt", false, 1, {EINVAL}},
+    description{call::utimensat, "utimensat", false, 2, {EACCES, EROFS}},
     description{call::waitid, "waitid", true, 0, {}},
+    description{call::waitpid, "waitpid", true, 0, {}},
     description{call::write, "write", true, 2, {EIO, ENOSPC}},
     description{call::writev, "writev", true, 2, {EIO, ENOMEM}},
 };
-
-// The only ones who call openat are the standard library's functions for directories, which no signal interrupts and which do
-// not expect it.
 
 enum class kind : std::uint8_t { counting, nth, storm, shortened };
 
@@ -149,6 +172,12 @@ void* looked_up(std::atomic<void*>& address, const char* name) noexcept {
     void* a = address.load(std::memory_order_relaxed);
     if (!a) address.store(a = ::dlsym(RTLD_NEXT, name), std::memory_order_relaxed);
     return a;
+}
+
+/// The standard library's functions for directories open them so; they do not expect a signal to interrupt that. What eddy opens
+/// beneath a folder it only looks at (O_PATH), or reads as a file.
+bool opens_folder(int flags) noexcept {
+    return (flags & O_DIRECTORY) != 0 && (flags & O_PATH) == 0;
 }
 
 /// Has `open` an argument for the permissions?
@@ -323,6 +352,14 @@ int setsockopt(int fd, int level, int option, const void* value, socklen_t size)
     EDDY_REAL(setsockopt);
     return fails(call::setsockopt) ? -1 : real(fd, level, option, value, size);
 }
+int shutdown(int fd, int how) noexcept {
+    EDDY_REAL(shutdown);
+    return fails(call::shutdown) ? -1 : real(fd, how);
+}
+unsigned if_nametoindex(const char* name) noexcept {
+    EDDY_REAL(if_nametoindex);
+    return fails(call::if_nametoindex) ? 0 : real(name);
+}
 ssize_t recv(int fd, void* buffer, size_t size, int flags) {
     EDDY_REAL(recv);
     if (fault::gives_all(fd)) return fails(call::recv) ? -1 : real(fd, buffer, size, flags);
@@ -359,12 +396,26 @@ ssize_t sendfile(int to, int from, off_t* offset, size_t size) noexcept {
     return fails(call::sendfile) ? -1 : real(to, from, offset, fault::shortened(to, size));
 }
 
-// Waiting
-
 ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size, unsigned flags) {
     EDDY_REAL(splice);
     return fails(call::splice) ? -1 : real(from, from_offset, to, to_offset, fault::shortened(from, size), flags);
 }
+
+// Names
+
+int getaddrinfo(const char* name, const char* service, const addrinfo* hints, addrinfo** found) {
+    EDDY_REAL(getaddrinfo);
+    const int error = error_for(call::getaddrinfo);
+    return error != 0 ? error : real(name, service, hints, found);
+}
+int getnameinfo(const sockaddr* of, socklen_t size, char* host, socklen_t host_size, char* service, socklen_t service_size, int flags) {
+    EDDY_REAL(getnameinfo);
+    const int error = error_for(call::getnameinfo);
+    return error != 0 ? error : real(of, size, host, host_size, service, service_size, flags);
+}
+
+// Waiting
+
 int epoll_create1(int flags) noexcept {
     EDDY_REAL(epoll_create1);
     return fails(call::epoll_create1) ? -1 : real(flags);
@@ -403,6 +454,10 @@ int inotify_init1(int flags) noexcept {
 int inotify_add_watch(int fd, const char* path, uint32_t mask) noexcept {
     EDDY_REAL(inotify_add_watch);
     return fails(call::inotify_add_watch) ? -1 : real(fd, path, mask);
+}
+int inotify_rm_watch(int fd, int watch) noexcept {
+    EDDY_REAL(inotify_rm_watch);
+    return fails(call::inotify_rm_watch) ? -1 : real(fd, watch);
 }
 int ioctl(int fd, unsigned long request, ...) noexcept {
     EDDY_REAL(ioctl);
@@ -488,7 +543,7 @@ int openat(int folder, const char* path, int flags, ...) {
         mode = va_arg(more, mode_t);
         va_end(more);
     }
-    return fails(call::openat) ? -1 : real(folder, path, flags, mode);
+    return fails(fault::opens_folder(flags) ? call::openat_folder : call::openat) ? -1 : real(folder, path, flags, mode);
 }
 int stat(const char* path, struct stat* s) noexcept {
     EDDY_REAL(stat);
@@ -509,6 +564,44 @@ int fstatat(int folder, const char* path, struct stat* s, int flags) noexcept {
 int fsync(int fd) {
     EDDY_REAL(fsync);
     return fails(call::fsync) ? -1 : real(fd);
+}
+int fdatasync(int fd) {
+    EDDY_REAL(fdatasync);
+    return fails(call::fdatasync) ? -1 : real(fd);
+}
+int syncfs(int fd) noexcept {
+    EDDY_REAL(syncfs);
+    return fails(call::syncfs) ? -1 : real(fd);
+}
+off_t lseek(int fd, off_t offset, int whence) noexcept {
+    EDDY_REAL(lseek);
+    return fails(call::lseek) ? -1 : real(fd, offset, whence);
+}
+int posix_fallocate(int fd, off_t offset, off_t size) {
+    EDDY_REAL(posix_fallocate);
+    const int error = error_for(call::posix_fallocate);
+    return error != 0 ? error : real(fd, offset, size);
+}
+int posix_fadvise(int fd, off_t offset, off_t size, int advice) noexcept {
+    EDDY_REAL(posix_fadvise);
+    const int error = error_for(call::posix_fadvise);
+    return error != 0 ? error : real(fd, offset, size, advice);
+}
+int futimens(int fd, const timespec times[2]) noexcept {
+    EDDY_REAL(futimens);
+    return fails(call::futimens) ? -1 : real(fd, times);
+}
+int utimensat(int folder, const char* path, const timespec times[2], int flags) noexcept {
+    EDDY_REAL(utimensat);
+    return fails(call::utimensat) ? -1 : real(folder, path, times, flags);
+}
+int access(const char* path, int mode) noexcept {
+    EDDY_REAL(access);
+    return fails(call::access) ? -1 : real(path, mode);
+}
+int fchown(int fd, uid_t owner, gid_t group) noexcept {
+    EDDY_REAL(fchown);
+    return fails(call::fchown) ? -1 : real(fd, owner, group);
 }
 int ftruncate(int fd, off_t size) noexcept {
     EDDY_REAL(ftruncate);
@@ -557,6 +650,30 @@ int posix_openpt(int flags) {
     EDDY_REAL(posix_openpt);
     return fails(call::posix_openpt) ? -1 : real(flags);
 }
+int grantpt(int fd) noexcept {
+    EDDY_REAL(grantpt);
+    return fails(call::grantpt) ? -1 : real(fd);
+}
+int unlockpt(int fd) noexcept {
+    EDDY_REAL(unlockpt);
+    return fails(call::unlockpt) ? -1 : real(fd);
+}
+int ptsname_r(int fd, char* name, size_t size) noexcept {
+    EDDY_REAL(ptsname_r);
+    return fails(call::ptsname_r) ? errno : real(fd, name, size);
+}
+int kill(pid_t pid, int number) noexcept {
+    EDDY_REAL(kill);
+    return fails(call::kill) ? -1 : real(pid, number);
+}
+int killpg(pid_t group, int number) noexcept {
+    EDDY_REAL(killpg);
+    return fails(call::killpg) ? -1 : real(group, number);
+}
+pid_t waitpid(pid_t pid, int* status, int options) {
+    EDDY_REAL(waitpid);
+    return fails(call::waitpid) ? -1 : real(pid, status, options);
+}
 int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions, const posix_spawnattr_t* attributes,
                 char* const* argv, char* const* envp) {
     EDDY_REAL(posix_spawn);
@@ -572,7 +689,7 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
     const int error = error_for(call::pthread_create);
     return error != 0 ? error : real(thread, attributes, start, argument);
 }
-// Of what has no function of its own, eddy needs pidfd_open and epoll_pwait2; the standard library waits by futex.
+// What has no function of its own in every C library we build with; the standard library waits by futex.
 long syscall(long number, ...) noexcept {
     EDDY_REAL(syscall);
     va_list more;
@@ -581,6 +698,8 @@ long syscall(long number, ...) noexcept {
     for (long& argument : a) argument = va_arg(more, long); // those that are not there are not looked at
     va_end(more);
     if (number == SYS_pidfd_open && fails(call::pidfd_open)) return -1;
+    if (number == SYS_pidfd_send_signal && fails(call::pidfd_send_signal)) return -1;
+    if (number == SYS_openat2 && fails(call::openat2)) return -1;
 #ifdef SYS_epoll_pwait2
     if (number == SYS_epoll_pwait2 && fails(call::epoll_wait)) return -1;
 #endif

@@ -7,8 +7,8 @@
 //     …
 //     fault::injected();            // how many calls failed or were cut short
 //
-// Spared are calls that fail for no reason but a wrong argument, and those on descriptors that the kernel only counts in (eventfd,
-// timerfd): these have no errors.
+// Spared are calls that fail for no reason but a wrong argument (sigaction, timerfd_settime), and those on descriptors that the kernel
+// only counts in (eventfd, timerfd): these have no errors.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,7 @@ namespace fault {
 
 enum class call : std::uint8_t {
     accept4,
+    access,
     bind,
     close, // the descriptor is freed all the same, as Linux does
     connect,
@@ -28,32 +29,49 @@ enum class call : std::uint8_t {
     epoll_wait,
     eventfd,
     fchmod,
+    fchown,
+    fdatasync,
     fdopendir,
     flock,
     fstat,
     fstatat,
     fsync,
     ftruncate,
+    futimens,
     duplicate, // fcntl with F_DUPFD and F_DUPFD_CLOEXEC
+    getaddrinfo, // its errors are its own, EAI_…
+    getnameinfo, // the same
     getpeername,
     getsockname,
     getsockopt,
+    grantpt,
+    if_nametoindex,
     inotify_add_watch,
     inotify_init1,
+    inotify_rm_watch,
     ioctl,
+    kill,
+    killpg,
     listen,
+    lseek,
     lstat,
     mkdir,
     open,
     openat,
+    openat_folder, // openat with O_DIRECTORY, to read it
+    openat2,
     pidfd_open,
+    pidfd_send_signal,
     pipe2,
     poll,
+    posix_fadvise,
+    posix_fallocate,
     posix_openpt,
     posix_spawn,
     pread,
     preadv2,
     pthread_create,
+    ptsname_r,
     pwrite,
     pwritev2,
     read,
@@ -68,14 +86,19 @@ enum class call : std::uint8_t {
     sendmmsg,
     sendmsg,
     setsockopt,
+    shutdown,
     socket,
     socketpair,
     splice,
     stat,
+    syncfs,
     timerfd_create,
     unlink,
     unlinkat,
+    unlockpt,
+    utimensat,
     waitid,
+    waitpid,
     write,
     writev,
 };
@@ -86,7 +109,7 @@ struct description {
     std::string_view name;
     bool interruptible; // may fail with EINTR
     std::uint8_t error_count;
-    int errors[2];
+    int errors[5];
     [[nodiscard]] std::span<const int> possible_errors() const noexcept { return std::span(errors).first(error_count); }
 };
 [[nodiscard]] std::span<const description> all_calls() noexcept;

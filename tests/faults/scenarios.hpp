@@ -25,9 +25,12 @@ public:
     eddy::task<> (*run)(std::string folder);
     /// The virtual clock stands still beside a running process: what waits for one by looking again needs a real one.
     eddy::testing::test_time time = eddy::testing::test_time::jumps;
+    /// Whether everything in it goes on where a signal has interrupted it: other people's code may not.
+    bool outlasts_signals = true;
 };
 
 [[nodiscard]] std::span<const scenario> io_scenarios() noexcept;
+[[nodiscard]] std::span<const scenario> further_io_scenarios() noexcept;
 /// Empty in a build without eddy::http, or eddy::tls.
 [[nodiscard]] std::span<const scenario> http_scenarios() noexcept;
 [[nodiscard]] std::span<const scenario> tls_scenarios() noexcept;

@@ -3,7 +3,13 @@
 
 #include "../../io/http/src/handed_stream.hpp"
 
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <new>
+#include <source_location>
 #include <stdexcept>
+#include <system_error>
 
 using namespace http_tests;
 
@@ -201,8 +207,54 @@ EDDY_TEST("wrap: what fails, or takes too long, costs its own connection only") 
     const std::string got = co_await works.ask("GET /x HTTP/1.0\r\n\r\n");
     CHECK(body_of(got) == "GET /x");
     CHECK(connections == 3);
-    CHECK(r.messages.empty());
+    CHECK(r.messages.starts_with("the wrapping of an HTTP connection failed: from 127.0.0.1:")); // the first, which is no handshake's
+    CHECK(std::count(r.messages.begin(), r.messages.end(), '\n') == 1);
     co_await hs.shutdown(1h);
+}
+
+EDDY_TEST("wrap: nobody is told of a handshake that failed, but of everything else") {
+    reported r;
+    std::exception_ptr error;
+    http::server hs{echo};
+    hs.wrap([&](tcp_stream s) -> task<tcp_stream> {
+        co_await this_task::yield();
+        if (error) std::rethrow_exception(error);
+        co_return s;
+    });
+    co_await hs.listen({"127.0.0.1", 0});
+    const auto fails_with = [&](std::exception_ptr e) -> task<std::size_t> {
+        error = std::move(e);
+        r.messages.clear();
+        raw_connection c = co_await raw_connection::open(hs.port());
+        const std::string nothing = co_await c.read_to_end();
+        CHECK(nothing.empty());
+        co_return static_cast<std::size_t>(std::count(r.messages.begin(), r.messages.end(), '\n'));
+    };
+    const std::array quiet{
+        std::make_exception_ptr(std::system_error(ECONNRESET, std::generic_category(), "read")),
+        std::make_exception_ptr(timeout_error(1s, std::source_location::current())),
+        std::make_exception_ptr(broken_resource("the peer is gone")),
+        std::make_exception_ptr(closed_resource("closed")),
+    };
+    for (const std::exception_ptr& e : quiet) {
+        const std::size_t told = co_await fails_with(e);
+        CHECK(told == 0);
+    }
+    const std::array loud{
+        std::make_exception_ptr(std::out_of_range("no such host")),
+        std::make_exception_ptr(std::bad_alloc()),
+        std::make_exception_ptr(busy_resource("two at once")),
+        std::make_exception_ptr(42),
+    };
+    for (const std::exception_ptr& e : loud) {
+        const std::size_t told = co_await fails_with(e);
+        CHECK(told == 1);
+        CHECK(r.messages.starts_with("the wrapping of an HTTP connection failed: from 127.0.0.1:"));
+    }
+    error = nullptr;
+    raw_connection works = co_await raw_connection::open(hs.port());
+    const std::string got = co_await works.ask("GET /x HTTP/1.0\r\n\r\n");
+    CHECK(body_of(got) == "GET /x");
 }
 
 EDDY_TEST("wrap: shutdown does not wait for a handshake") {

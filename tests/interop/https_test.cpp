@@ -15,6 +15,7 @@
 #include <eddy/testing.hpp>
 
 #include "interop/certificate.hpp"
+#include "lib/left_out.hpp"
 
 using namespace std::chrono_literals;
 using namespace eddy;
@@ -127,7 +128,7 @@ task<> make_tunnel(tcp_listener& l, std::string& asked) {
 EDDY_TEST_REAL("https: a certificate counts if it is trusted and names the host") {
     const certificate c;
     if (!c) {
-        WARN("there is no openssl: https is not tested");
+        tests::left_out("there is no openssl: https is not tested");
         co_return;
     }
     openssl_server server(c);
@@ -150,7 +151,7 @@ EDDY_TEST_REAL("https: a certificate counts if it is trusted and names the host"
 EDDY_TEST_REAL("https: a proxy makes a tunnel, and the certificate behind it is checked") {
     const certificate c;
     if (!c) {
-        WARN("there is no openssl: https is not tested");
+        tests::left_out("there is no openssl: https is not tested");
         co_return;
     }
     openssl_server server(c);
@@ -173,7 +174,7 @@ EDDY_TEST_REAL("https: a proxy makes a tunnel, and the certificate behind it is 
 EDDY_TEST_REAL("https: a server that wants a certificate gets ours") {
     const certificate c;
     if (!c) {
-        WARN("there is no openssl: https is not tested");
+        tests::left_out("there is no openssl: https is not tested");
         co_return;
     }
     const std::string file = c.file();
@@ -200,7 +201,7 @@ EDDY_TEST_REAL("https: a server that wants a certificate gets ours") {
 EDDY_TEST_REAL("https: errors name the file that is wrong") {
     const certificate c;
     if (!c) {
-        WARN("there is no openssl: https is not tested");
+        tests::left_out("there is no openssl: https is not tested");
         co_return;
     }
     openssl_server server(c);
@@ -225,7 +226,7 @@ EDDY_TEST_REAL("https: errors name the file that is wrong") {
 EDDY_TEST_REAL("https: authorities come from text as well, and old versions of TLS can be refused") {
     const certificate c;
     if (!c) {
-        WARN("there is no openssl: https is not tested");
+        tests::left_out("there is no openssl: https is not tested");
         co_return;
     }
     openssl_server server(c, " -tls1_2");

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "io/blocked_pool.hpp"
+#include "lib/left_out.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -23,7 +24,7 @@ EDDY_TEST("a literal address is not looked up") {
 EDDY_TEST("a literal address with a service name gets the service's port") {
     outcome<std::vector<ip_endpoint>> found = co_await as_result(resolve("127.0.0.1", "http"));
     if (!found) {
-        WARN("this machine has no list of services: " << words::of(found));
+        tests::left_out("this machine has no list of services: " + words::of(found));
         co_return;
     }
     REQUIRE(found->size() == 1);

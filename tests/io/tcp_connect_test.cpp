@@ -11,6 +11,7 @@
 
 #include "coro/allocations.hpp"
 #include "io/support.hpp"
+#include "lib/left_out.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -108,7 +109,7 @@ EDDY_TEST("both ends agree on their endpoints, on IPv6 too where there is one") 
         try {
             l = tcp_listener::bind({address, 0});
         } catch (const std::system_error&) {
-            WARN("no " << address << " on this machine");
+            tests::left_out("no " + std::string(address) + " on this machine");
             continue;
         }
         tcp_stream c = co_await tcp_connect(l.local_endpoint());

@@ -12,6 +12,7 @@
 #include "../../io/src/bind_all.hpp"
 #include "io/blocked_pool.hpp"
 #include "io/support.hpp"
+#include "lib/left_out.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -112,7 +113,7 @@ EDDY_TEST("tcp_listener::bind on several endpoints: IPv6 beside IPv4 takes IPv6 
     REQUIRE(!all.empty());
     CHECK(all.back().local_endpoint().address() == "127.0.0.1");
     if (all.size() == 1) {
-        WARN("no ::1 on this machine");
+        tests::left_out("no ::1 on this machine");
         co_return;
     }
     CHECK(all[0].local_endpoint() == ip_endpoint("::1", all[1].local_endpoint().port()));

@@ -2,7 +2,7 @@
 # Sourced by tests that are scripts: runs a program, and checks what it says.
 #
 #   fail TEXT...             says what is wrong and ends the test; shows what the program had said
-#   skip TEXT                ends the test as skipped (77)
+#   skip TEXT                ends the test as skipped (77); with EDDY_TEST_REQUIRE_ALL in the environment, as failed
 #   program NAME             $program: the sample of that name, or the test is skipped
 #   start ARGUMENT...        starts $program in the background; $pid. Its output goes to the files out and err; what the
 #                            program wrote before in pages.jsonl is removed
@@ -43,6 +43,7 @@ fail() {
 }
 
 skip() {
+    [ -z "${EDDY_TEST_REQUIRE_ALL:-}" ] || fail "left out: $* (EDDY_TEST_REQUIRE_ALL is set)"
     printf 'skipped: %s\n' "$*"
     exit 77
 }

@@ -151,13 +151,22 @@ task<bool> connection::set_up() {
     co_return in_time && stream_.is_open();
 }
 
-/// What goes wrong here is between the client and whatever was laid over TCP: a handshake that failed.
+/// A handshake that fails is between the client and whatever was laid over TCP; anything else is a mistake on our side.
 task<> connection::wrap() {
+    std::exception_ptr failure;
     try {
         task<any_stream> wrapping = server_.wrapper(std::move(accepted_));
         stream_ = co_await std::move(wrapping);
-    } catch (const std::exception&) {
+    } catch (const operation_cancelled&) {
+        throw;
+    } catch (const std::system_error&) { // tls_error is one
+    } catch (const timeout_error&) {
+    } catch (const broken_resource&) {
+    } catch (const closed_resource&) {
+    } catch (...) {
+        failure = std::current_exception();
     }
+    if (failure) report("the wrapping of an HTTP connection failed: from " + remote_.to_string(), failure);
 }
 
 /// Awaits `work`, which ends early when its time is over, or with the server; false if it did.

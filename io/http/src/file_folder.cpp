@@ -67,11 +67,12 @@ private:
     how.flags = static_cast<unsigned>(flags);
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
     constexpr int most = 8; // EAGAIN: something was renamed meanwhile, and the kernel cannot be sure
-    for (int i = 0; i < most; ++i) {
+    for (int i = 0; i < most;) {
         descriptor found(static_cast<int>(::syscall(SYS_openat2, root, path.empty() ? "." : path.c_str(), &how, sizeof how)));
         if (found) return found;
         if (errno == ENOSYS || errno == EPERM) return open_by_parts(root, path, flags); // or a sandbox that does not know it
         if (errno != EAGAIN && errno != EINTR) return found;
+        if (errno == EAGAIN) ++i; // signals are not counted
     }
     return descriptor(-1);
 }

@@ -86,8 +86,9 @@ public:
     ~server();
 
     /// Before it is started: speaks over what `wrap(tcp_stream)` makes of each connection; it returns a task of a stream, as
-    /// `tls_accept` does, and is given `header_timeout`. If it throws, the connection is closed and nobody is told: handshakes fail.
-    /// `scheme` is what `url` begins with.
+    /// `tls_accept` does, and is given `header_timeout`. If it throws, the connection is closed. Nobody is told of what a client can
+    /// bring about, since handshakes fail: `std::system_error` (`tls_error` is one), `timeout_error`, `broken_resource`,
+    /// `closed_resource`. The loop's exception handler is told of everything else. `scheme` is what `url` begins with.
     template <class F>
         requires std::invocable<std::decay_t<F>&, tcp_stream>
     void wrap(F&& wrap, std::string_view scheme = "https") {
