@@ -6,12 +6,14 @@
 namespace {
 
 thread_local std::size_t calls = 0;
+thread_local std::size_t last = 0;
 thread_local long countdown = -1; // negative: nothing fails
 
 } // namespace
 
 void* operator new(std::size_t n) {
     ++calls;
+    last = n;
     if (countdown >= 0 && countdown-- == 0) throw std::bad_alloc();
     if (void* p = std::malloc(n == 0 ? 1 : n)) return p;
     throw std::bad_alloc();
@@ -35,6 +37,9 @@ namespace allocations {
 
 std::size_t count() noexcept {
     return calls;
+}
+std::size_t last_size() noexcept {
+    return last;
 }
 failing::failing(long n) noexcept {
     countdown = n;
