@@ -4,7 +4,7 @@
 #   tests/run.sh [--core] [--preset NAME] [-- CTEST-ARGUMENT...]
 #
 #   --core          leave out the tests that need outside programs (nginx, openssl, redis-cli, curl, wrk, ab, h2load, socat), and
-#                   do not install those
+#                   do not install those, nor valgrind
 #   --preset NAME   debug (default), release, asan, tsan, coverage, clang, clang-asan or clang-19;
 #                   built in build/NAME
 #   --              the rest goes to ctest: -- -R io -V
@@ -38,6 +38,7 @@ jobs=${JOBS:-$(nproc)}
 wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev libwebsocketpp-dev catch2 'pkg-config|pkgconf')
 [ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-tools curl wrk apache2-utils nghttp2-client socat netcat-openbsd)
 case $preset in
+    release) [ $core = yes ] || wanted+=(valgrind) ;; # counts instructions: tests/bench/guard.sh
     clang) wanted+=(clang-16) ;;
     clang-asan) wanted+=(clang-16 libclang-rt-16-dev) ;;
     clang-19) wanted+=(clang-19) ;;

@@ -210,6 +210,7 @@ bool loop_core::found_by_spinning(std::optional<loop_clock::time_point> until) {
         if (!ready_.empty() || !mail->empty() || stop_requested || signal_pending()) return true; // the poll has taken the wake-up
         t = now();
         if (until && *until <= t) return true;
+        ++polls_; // another one follows, here or to sleep
     } while (t < end);
     return false;
 }

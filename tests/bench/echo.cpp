@@ -1,12 +1,13 @@
-// TCP echo on 127.0.0.1:PORT; prints READY, serves until killed.  usage: bench_echo PORT [--engine asio]
+// TCP echo on 127.0.0.1:PORT; prints READY, serves until killed.  usage: bench_echo PORT [--engine native|asio]
 #include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 
 #include <eddy/eddy.hpp>
+
+#include "engine_argument.hpp"
 
 using namespace eddy;
 
@@ -37,8 +38,6 @@ int main(int argc, char** argv) {
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
     run_options options;
-    for (int i = 2; i + 1 < argc; i += 2) {
-        if (std::strcmp(argv[i], "--engine") == 0) options.engine = std::strcmp(argv[i + 1], "asio") == 0 ? engine_kind::asio : engine_kind::native;
-    }
+    options.engine = bench::engine_argument(argc, argv, 2);
     return run_main(serve_port(static_cast<std::uint16_t>(argc > 1 ? std::atoi(argv[1]) : 9000)), options);
 }

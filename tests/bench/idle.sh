@@ -68,6 +68,7 @@ echo "| server | bytes, never spoke | bytes, after one message | messages/s with
 echo "|---|--:|--:|--:|--:|--:|"
 row "bare epoll" "$bin/bench_peer_epoll_echo"
 row "Asio callbacks" "$bin/bench_peer_asio_echo"
+if [ -x "$bin/bench_peer_uv_echo" ]; then row "libuv" "$bin/bench_peer_uv_echo"; fi
 row "**eddy**, native engine" "$bin/bench_echo"
 for peer in "$@"; do
     # shellcheck disable=SC2086 # a command and its arguments

@@ -1,5 +1,6 @@
 // Ping-pong load for the echo servers: N connections, each sends SIZE bytes and waits for them to come back.
-// usage: bench_load CONNECTIONS SIZE MILLISECONDS PORT:PID...     One line a server: messages/s, server CPU us/message.
+// usage: bench_load CONNECTIONS SIZE MILLISECONDS PORT:PID...     One line a server: messages/s, server CPU us/message, the
+// ratios of both to the first server, p50 and p99 of a round in us.
 // All servers are up at once and take short turns in a changing order, so that drift of the machine hits them alike.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -31,6 +32,8 @@ struct server {
     int epoll = -1;
     std::vector<int> sockets;
     std::vector<std::size_t> received;
+    std::vector<clock_type::time_point> sent;
+    std::vector<float> rounds; // microseconds
     std::vector<double> rates;
     std::vector<double> cpu;
 };
@@ -51,6 +54,7 @@ double cpu_microseconds(int pid) {
 void connect_all(server& s, std::size_t connections) {
     s.epoll = ::epoll_create1(EPOLL_CLOEXEC);
     s.received.assign(connections, 0);
+    s.sent.assign(connections, {});
     for (std::size_t i = 0; i < connections; ++i) {
         const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         sockaddr_in a{};
@@ -75,10 +79,11 @@ void turn(server& s, const std::vector<char>& message, std::chrono::milliseconds
     const auto end = start + length;
     std::size_t open = s.sockets.size();
     std::uint64_t messages = 0;
-    const auto send_one = [&](int fd) {
-        if (::send(fd, message.data(), message.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(message.size())) fail("send");
+    const auto send_one = [&](std::size_t c, clock_type::time_point now) {
+        s.sent[c] = now;
+        if (::send(s.sockets[c], message.data(), message.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(message.size())) fail("send");
     };
-    for (const int fd : s.sockets) send_one(fd);
+    for (std::size_t c = 0; c < open; ++c) send_one(c, clock_type::now());
     while (open > 0) {
         const int n = ::epoll_wait(s.epoll, events.data(), static_cast<int>(events.size()), 5000);
         if (n <= 0) fail("a server does not answer");
@@ -91,15 +96,23 @@ void turn(server& s, const std::vector<char>& message, std::chrono::milliseconds
             if (s.received[c] < message.size()) continue;
             s.received[c] = 0;
             ++messages;
+            const auto now = clock_type::now();
+            s.rounds.push_back(std::chrono::duration<float, std::micro>(now - s.sent[c]).count());
             if (over)
                 --open;
             else
-                send_one(s.sockets[c]);
+                send_one(c, now);
         }
     }
     const double seconds = std::chrono::duration<double>(clock_type::now() - start).count();
     s.rates.push_back(static_cast<double>(messages) / seconds);
     s.cpu.push_back((cpu_microseconds(s.pid) - cpu) / static_cast<double>(messages));
+}
+
+float quantile(std::vector<float>& v, double q) {
+    const auto at = v.begin() + static_cast<std::ptrdiff_t>(static_cast<double>(v.size() - 1) * q);
+    std::nth_element(v.begin(), at, v.end());
+    return *at;
 }
 
 double median(std::vector<double> v) {
@@ -141,16 +154,18 @@ int main(int argc, char** argv) {
             for (server& s : servers) {
                 s.rates.clear();
                 s.cpu.clear();
+                s.rounds.clear();
             }
         }
     }
-    for (const server& s : servers) {
+    for (server& s : servers) {
         std::vector<double> rate_ratio;
         std::vector<double> cpu_ratio;
         for (std::size_t t = 0; t < s.rates.size(); ++t) { // against the first server's turn of the same cycle
             rate_ratio.push_back(s.rates[t] / servers[0].rates[t]);
             cpu_ratio.push_back(s.cpu[t] / servers[0].cpu[t]);
         }
-        std::printf("%.0f %.2f %.2f %.2f\n", median(s.rates), median(s.cpu), median(rate_ratio), median(cpu_ratio));
+        std::printf("%.0f %.2f %.2f %.2f %.0f %.0f\n", median(s.rates), median(s.cpu), median(rate_ratio), median(cpu_ratio),
+                    static_cast<double>(quantile(s.rounds, .5)), static_cast<double>(quantile(s.rounds, .99)));
     }
 }

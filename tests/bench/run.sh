@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Builds the benchmarks, runs ours and the peers' in one go, and writes docs/benchmarks.md.
 #
-#   tests/bench/run.sh            everything, about four minutes
+#   tests/bench/run.sh            everything, about ten minutes
 #   tests/bench/run.sh --print    only prints
 #
 # Servers are pinned to processor 0 and the load to 1; all servers of a cell are up at once and take short turns in a
-# changing order. Other programs run three times, interleaved. Tables give medians, ratios are within this run.
+# changing order. Other programs run three times, interleaved. Tables give medians, ratios are within this run. With the
+# Debian packages libuv1-dev and liburing-dev, libuv and a bare io_uring are among the peers. The files need 1 GiB of disk in
+# TMPDIR, and of memory.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -23,72 +25,139 @@ trap 'for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; rm -rf "$wo
 
 median() { sort -g | awk '{v[NR]=$1} END{print v[int((NR+1)/2)]}'; }
 
-# start NAME COMMAND...: a server on a free port; appends PORT:PID to $servers
-servers=()
+# start NAME COMMAND...: a server on a free port; appends PORT:PID to $servers and NAME to $names
+servers=() names=()
 port=$((20000 + $$ % 9000))
 start() {
     local name=$1; shift
     for _ in 1 2 3 4 5; do
         port=$((port + 1))
-        taskset -c 0 "$@" "$port" >"$work/$name.out" 2>"$work/$name.err" &
+        taskset -c 0 "$@" "$port" >"$work/server.out" 2>"$work/server.err" &
         local pid=$!
-        for _ in $(seq 100); do grep -q READY "$work/$name.out" && break; kill -0 $pid 2>/dev/null || break; read -rt 0.05 <> <(:) || true; done
-        if grep -q READY "$work/$name.out"; then pids+=("$pid"); servers+=("$port:$pid"); return; fi
+        for _ in $(seq 100); do grep -q READY "$work/server.out" && break; kill -0 $pid 2>/dev/null || break; read -rt 0.05 <> <(:) || true; done
+        if grep -q READY "$work/server.out"; then pids+=("$pid"); servers+=("$port:$pid"); names+=("$name"); return; fi
+        kill $pid 2>/dev/null || true
     done
-    echo "run.sh: $name did not start: $(cat "$work/$name.err")" >&2; exit 1
+    echo "run.sh: $name did not start: $(cat "$work/server.err")" >&2; return 1
 }
+have() { [ -x "$bin/$1" ]; }
 
 echo_tables() {
-    start epoll "$bin/bench_peer_epoll_echo"
-    start asio "$bin/bench_peer_asio_echo"
-    start native env EDDY_ENGINE=native "$bin/bench_echo"
-    start eddy_asio env EDDY_ENGINE=asio "$bin/bench_echo"
-    local names=("bare epoll" "Asio callbacks" "**eddy**, native engine" "**eddy**, asio engine")
+    start "bare epoll" "$bin/bench_peer_epoll_echo"
+    start "Asio callbacks" "$bin/bench_peer_asio_echo"
+    if have bench_peer_uring_echo; then start "bare io_uring" "$bin/bench_peer_uring_echo" || true; fi # the kernel may forbid it
+    if have bench_peer_uv_echo; then start "libuv" "$bin/bench_peer_uv_echo"; fi
+    start "**eddy**, native engine" env EDDY_ENGINE=native "$bin/bench_echo"
+    start "**eddy**, asio engine" env EDDY_ENGINE=asio "$bin/bench_echo"
     echo "## TCP echo, ping-pong"
     echo
-    echo "Ratios are to the bare epoll program's turn of the same cycle; the last column compares messages/s with Asio's callbacks."
+    echo "Ratios are to the bare epoll program's turn of the same cycle; the third compares messages/s with Asio's callbacks."
     echo
-    echo "| connections × bytes | server | messages/s | ratio | server CPU µs a message | ratio | to Asio |"
-    echo "|---|---|--:|--:|--:|--:|--:|"
-    local cell conns size ms i asio to_asio
-    for cell in "1 64 60" "64 64 60" "1000 64 100" "64 16384 60"; do
+    echo "| connections × bytes | server | CPU ratio | messages/s ratio | to Asio | messages/s | server CPU µs a message | p50 µs | p99 µs |"
+    echo "|---|---|--:|--:|--:|--:|--:|--:|--:|"
+    local cell conns size ms i asio to_asio rate cpu rate_ratio cpu_ratio p50 p99
+    for cell in "1 64 60" "64 64 60" "1000 64 100" "1 16384 60" "64 16384 60" "1000 16384 100"; do
         read -r conns size ms <<<"$cell"
         i=0
-        while read -r rate cpu rate_ratio cpu_ratio; do
-            case $i in 1) asio=$rate_ratio to_asio= ;; 2 | 3) to_asio=$(ratio "$rate_ratio" "$asio") ;; *) to_asio= ;; esac
-            echo "| $conns × $size | ${names[$i]} | $rate | $rate_ratio | $cpu | $cpu_ratio | $to_asio |"
+        while read -r rate cpu rate_ratio cpu_ratio p50 p99; do
+            case ${names[$i]} in
+                Asio*) asio=$rate_ratio to_asio= ;;
+                *eddy*) to_asio=$(ratio "$rate_ratio" "$asio") ;;
+                *) to_asio= ;;
+            esac
+            echo "| $conns × $size | ${names[$i]} | $cpu_ratio | $rate_ratio | $to_asio | $rate | $cpu | $p50 | $p99 |"
             i=$((i + 1))
         done < <(taskset -c 1 "$bin/bench_load" "$conns" "$size" "$ms" "${servers[@]}")
+        [ $i = ${#names[@]} ] || { echo "run.sh: no figures for $cell" >&2; exit 1; }
     done
     echo
 }
 
-# three interleaved runs of several programs; results in $work/NAME.1 …
+# interleave CPUS "PROGRAM ARGUMENT..."...: three runs of each, interleaved; results in $work/PROGRAM_ARGUMENT….1 to .3
 interleave() {
-    local cpus=$1; shift
-    local n
+    local cpus=$1 n program key; shift
     for n in 1 2 3; do
-        local program
-        for program in "$@"; do taskset -c "$cpus" "$bin/$program" >"$work/$program.$n"; done
+        for program in "$@"; do
+            key=${program//[ \/]/_}
+            # shellcheck disable=SC2086 # a program and its arguments
+            taskset -c "$cpus" "$bin"/$program >"$work/$key.$n"
+        done
     done
 }
-value() { cat "$work/$1".[123] | awk -v k="$2" -v c="$3" '$1==k {print $c}' | median; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN{printf "%.2f", a/b}'; }
+# value "PROGRAM ARGUMENT..." ROW COLUMN: the median
+value() { cat "$work/${1//[ \/]/_}".[123] | awk -v k="$2" -v c="$3" '$1==k {print $c}' | median; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b == 0) print "-"; else printf "%.2f", a / b }'; }
 
 task_table() {
-    interleave 0 bench_task bench_peer_asio_task
+    local limit=bench_peer_limit_task asio=bench_peer_asio_task
+    interleave 0 bench_task $limit $asio
     echo "## Tasks: ns each (heap blocks each)"
     echo
-    echo "| work | Asio awaitable | **eddy** | ratio |"
-    echo "|---|--:|--:|--:|"
-    local row name ours theirs
-    for row in "call:await a coroutine" "fib:recursive call" "join:spawn + await" "spawn:1e6 spawned, one yield each"; do
+    echo "The limit is coroutines that can neither be cancelled nor fail, on a list of what is ready: \`tests/bench/peer_limit_task.cpp\`."
+    echo
+    echo "| work | to the limit | to Asio | **eddy** | limit | Asio awaitable |"
+    echo "|---|--:|--:|--:|--:|--:|"
+    local row name ours theirs least to_asio
+    for row in "call:await a coroutine" "fib:recursive call" "join:spawn + await" "spawn:1e6 spawned, one yield each" \
+        "pingpong:ping-pong round between two tasks"; do
         name=${row%%:*}
-        theirs=$(value bench_peer_asio_task "$name" 2)
         ours=$(value bench_task "$name" 2)
-        echo "| ${row#*:} | $theirs ($(value bench_peer_asio_task "$name" 3)) | $ours ($(value bench_task "$name" 3)) | $(ratio "$ours" "$theirs") |"
+        least=$(value $limit "$name" 2)
+        theirs=$(value $asio "$name" 2)
+        to_asio=
+        if [ -n "$theirs" ]; then
+            to_asio=$(ratio "$ours" "$theirs")
+            theirs="$theirs ($(value $asio "$name" 3))"
+        fi
+        echo "| ${row#*:} | $(ratio "$ours" "$least") | $to_asio | $ours ($(value bench_task "$name" 3)) | $least ($(value $limit "$name" 3)) | $theirs |"
     done
-    echo "| ping-pong round between two tasks | | $(value bench_task pingpong 2) ($(value bench_task pingpong 3)) | |"
+    echo
+}
+
+timer_table() {
+    local rows=("bench_peer_asio_timer callbacks:Asio steady_timer, callbacks" "bench_peer_asio_timer awaitable:Asio steady_timer, awaitable")
+    if have bench_peer_uv_timer; then rows+=("bench_peer_uv_timer:libuv"); fi
+    rows+=("bench_timer callbacks:**eddy**, call_later" "bench_timer tasks:**eddy**, tasks that sleep")
+    interleave 0 "${rows[@]%%:*}"
+    echo "## Timers: a million sleepers, up to a second"
+    echo
+    echo "Ratios are to the first row. To set and cancel a sleeping task includes that it is spawned and unwinds."
+    echo
+    echo "| program | CPU ratio | bytes ratio | set + cancel ratio | ms beyond the second | CPU ns a sleeper | bytes a sleeper | late p50, µs | late p99, µs | set + cancel, ns |"
+    echo "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    local row p base=${rows[0]%%:*}
+    for row in "${rows[@]}"; do
+        p=${row%%:*}
+        echo "| ${row#*:} | $(ratio "$(value "$p" cpu 2)" "$(value "$base" cpu 2)") | $(ratio "$(value "$p" mem 2)" "$(value "$base" mem 2)")" \
+            "| $(ratio "$(value "$p" cancel 2)" "$(value "$base" cancel 2)") | $(value "$p" over 2) | $(value "$p" cpu 2) | $(value "$p" mem 2)" \
+            "| $(value "$p" late 2) | $(value "$p" late 3) | $(value "$p" cancel 2) |"
+    done
+    echo
+}
+
+file_table() {
+    local f=$work/file
+    head -c $((1 << 30)) /dev/zero >"$f"
+    cat "$f" >/dev/null # all of it in the page cache
+    local rows=("bench_peer_pread $f:pread loop")
+    if have bench_peer_uring_file && "$bin/bench_peer_uring_file" "$f" >/dev/null 2>&1; then rows+=("bench_peer_uring_file $f:bare io_uring"); fi
+    if have bench_peer_uv_file; then rows+=("bench_peer_uv_file $f:libuv"); fi
+    rows+=("bench_file $f --engine native:**eddy**, native engine" "bench_file $f --engine asio:**eddy**, asio engine")
+    interleave 0,1 "${rows[@]%%:*}"
+    rm -f "$f"
+    echo "## Files in the page cache"
+    echo
+    echo "1 GiB in chunks of 64 KiB one after the other, and 200 000 blocks of 4 KiB at random, 32 at a time; ratios are to the loop of"
+    echo "pread, which does one after the other."
+    echo
+    echo "| program | sequential ratio | random ratio | sequential MB/s | CPU µs a chunk | random reads/s | CPU µs a read |"
+    echo "|---|--:|--:|--:|--:|--:|--:|"
+    local row p base=${rows[0]%%:*}
+    for row in "${rows[@]}"; do
+        p=${row%%:*}
+        echo "| ${row#*:} | $(ratio "$(value "$p" seq 2)" "$(value "$base" seq 2)") | $(ratio "$(value "$p" rand 2)" "$(value "$base" rand 2)")" \
+            "| $(value "$p" seq 2) | $(value "$p" seqcpu 2) | $(value "$p" rand 2) | $(value "$p" randcpu 2) |"
+    done
     echo
 }
 
@@ -118,12 +187,12 @@ seeing_table() {
     echo
     echo "A task that yields, from the same run as the table of tasks. What is off costs a test of a pointer and of a flag."
     echo
-    echo "| | ns | ratio |"
+    echo "| | ratio | ns |"
     echo "|---|--:|--:|"
     local off row
     off=$(value bench_task step 2)
     for row in "step:nothing watches" "step_after:an observer was there, and is gone" "step_observer:one observer" "step_debug:debug mode"; do
-        echo "| ${row#*:} | $(value bench_task "${row%%:*}" 2) | $(ratio "$(value bench_task "${row%%:*}" 2)" "$off") |"
+        echo "| ${row#*:} | $(ratio "$(value bench_task "${row%%:*}" 2)" "$off") | $(value bench_task "${row%%:*}" 2) |"
     done
     echo
 }
@@ -132,14 +201,14 @@ offload_table() {
     interleave 0,1 bench_offload bench_peer_asio_offload
     echo "## offload of an empty function, one worker"
     echo
-    echo "| work | Asio thread_pool + post | **eddy** | ratio |"
+    echo "| work | ratio | **eddy** | Asio thread_pool + post |"
     echo "|---|--:|--:|--:|"
-    local row key column ours theirs
+    local row key column title ours theirs
     for row in "seq:2:round trip p50, µs" "seq:3:round trip p99, µs" "flow:2:1000 outstanding, calls/s" "cpu:2:CPU µs a call there"; do
         IFS=: read -r key column title <<<"$row"
         theirs=$(value bench_peer_asio_offload "$key" "$column")
         ours=$(value bench_offload "$key" "$column")
-        echo "| $title | $theirs | $ours | $(ratio "$ours" "$theirs") |"
+        echo "| $title | $(ratio "$ours" "$theirs") | $ours | $theirs |"
     done
     echo "| 1 ms tick beside two busy workers, lateness p50 / p99 µs | | $(value bench_offload tick 2) / $(value bench_offload tick 3) | |"
     echo
@@ -153,10 +222,26 @@ offload_table() {
     echo
     echo_tables
     task_table
+    timer_table
+    file_table
+    offload_table
     seeing_table
     memory_table
-    offload_table
     "$here/idle.sh"
 } >"$work/page.md" # not a pipe: the list of servers to end has to stay with this shell
+
+# chart NAME SECTION LABELS VALUES TEXT: docs/benchmarks-NAME.svg, and a link to it under the section's heading
+charts=$work
+[ "$target" = /dev/null ] || charts=$top/docs
+chart() {
+    awk -v section="$2" -v labels="$3" -v values="$4" -f "$here/bars.awk" "$work/page.md" >"$charts/benchmarks-$1.svg"
+    awk -v section="## $2" -v link="![$5](benchmarks-$1.svg)" '{ print } index($0, section) == 1 { print ""; print link }' "$work/page.md" >"$work/linked.md"
+    mv "$work/linked.md" "$work/page.md"
+}
+chart echo "TCP echo" 1,2 3 "CPU a message, ratio to bare epoll"
+chart tasks "Tasks" 1 2 "Time of each work, ratio to the limit"
+chart timers "Timers" 1 2,3,4 "CPU, bytes, and set + cancel, ratio to Asio's callbacks"
+chart files "Files" 1 2,3 "Reads a second, ratio to a loop of pread"
+chart offload "offload" 1 2 "Round trips and throughput, ratio to Asio's thread_pool"
 cat "$work/page.md"
 [ "$target" = /dev/null ] || cp "$work/page.md" "$target"

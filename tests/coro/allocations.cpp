@@ -7,6 +7,7 @@
 namespace {
 
 thread_local std::size_t calls = 0;
+thread_local std::size_t last = 0;
 thread_local long countdown = -1; // negative: nothing fails
 std::atomic<long> blocks{0};      // of all threads: one may free what another has allocated
 
@@ -14,6 +15,7 @@ std::atomic<long> blocks{0};      // of all threads: one may free what another h
 
 void* operator new(std::size_t n) {
     ++calls;
+    last = n;
     if (countdown >= 0 && countdown-- == 0) throw std::bad_alloc();
     void* const p = std::malloc(n == 0 ? 1 : n);
     if (!p) throw std::bad_alloc();
@@ -43,6 +45,9 @@ std::size_t count() noexcept {
 }
 long live() noexcept {
     return blocks.load(std::memory_order_relaxed);
+}
+std::size_t last_size() noexcept {
+    return last;
 }
 failing::failing(long n) noexcept {
     countdown = n;

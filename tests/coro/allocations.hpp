@@ -22,6 +22,8 @@ inline constexpr bool counted = true;
 
 /// How often this thread has called operator new.
 [[nodiscard]] std::size_t count() noexcept;
+/// How many bytes it asked for last.
+[[nodiscard]] std::size_t last_size() noexcept;
 
 /// Blocks that were allocated and not freed yet, by all threads.
 [[nodiscard]] long live() noexcept;

@@ -1,5 +1,5 @@
 // A test that needs what not every machine has says that it is left out. Catch2 2.13 has no such outcome: it is a warning, so that
-// the test passes. With EDDY_TEST_REQUIRE_ALL in the environment, as .ci/run sets it, it is a failure: nothing is left out unseen there.
+// the test passes. With EDDY_TEST_REQUIRE_ALL in the environment, as .ci/full sets it, it is a failure: nothing is left out unseen there.
 #pragma once
 
 #include <cstdlib>

@@ -602,6 +602,50 @@ TEST_CASE("a wake-up costs one poll of the kernel") {
     CHECK(loop.stats().polls >= 50);
 }
 
+TEST_CASE("a loop that is to poll busily asks the kernel again and again before it sleeps") {
+    event_loop loop({.busy_poll = 1h});
+    for (int waits = 0; waits < 1000 && loop.stats().polls < loop.stats().ticks + 100; ++waits) loop.run_once(1ms);
+    CHECK(loop.stats().polls >= loop.stats().ticks + 100);
+}
+
+TEST_CASE("a loop that polls busily hears of other threads, and of timers") {
+    event_loop loop({.busy_poll = 1h});
+    std::thread other([&] { loop.call_soon_threadsafe([&] { loop.stop(); }); });
+    loop.run_forever();
+    other.join();
+    loop.call_later(1ms, [&] { loop.stop(); });
+    loop.run_forever();
+    CHECK(loop.stats().posts == 1);
+    CHECK(loop.stats().timers == 0);
+}
+
+TEST_CASE("a loop sleeps when its time for busy polling is over") {
+    event_loop loop({.busy_poll = 1ns});
+    for (int waits = 0; waits < 5; ++waits) loop.run_once(1ms);
+    CHECK(loop.stats().polls > loop.stats().ticks); // it did ask before
+    CHECK(loop.stats().polls <= 2 * loop.stats().ticks);
+}
+
+TEST_CASE("an idle loop with ten thousand far timers is not woken by them") {
+    event_loop loop;
+    for (int i = 0; i < 10'000; ++i) loop.call_later(1h + i * 1ms, [] {});
+    loop.call_later(5ms, [&] { loop.stop(); });
+    loop.run_forever();
+    CHECK(loop.stats().polls <= 3); // to begin with, and when the stop is due
+    CHECK(loop.stats().timers == 10'000);
+}
+
+TEST_CASE("an idle loop with a thousand sleeping tasks is not woken by them") {
+    event_loop loop;
+    for (int i = 0; i < 1000; ++i) loop.spawn([](int n) -> task<> { co_await sleep_for(1h + n * 1ms); }(i));
+    loop.run_once();
+    const loop_stats before = loop.stats();
+    loop.call_later(5ms, [&] { loop.stop(); });
+    loop.run_forever();
+    CHECK(loop.stats().polls - before.polls <= 3);
+    CHECK(loop.stats().tasks == 1000);
+}
+
 TEST_CASE("a loop that one of its own callbacks destroys is left behind, not used after its end") {
     auto loop = std::make_unique<event_loop>();
     bool ran = false;
