@@ -92,13 +92,15 @@ public:
     asio_descriptor* next = nullptr;
 };
 
+// Where Asio itself has no memory for a wait, it asks the handler for its allocator after it has moved from it: so that is not
+// found through the reference.
 struct ready_handler {
     using allocator_type = memory_allocator<void, wait_memory<1>>;
+    ready_handler(asio_descriptor& d, bool out) noexcept : descriptor(d), memory(out ? d.out.memory : d.in.memory), outgoing(out) {}
     counted_ref<asio_descriptor> descriptor;
+    allocator_type memory;
     bool outgoing;
-    [[nodiscard]] allocator_type get_allocator() const noexcept {
-        return allocator_type(outgoing ? descriptor->out.memory : descriptor->in.memory);
-    }
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return memory; }
     void operator()(const asio::error_code& ec) const noexcept;
 };
 
@@ -124,9 +126,11 @@ struct own_parts final : counted {
 };
 struct own_handler {
     using allocator_type = memory_allocator<void, wait_memory<own_waits>>;
+    own_handler(own_parts& p, bool timer) noexcept : parts(p), memory(p.memory), is_timer(timer) {}
     counted_ref<own_parts> parts;
+    allocator_type memory;
     bool is_timer;
-    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(parts->memory); }
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return memory; }
     void operator()(const asio::error_code& ec) const noexcept;
 };
 
@@ -319,7 +323,7 @@ private:
         if (timer_set_ && parts_->timer->expiry() <= until) return;
         timer_set_ = false;
         parts_->timer->expires_at(until);
-        parts_->timer->async_wait(own_handler{counted_ref<own_parts>(*parts_), true});
+        parts_->timer->async_wait(own_handler(*parts_, true));
         timer_set_ = true;
     }
     void empty_set() noexcept {
@@ -338,7 +342,7 @@ private:
         auto& s = outgoing ? d.out : d.in;
         if (s.waiting) return;
         using base = asio::posix::descriptor_base;
-        d.handle->async_wait(outgoing ? base::wait_write : base::wait_read, ready_handler{counted_ref<asio_descriptor>(d), outgoing});
+        d.handle->async_wait(outgoing ? base::wait_write : base::wait_read, ready_handler(d, outgoing));
         s.waiting = true;
     }
     /// Where nothing may be thrown. False for want of memory.
@@ -358,7 +362,7 @@ private:
         }
     }
     void watch_wake() {
-        parts_->wake->async_wait(asio::posix::descriptor_base::wait_read, own_handler{counted_ref<own_parts>(*parts_), false});
+        parts_->wake->async_wait(asio::posix::descriptor_base::wait_read, own_handler(*parts_, false));
     }
     void unlink(asio_descriptor& d) noexcept {
         (d.prev ? d.prev->next : all_) = d.next;
