@@ -21,6 +21,7 @@ namespace {
 constexpr unsigned submission_entries = 64; // what is more than that goes in several calls
 constexpr unsigned completion_entries = 512; // what is more than that the kernel keeps (IORING_FEAT_NODROP)
 constexpr unsigned longest_transfer = 0x7ffff000; // as read(2) and write(2) have it
+constexpr unsigned fewest_threads = 16; // of the kernel's, for what blocks; as many as the blocking pool has
 constexpr std::uintptr_t cancel_mark = 1; // in what a cancellation's completion carries
 
 // A child process shares neither the ring's memory (MADV_DONTFORK) nor its operations.
@@ -88,6 +89,7 @@ public:
 private:
     using operations = intrusive_list<ring_operation, &ring_operation::link>;
     [[nodiscard]] bool forked() const noexcept { return forks_ != forks.load(std::memory_order_relaxed); }
+    void allow_threads() noexcept;
     void fill() noexcept;
     void give_up() noexcept;
     void refuse(ring_operation& op) noexcept;
@@ -113,9 +115,18 @@ const char* kernel_ring::make() noexcept {
     io_uring_probe* const probe = ::io_uring_get_probe_ring(ring_.get());
     if (!probe) return "this kernel's io_uring does not say what it can do";
     for (std::size_t i = 0; i < ring_opcode_count; ++i) known_[i] = ::io_uring_opcode_supported(probe, kernels_opcodes[i]) != 0;
+    allow_threads();
     const bool cancels = ::io_uring_opcode_supported(probe, IORING_OP_ASYNC_CANCEL) != 0;
     ::io_uring_free_probe(probe);
     return cancels ? nullptr : "this kernel's io_uring cannot cancel";
+}
+
+// By default four a processor: on a small machine a few pipes that wait for their other ends would keep all else waiting.
+void kernel_ring::allow_threads() noexcept {
+    std::array<unsigned, 2> most{0, 0}; // of the kinds for files and for the rest; 0 only asks
+    if (::io_uring_register_iowq_max_workers(ring_.get(), most.data()) != 0 || most[0] >= fewest_threads) return; // before Linux 5.15
+    most = {fewest_threads, 0};
+    static_cast<void>(::io_uring_register_iowq_max_workers(ring_.get(), most.data()));
 }
 
 // --- towards the kernel
@@ -147,6 +158,9 @@ void prepare_operation(io_uring_sqe& e, ring_operation& op) noexcept {
     switch (op.opcode) {
     case ring_opcode::open:
         ::io_uring_prep_openat(&e, AT_FDCWD, static_cast<const char*>(op.buffer), op.flags, static_cast<mode_t>(op.length));
+        // By a thread of the kernel's, which waits. Here the kernel would try with O_NONBLOCK first: then a pipe with a name
+        // does not wait for its other end, but is found empty (or is ENXIO).
+        ::io_uring_sqe_set_flags(&e, IOSQE_ASYNC);
         break;
     case ring_opcode::read: ::io_uring_prep_read(&e, op.fd, op.buffer, length, op.offset); break;
     case ring_opcode::write: ::io_uring_prep_write(&e, op.fd, op.buffer, length, op.offset); break;
