@@ -253,11 +253,16 @@ std::size_t kernel_ring::collect() noexcept {
     return count;
 }
 
+/// The kernel interrupts its own thread, and for an open what it says to itself then is what we get: ERESTARTSYS and its like.
+int in_words_of_ours(int result) noexcept {
+    return result <= -512 && result >= -516 ? -EINTR : result;
+}
+
 void kernel_ring::came(std::uintptr_t tag, int result) noexcept {
     auto& op = *reinterpret_cast<ring_operation*>(tag & ~cancel_mark);
     if ((tag & cancel_mark) != 0) return cancellation_came(op, result);
     op.in_kernel = false;
-    op.result = result;
+    op.result = in_words_of_ours(result);
     if (!op.cancel_in_kernel) over(op);
 }
 
