@@ -210,7 +210,7 @@ task<> close_quietly(handle_ptr h) {
     }
 }
 
-task<std::string> read_to_end(handle_ptr h) {
+task<std::string> read_all_of(handle_ptr h) {
     std::string text;
     text.resize(static_cast<std::size_t>(status_at_once(h->fd()).size) + 1); // one more byte finds the end
     std::size_t used = 0;
@@ -252,10 +252,12 @@ task<std::string> read_file_by_ring(std::string path) {
     std::string text;
     std::exception_ptr error;
     try {
-        if (by_ring(*h, ring_opcode::read, 0))
-            text = co_await read_to_end(h);
-        else
-            text = co_await shielded(offload(pool(), &read_rest_now, h));
+        if (by_ring(*h, ring_opcode::read, 0)) {
+            text = co_await read_all_of(h);
+        } else {
+            auto reading = offload(pool(), &read_rest_now, h);
+            text = co_await shielded(std::move(reading));
+        }
     } catch (...) {
         error = std::current_exception();
     }

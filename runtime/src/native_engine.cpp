@@ -115,7 +115,7 @@ public:
         return pending_ + (asio_ ? asio_->pending() - (watch_waits_ ? 1 : 0) : 0);
     }
     [[nodiscard]] std::uint64_t events() const noexcept override { return events_ + (asio_ ? asio_->events() : 0); }
-    [[nodiscard]] bool has_more() const noexcept override { return has_more_ || !ring_took_all_ || (asio_ && asio_->has_more()); }
+    [[nodiscard]] bool has_more() const noexcept override { return has_more_ || (ring_ && ring_->has_backlog()) || (asio_ && asio_->has_more()); }
     [[nodiscard]] file_ring* files() noexcept override;
     [[nodiscard]] const file_ring* made_files() const noexcept override { return ring_.get(); }
     [[nodiscard]] int native_handle() noexcept override {
@@ -171,7 +171,6 @@ private:
 
     std::unique_ptr<uring> ring_; // for files
     bool ring_decided_ = false;
-    bool ring_took_all_ = true;
     int polls_of_ring_alone_ = 0;
 
     // Once Asio's operations run beside ours: its engine, which does the sleeping then, and our set as a descriptor there.
@@ -361,7 +360,7 @@ file_ring* native_engine::files() noexcept {
 
 /// Submits what was collected during the tick. True if so much is over already that nobody has to wait.
 bool native_engine::ring_suffices(deadline& until) noexcept {
-    ring_took_all_ = ring_->submit();
+    const bool all_taken = ring_->submit();
     const std::size_t n = ring_->collect();
     events_ += n;
     if (n > 0) {
@@ -369,7 +368,7 @@ bool native_engine::ring_suffices(deadline& until) noexcept {
         if (++polls_of_ring_alone_ < most_polls_of_ring_alone) return true;
     }
     polls_of_ring_alone_ = 0;
-    if (!ring_took_all_ && until != at_once) until = std::min(until, deadline::clock::now() + ring_retry);
+    if (!all_taken && until != at_once) until = std::min(until, deadline::clock::now() + ring_retry);
     return false;
 }
 

@@ -83,6 +83,9 @@ public:
     void forgo(ring_opcode o) noexcept override { known_.reset(static_cast<std::size_t>(o)); }
     [[nodiscard]] int descriptor() const noexcept override { return ring_.get()->ring_fd; }
     [[nodiscard]] bool submit() noexcept override;
+    [[nodiscard]] bool has_backlog() const noexcept override {
+        return !forked() && (!to_start_.empty() || !to_cancel_.empty() || ::io_uring_sq_ready(ring_.get()) > 0);
+    }
     [[nodiscard]] bool ready() const noexcept override;
     std::size_t collect() noexcept override;
 

@@ -13,6 +13,8 @@ public:
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
     /// Gives the kernel what was started and what is to be cancelled. False if it could not take all of that now.
     [[nodiscard]] virtual bool submit() noexcept = 0;
+    /// Is something on its way to the kernel?
+    [[nodiscard]] virtual bool has_backlog() const noexcept = 0;
     /// Is there something to collect?
     [[nodiscard]] virtual bool ready() const noexcept = 0;
     /// Completes what is through; how many events that were.

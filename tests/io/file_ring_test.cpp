@@ -340,7 +340,7 @@ TEST_CASE("a loop that ends with a read in the ring has it cancelled, and is not
     const std::string path = fifo_in(folder);
     std::string end;
     event_loop loop(loop_options{.engine = engine_kind::native});
-    const auto main = [&]() -> task<bool> {
+    const auto body = [&]() -> task<bool> {
         const bool ring = co_await has_ring();
         if (!ring) co_return false;
         static_cast<void>(spawn([](std::string p, std::string& log) -> task<> {
@@ -350,7 +350,7 @@ TEST_CASE("a loop that ends with a read in the ring has it cancelled, and is not
         co_await call_is_in_kernel();
         co_return true;
     };
-    const bool ring = loop.run_until_complete(main());
+    const bool ring = loop.run_until_complete(body());
     loop.close();
     if (ring) CHECK(end == "cancelled");
 }
@@ -381,7 +381,7 @@ TEST_CASE("a process that was forked leaves its parent's ring alone") {
     const std::string path = fifo_in(folder);
     event_loop loop(loop_options{.engine = engine_kind::native});
     std::string end;
-    const auto main = [&]() -> task<bool> {
+    const auto body = [&]() -> task<bool> {
         const bool ring = co_await has_ring();
         if (!ring) co_return false;
         file f = co_await file::open(path, mode::read_write);
@@ -401,7 +401,7 @@ TEST_CASE("a process that was forked leaves its parent's ring alone") {
         co_await f.close();
         co_return true;
     };
-    const bool ring = loop.run_until_complete(main());
+    const bool ring = loop.run_until_complete(body());
     if (ring) CHECK(end == "data");
 }
 
