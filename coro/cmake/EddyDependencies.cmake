@@ -25,6 +25,22 @@ if(EDDY_SANITIZE MATCHES "thread")
 endif()
 target_link_libraries(eddy_asio INTERFACE Threads::Threads)
 
+# Files by io_uring: liburing, which has no package of CMake's.
+set(EDDY_HAVE_IO_URING OFF)
+if(NOT EDDY_IO_URING STREQUAL "OFF")
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(EDDY_LIBURING QUIET IMPORTED_TARGET GLOBAL liburing>=2.3)
+  endif()
+  if(EDDY_LIBURING_FOUND)
+    set(EDDY_HAVE_IO_URING ON)
+  elseif(EDDY_IO_URING STREQUAL "AUTO")
+    message(STATUS "eddy: files go to the blocking pool, for want of pkg-config and liburing 2.3 (Debian: pkg-config liburing-dev)")
+  else()
+    message(FATAL_ERROR "eddy: EDDY_IO_URING=${EDDY_IO_URING}, but there is no pkg-config, or no liburing 2.3 (Debian: pkg-config liburing-dev)")
+  endif()
+endif()
+
 # eddy::http: libcurl for the client, the parser of Boost.Beast (headers only) for the server.
 set(EDDY_HAVE_HTTP OFF)
 if(NOT EDDY_HTTP STREQUAL "OFF")

@@ -35,7 +35,11 @@ function(eddy_install_package)
   install(FILES "${PROJECT_BINARY_DIR}/package/eddyConfig.cmake" "${PROJECT_BINARY_DIR}/package/eddyConfigVersion.cmake"
     DESTINATION "${package_dir}")
 
-  eddy_install_pkgconfig(eddy "${PROJECT_DESCRIPTION}" LAYERS io runtime coro PRIVATE_REQUIRES fmt)
+  set(of_runtime fmt)
+  if(EDDY_HAVE_IO_URING)
+    list(APPEND of_runtime "liburing >= 2.3")
+  endif()
+  eddy_install_pkgconfig(eddy "${PROJECT_DESCRIPTION}" LAYERS io runtime coro PRIVATE_REQUIRES ${of_runtime})
   if(TARGET eddy_http)
     eddy_install_pkgconfig(eddy-http "eddy's HTTP client and server" LAYERS http
       REQUIRES "eddy = ${PROJECT_VERSION}" PRIVATE_REQUIRES libcurl fmt)

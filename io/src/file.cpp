@@ -20,6 +20,7 @@
 #include <eddy/stream.hpp>
 #include <eddy/this_task.hpp>
 
+#include "file_calls.hpp"
 #include "file_handle.hpp"
 
 namespace eddy {
@@ -59,38 +60,6 @@ int open_flags(file::mode m) {
     if (m & file::mode::no_follow) flags |= O_NOFOLLOW;
     if (m & file::mode::direct) flags |= O_DIRECT;
     return flags;
-}
-
-std::size_t read_now(const handle_ptr& h, std::span<std::byte> out) {
-    const open_number fd(*h);
-    const auto n = uninterrupted([&] { return ::read(fd, out.data(), out.size()); });
-    if (n < 0) fail("cannot read", h->path());
-    return static_cast<std::size_t>(n);
-}
-
-std::size_t read_at_now(const handle_ptr& h, std::uint64_t offset, std::span<std::byte> out) {
-    const open_number fd(*h);
-    const auto n = uninterrupted([&] { return ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset)); });
-    if (n < 0) fail("cannot read", h->path());
-    return static_cast<std::size_t>(n);
-}
-
-std::size_t write_at_now(const handle_ptr& h, std::uint64_t offset, std::span<const std::byte> bytes) {
-    const open_number fd(*h);
-    for (std::span<const std::byte> rest = bytes; !rest.empty();) {
-        const auto n = uninterrupted([&] { return ::pwrite(fd, rest.data(), rest.size(), static_cast<off_t>(offset)); });
-        if (n < 0) fail("cannot write", h->path());
-        rest = rest.subspan(static_cast<std::size_t>(n));
-        offset += static_cast<std::uint64_t>(n);
-    }
-    return bytes.size();
-}
-
-std::uint64_t size_now(const handle_ptr& h) {
-    const open_number fd(*h);
-    struct stat st {};
-    if (::fstat(fd, &st) != 0) fail("cannot stat", h->path());
-    return static_cast<std::uint64_t>(st.st_size);
 }
 
 void truncate_now(const handle_ptr& h, std::uint64_t size) {
@@ -142,18 +111,7 @@ void close_now(const handle_ptr& h) {
 namespace {
 
 std::string read_all_now(const std::string& path) {
-    const handle_ptr h = open_now(path, O_RDONLY | O_CLOEXEC, 0);
-    std::string text;
-    text.resize(static_cast<std::size_t>(size_now(h)) + 1); // one more byte finds the end
-    std::size_t used = 0;
-    for (;;) {
-        const std::size_t n = read_now(h, std::as_writable_bytes(std::span(text).subspan(used)));
-        if (n == 0) break;
-        used += n;
-        if (used == text.size()) text.resize(used + std::max<std::size_t>(64 * 1024, used / 2)); // it grows, or /proc
-    }
-    text.resize(used);
-    return text;
+    return read_rest_now(open_now(path, O_RDONLY | O_CLOEXEC, 0));
 }
 
 void write_all_now(const std::string& path, std::span<const std::byte> bytes) {
@@ -292,26 +250,26 @@ file file::adopt(int descriptor, std::string path) {
 }
 
 task<file> file::open(std::string path, mode m, unsigned permissions) {
-    std::shared_ptr<file_handle> h = co_await offload(pool(), &detail::open_now, std::move(path), detail::open_flags(m), permissions);
+    std::shared_ptr<file_handle> h = co_await detail::open_file(std::move(path), detail::open_flags(m), permissions);
     co_return file(std::move(h));
 }
 
 task<std::size_t> file::read(std::span<std::byte> out) {
     const std::shared_ptr<file_handle> h = handle();
     const detail::position_lock lock(*h);
-    co_return co_await offload(pool(), &detail::read_now, h, out);
+    co_return co_await detail::read_file_at_position(h, out);
 }
 task<std::size_t> file::read_some(std::span<std::byte> out) {
     return read(out);
 }
 task<std::size_t> file::read_at(std::uint64_t offset, std::span<std::byte> out) {
-    co_return co_await offload(pool(), &detail::read_at_now, handle(), offset, out);
+    co_return co_await detail::read_file_at(handle(), offset, out);
 }
 task<std::size_t> file::write(std::span<const std::byte> bytes) {
     const std::shared_ptr<file_handle> h = handle();
     const detail::position_lock lock(*h);
     h->written = true;
-    co_return co_await offload(pool(), &detail::write_now, h, bytes);
+    co_return co_await detail::write_file_at_position(h, bytes);
 }
 task<std::size_t> file::write(std::string_view text) {
     return write(bytes_of(text));
@@ -328,7 +286,7 @@ task<std::size_t> file::write_text(std::string text) {
 task<std::size_t> file::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
     const std::shared_ptr<file_handle> h = handle();
     h->written = true;
-    co_return co_await offload(pool(), &detail::write_at_now, h, offset, bytes);
+    co_return co_await detail::write_file_at(h, offset, bytes);
 }
 task<std::size_t> file::write_at(std::uint64_t offset, std::string_view text) {
     return write_at(offset, bytes_of(text));
@@ -343,10 +301,10 @@ task<std::size_t> file::write_text_at(std::uint64_t offset, std::string text) {
     co_return co_await write_at(offset, bytes_of(text));
 }
 task<> file::sync() {
-    co_await offload(pool(), &detail::sync_now, handle());
+    co_await detail::sync_file(handle());
 }
 task<std::uint64_t> file::size() {
-    co_return co_await offload(pool(), &detail::size_now, handle());
+    co_return co_await detail::size_of_file(handle());
 }
 task<> file::truncate(std::uint64_t size) {
     co_await offload(pool(), &detail::truncate_now, handle(), size);
@@ -372,19 +330,25 @@ task<> file::close() {
     const std::shared_ptr<file_handle> h = std::move(handle_);
     // Shielded: the descriptor is freed whatever happens. A cancellation from before is thrown after that, one that came
     // meanwhile waits for the next checkpoint (R13).
-    auto freeing = offload(pool(), &detail::close_now, h);
-    co_await shielded(std::move(freeing));
+    co_await shielded(detail::close_file(h));
     if (was_cancelled) co_await this_task::checkpoint();
 }
 
 task<std::string> read_file(std::string path) {
+    if (detail::ring_does_whole_files()) co_return co_await detail::read_file_by_ring(std::move(path));
     co_return co_await offload(pool(), &detail::read_all_now, std::move(path));
 }
 task<> write_file(std::string path, std::string text) {
-    co_await offload(pool(), &detail::write_text_now, std::move(path), std::move(text));
+    if (detail::ring_does_whole_files())
+        co_await detail::write_file_by_ring(std::move(path), bytes_of(text));
+    else
+        co_await offload(pool(), &detail::write_text_now, std::move(path), std::move(text));
 }
 task<> write_file(std::string path, std::span<const std::byte> bytes) {
-    co_await offload(pool(), &detail::write_all_now, std::move(path), bytes);
+    if (detail::ring_does_whole_files())
+        co_await detail::write_file_by_ring(std::move(path), bytes);
+    else
+        co_await offload(pool(), &detail::write_all_now, std::move(path), bytes);
 }
 task<> write_file_atomically(std::string path, std::string text) {
     co_await offload(pool(), &detail::replace_text_now, std::move(path), std::move(text));

@@ -13,6 +13,7 @@
 
 #include <eddy/offload.hpp>
 
+#include "file_calls.hpp"
 #include "file_handle.hpp"
 #include "file_time.hpp"
 
@@ -23,11 +24,6 @@ using detail::handle_ptr;
 using time_point = std::chrono::system_clock::time_point;
 
 // --- on workers
-
-void datasync_now(const handle_ptr& h) {
-    const detail::open_number fd(*h);
-    if (detail::uninterrupted([&] { return ::fdatasync(fd); }) != 0) detail::fail("cannot sync", h->path());
-}
 
 /// Of the calls that return their errno.
 template <class F>
@@ -63,13 +59,6 @@ void advise_now(const handle_ptr& h, file::advice a, std::uint64_t offset, std::
     expect_none(call, "cannot advise on", h);
 }
 
-time_point modified_now(const handle_ptr& h) {
-    const detail::open_number fd(*h);
-    struct stat st {};
-    if (::fstat(fd, &st) != 0) detail::fail("cannot stat", h->path());
-    return detail::time_of(st.st_mtim);
-}
-
 void set_modified_now(const handle_ptr& h, time_point t) {
     const detail::open_number fd(*h);
     const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, detail::timespec_of(t)};
@@ -79,7 +68,7 @@ void set_modified_now(const handle_ptr& h, time_point t) {
 } // namespace
 
 task<> file::datasync() {
-    co_await offload(detail::pool(), &datasync_now, handle());
+    co_await detail::datasync_file(handle());
 }
 task<> file::allocate(std::uint64_t offset, std::uint64_t size) {
     co_await offload(detail::pool(), &allocate_now, handle(), offset, size);
@@ -88,7 +77,7 @@ task<> file::advise(advice a, std::uint64_t offset, std::uint64_t size) {
     co_await offload(detail::pool(), &advise_now, handle(), a, offset, size);
 }
 task<std::chrono::system_clock::time_point> file::last_write_time() {
-    co_return co_await offload(detail::pool(), &modified_now, handle());
+    co_return co_await detail::time_of_file(handle());
 }
 task<> file::last_write_time(std::chrono::system_clock::time_point t) {
     co_await offload(detail::pool(), &set_modified_now, handle(), t);

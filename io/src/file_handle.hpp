@@ -3,8 +3,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -35,7 +38,45 @@ auto uninterrupted(F f) {
     }
 }
 
-// Calls on workers hold `access` shared, a close holds it alone: the number cannot be given to another file while a call
+/// A shared mutex that belongs to no thread: the loop takes it for a call that it gives to the ring, for several at a time, and
+/// gives it back when the call is through. Who waits for it alone lets others in meanwhile.
+class shared_gate {
+public:
+    void lock_shared() noexcept {
+        while (!try_lock_shared()) state_.wait(alone);
+    }
+    [[nodiscard]] bool try_lock_shared() noexcept {
+        for (int users = state_.load(std::memory_order_relaxed); users != alone;) {
+            if (state_.compare_exchange_weak(users, users + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+        }
+        return false;
+    }
+    void unlock_shared() noexcept {
+        if (state_.fetch_sub(1, std::memory_order_acq_rel) == 1) state_.notify_all();
+    }
+    void lock() noexcept {
+        for (int users = 0; !state_.compare_exchange_weak(users, alone, std::memory_order_acquire, std::memory_order_relaxed); users = 0) {
+            if (users != 0) state_.wait(users);
+        }
+    }
+    [[nodiscard]] bool try_lock() noexcept {
+        int none = 0;
+        return state_.compare_exchange_strong(none, alone, std::memory_order_acquire, std::memory_order_relaxed);
+    }
+    void unlock() noexcept {
+        state_.store(0, std::memory_order_release);
+        state_.notify_all();
+    }
+
+private:
+    static constexpr int alone = -1;
+    std::atomic<int> state_ = 0; // users, or `alone`
+};
+
+/// Regular files and block devices are plain; a pipe, a terminal or a socket is not.
+enum class plainness : std::uint8_t { unknown, plain, special };
+
+// Calls, on workers and in the ring, hold `access` shared, a close holds it alone: the number cannot be given to another file while a call
 // uses it. A call that gets its worker after the close finds the file closed (R13).
 class file_handle {
 public:
@@ -59,7 +100,8 @@ public:
     bool busy = false;    // an operation uses the position; loop thread
     bool written = false; // loop thread
     bool locked = false;  // a file_lock holds it, or is about to; loop thread
-    std::shared_mutex access;
+    plainness plain = plainness::unknown; // loop thread
+    shared_gate access;
 
 private:
     // Debug mode: an error of the close is reported, but who wrote the file will not know of it.
@@ -78,16 +120,20 @@ private:
 
 using handle_ptr = std::shared_ptr<file_handle>;
 
+[[nodiscard]] inline closed_resource closed_by_another(const file_handle& h) {
+    return closed_resource("the file '" + h.path() + "' was closed by another task");
+}
+
 /// A descriptor that stays open while this lives.
 class open_number {
 public:
     explicit open_number(file_handle& h) : lock_(h.access), fd_(h.fd()) {
-        if (fd_ < 0) throw closed_resource("the file '" + h.path() + "' was closed by another task");
+        if (fd_ < 0) throw closed_by_another(h);
     }
     operator int() const noexcept { return fd_; }
 
 private:
-    std::shared_lock<std::shared_mutex> lock_;
+    std::shared_lock<shared_gate> lock_;
     int fd_;
 };
 
@@ -104,5 +150,12 @@ private:
 std::size_t write_now(const handle_ptr& h, std::span<const std::byte> bytes);
 void sync_now(const handle_ptr& h);
 void close_now(const handle_ptr& h);
+/// From the position to the end, of whatever kind it is.
+[[nodiscard]] std::string read_rest_now(const handle_ptr& h);
+
+/// A full buffer of `used` bytes grows so far: the file grows, or is one of /proc, which say no size.
+[[nodiscard]] inline std::size_t grown(std::size_t used) noexcept {
+    return used + std::max<std::size_t>(64 * 1024, used / 2);
+}
 
 } // namespace eddy::detail

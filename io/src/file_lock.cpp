@@ -70,13 +70,13 @@ void file_lock::unlock() noexcept {
     const std::shared_ptr<file_handle> h = std::exchange(handle_, nullptr);
     if (!h) return;
     h->locked = false;
-    const std::shared_lock<std::shared_mutex> access(h->access, std::try_to_lock); // else it is being closed
+    const std::shared_lock<detail::shared_gate> access(h->access, std::try_to_lock); // else it is being closed
     if (access && h->fd() >= 0) ::flock(h->fd(), LOCK_UN);
 }
 
 bool file_lock::owns_lock() const noexcept {
     if (!handle_) return false;
-    const std::shared_lock<std::shared_mutex> access(handle_->access, std::try_to_lock);
+    const std::shared_lock<detail::shared_gate> access(handle_->access, std::try_to_lock);
     return access && handle_->fd() >= 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <eddy/detail/file_ring.hpp>
 #include <eddy/run.hpp>
 
 #include "asio_engine.hpp"
@@ -144,6 +145,19 @@ void loop_core::foreign_handler_threw() noexcept {
     report({.message = "exception in a handler of the io_context that this loop shares", .exception = std::current_exception()});
 }
 
+void loop_core::ring_decided(bool there_is_one, const char* why) noexcept {
+    if (!debug_) return;
+    try {
+        print_warning(there_is_one ? "files go through io_uring" : fmt::format("files go to the blocking pool, without io_uring: {}", why));
+    } catch (const std::bad_alloc&) { // a line less
+    }
+}
+
+std::size_t loop_core::ring_operations() const noexcept {
+    const file_ring* const r = io->made_files();
+    return r ? r->pending() : 0;
+}
+
 bool loop_core::signal_pending() const noexcept {
     for (const signal_listener* l = signal_listeners.front(); l; l = signal_listeners.next(*l)) {
         if (l->pending()) return true;
@@ -244,7 +258,7 @@ void loop_core::wait_virtual(std::optional<loop_clock::time_point> limit) {
         return io->events() != before || !ready_.empty() || !mail->empty() || stop_requested || signal_pending();
     };
     if (until && *until <= clock->now) return io->poll(engine::at_once);
-    if (pool_jobs > 0 || external_work > 0) {
+    if (pool_jobs > 0 || external_work > 0 || ring_operations() > 0) {
         wait_for_worker(something_came(worker_check), until);
         return;
     }
@@ -366,6 +380,11 @@ loop_stats loop_core::stats() const noexcept {
     s.tick_time = tick_time_;
     s.poll_time = poll_time_;
     s.engine = io->kind();
+    s.ring_operations = ring_operations();
+    if (const file_ring* const r = io->made_files()) {
+        s.files = r->supports(ring_opcode::read) ? file_back_end::ring : file_back_end::pool;
+        s.ring_submissions = r->submissions();
+    }
     return s;
 }
 

@@ -131,6 +131,8 @@ public:
 private:
     void foreign_handler_threw() noexcept override;
     void stop_asked() noexcept override { stop_requested = true; }
+    void ring_decided(bool there_is_one, const char* why) noexcept override;
+    [[nodiscard]] std::size_t ring_operations() const noexcept;
     void poll_kernel(wait_policy wait, std::optional<loop_clock::time_point> limit);
     [[nodiscard]] bool signal_pending() const noexcept;
     void tell_of_signals();

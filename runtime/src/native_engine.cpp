@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "asio_engine.hpp"
+#include "uring.hpp"
 
 namespace eddy::detail {
 namespace {
@@ -28,6 +29,10 @@ namespace {
 // With a thousand busy connections the tasks of one batch run before the next batch is received: what a connection uses
 // is still in the cache when its task writes the answer.
 constexpr int most_events_a_poll = 48;
+
+// Operations on files that are in the page cache are over when they are submitted. Then the set need not be asked each time.
+constexpr int most_polls_of_ring_alone = 16;
+constexpr auto ring_retry = std::chrono::milliseconds(1);
 
 constexpr std::uint32_t ended = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t readable = EPOLLIN | ended;
@@ -83,6 +88,7 @@ public:
             asio_->release(*watched_);
             asio_->detach();
         }
+        ring_.reset();
         ::close(std::exchange(set_, -1));
     }
 
@@ -109,7 +115,9 @@ public:
         return pending_ + (asio_ ? asio_->pending() - (watch_waits_ ? 1 : 0) : 0);
     }
     [[nodiscard]] std::uint64_t events() const noexcept override { return events_ + (asio_ ? asio_->events() : 0); }
-    [[nodiscard]] bool has_more() const noexcept override { return has_more_ || (asio_ && asio_->has_more()); }
+    [[nodiscard]] bool has_more() const noexcept override { return has_more_ || (ring_ && ring_->has_backlog()) || (asio_ && asio_->has_more()); }
+    [[nodiscard]] file_ring* files() noexcept override;
+    [[nodiscard]] const file_ring* made_files() const noexcept override { return ring_.get(); }
     [[nodiscard]] int native_handle() noexcept override {
         if (asio_) return -1; // what Asio waits for it would not see
         foreign_driven_ = set_ >= 0;
@@ -129,6 +137,10 @@ private:
     }
     [[nodiscard]] bool wants_to_wait(native_descriptor& d, io_operation& op);
     void collect(deadline until);
+    [[nodiscard]] bool ring_suffices(deadline& until) noexcept;
+    void collect_ring() noexcept {
+        if (ring_) events_ += ring_->collect();
+    }
     void handle(native_descriptor& d, std::uint32_t came) noexcept;
     void handle_side(native_descriptor& d, io_operation*& place) noexcept;
     static void note_drained(native_descriptor& d, const io_operation& op) noexcept;
@@ -156,6 +168,10 @@ private:
     std::vector<native_descriptor*> by_number_; // what is registered
     native_descriptor* gone_ = nullptr;         // released while events were handled, which may name them
     native_descriptor* orphans_ = nullptr;      // released, but perhaps still in the set
+
+    std::unique_ptr<uring> ring_; // for files
+    bool ring_decided_ = false;
+    int polls_of_ring_alone_ = 0;
 
     // Once Asio's operations run beside ours: its engine, which does the sleeping then, and our set as a descriptor there.
     std::shared_ptr<engine> asio_;
@@ -236,6 +252,8 @@ void native_engine::note_drained(native_descriptor& d, const io_operation& op) n
 
 void native_engine::poll(deadline until) {
     if (!host_) return;
+    has_more_ = ring_ && ring_suffices(until);
+    if (has_more_) return;
     if (asio_) {
         watch_set();
         asio_->poll(watch_waits_ ? until : at_once);
@@ -248,12 +266,13 @@ void native_engine::collect(deadline until) {
     std::array<epoll_event, most_events_a_poll> events;
     const int n = wait(events.data(), until);
     has_more_ = n == most_events_a_poll;
+    collect_ring(); // also when the wait was interrupted: that may have been it
     if (n <= 0) return; // a signal ends the wait too
     collecting_ = true;
     for (int i = 0; i < n; ++i) {
         const epoll_event& e = events[static_cast<std::size_t>(i)];
         ++events_;
-        if (e.data.ptr) handle(*static_cast<native_descriptor*>(e.data.ptr), e.events); // null: somebody has woken us
+        if (e.data.ptr) handle(*static_cast<native_descriptor*>(e.data.ptr), e.events); // null: somebody or the ring has woken us
     }
     collecting_ = false;
     bury(gone_);
@@ -305,6 +324,7 @@ int native_engine::wait(epoll_event* events, deadline until) noexcept {
     for (;;) {
         const int n = wait_once(events, until);
         if (n > 0 || (n < 0 && errno != EINTR)) return n;
+        if (ring_ && ring_->ready()) return 0; // what comes to the ring while we sleep may only interrupt us
         if (n == 0 && (until == at_once || deadline::clock::now() >= until)) return 0;
     }
 }
@@ -321,6 +341,35 @@ int native_engine::wait_once(epoll_event* events, deadline until) noexcept {
         has_pwait2_ = false;
     }
     return ::epoll_wait(set_, events, most_events_a_poll, to_milliseconds(left));
+}
+
+// --- files
+
+file_ring* native_engine::files() noexcept {
+    if (!host_ || ring_decided_) return ring_.get();
+    ring_decided_ = true;
+    const char* why = nullptr;
+    ring_ = make_uring(why);
+    if (ring_ && !change(EPOLL_CTL_ADD, ring_->descriptor(), EPOLLIN, nullptr)) {
+        why = "its descriptor cannot be watched";
+        ring_.reset();
+    }
+    host_->ring_decided(ring_ != nullptr, why);
+    return ring_.get();
+}
+
+/// Submits what was collected during the tick. True if so much is over already that nobody has to wait.
+bool native_engine::ring_suffices(deadline& until) noexcept {
+    const bool all_taken = ring_->submit();
+    const std::size_t n = ring_->collect();
+    events_ += n;
+    if (n > 0) {
+        until = at_once;
+        if (++polls_of_ring_alone_ < most_polls_of_ring_alone) return true;
+    }
+    polls_of_ring_alone_ = 0;
+    if (!all_taken && until != at_once) until = std::min(until, deadline::clock::now() + ring_retry);
+    return false;
 }
 
 // --- Asio beside us

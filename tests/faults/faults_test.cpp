@@ -17,6 +17,7 @@
 #include "coro/allocations.hpp"
 #include "faults/fault.hpp"
 #include "faults/scenarios.hpp"
+#include "io/file_back_end.hpp"
 #include "io/support.hpp"
 #include "lib/words.hpp"
 
@@ -37,6 +38,7 @@ task<> run_current_scenario() {
 }
 
 testing::test_report run_once(const scenario& s) {
+    const io_test::without_ring on_workers; // whose calls can be counted; the ring's are no functions of the C library
     const io_test::temporary_folder folder;
     current_scenario = &s;
     current_folder = folder.file("work");

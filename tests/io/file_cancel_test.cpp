@@ -1,5 +1,5 @@
 // Every call that runs on the blocking pool, cancelled before it has a worker. What happens when the kernel has it is in
-// file_test.cpp (F-03, F-04).
+// file_test.cpp (F-03, F-04), and what the ring makes of it in file_ring_test.cpp.
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io/blocked_pool.hpp"
+#include "io/file_back_end.hpp"
 #include "io/support.hpp"
 #include "lib/words.hpp"
 
@@ -180,6 +181,7 @@ EDDY_TEST("R1 F-03 in a cancelled scope no file call is begun") {
 }
 
 EDDY_TEST("R4 F-03 F-04 cancelled while it waits for a worker, a file call does not happen") {
+    const without_ring on_workers;
     files f;
     co_await f.prepare();
     blocked_pool pool;
@@ -199,6 +201,7 @@ EDDY_TEST("R4 F-03 F-04 cancelled while it waits for a worker, a file call does 
 }
 
 EDDY_TEST_REAL("R6 timed out while it waits for a worker, a file call is the timeout's error and does not happen") {
+    const without_ring on_workers;
     files f;
     co_await f.prepare();
     blocked_pool pool;
@@ -213,6 +216,7 @@ EDDY_TEST_REAL("R6 timed out while it waits for a worker, a file call is the tim
 }
 
 EDDY_TEST("shielded, a file call waits for its worker although its task is cancelled") {
+    const without_ring on_workers;
     files f;
     co_await f.prepare();
     blocked_pool pool;

@@ -19,6 +19,7 @@
 #include <string>
 
 #include "io/blocked_pool.hpp"
+#include "io/file_back_end.hpp"
 #include "io/support.hpp"
 #include "lib/left_out.hpp"
 #include "lib/words.hpp"
@@ -220,7 +221,8 @@ EDDY_TEST("F-02 the loop goes on while a worker waits for the kernel") {
     CHECK(got == "at last");
 }
 
-EDDY_TEST("F-03 a read that is cancelled in the kernel is waited for and gives its data; the next checkpoint throws") {
+EDDY_TEST("F-03 a read that is cancelled on a worker is waited for and gives its data; the next checkpoint throws") {
+    const without_ring on_workers;
     temporary_folder folder;
     file f = co_await file::open(make_fifo(folder), mode::read_write);
     file feed = co_await file::open(f.path(), mode::write);
@@ -262,6 +264,7 @@ EDDY_TEST("F-04 a write that is cancelled in the kernel is done in full") {
 }
 
 EDDY_TEST("F-06 a second user of the position is refused by name; positional reads may overlap") {
+    const without_ring on_workers;
     temporary_folder folder;
     const std::string path = folder.file("x");
     co_await write_file(path, std::string("0123456789"));
@@ -323,6 +326,7 @@ EDDY_TEST("F-01 modes: no_follow, direct, and what makes no sense is refused") {
 }
 
 EDDY_TEST("F-06 the position cannot be set while a read uses it") {
+    const without_ring on_workers;
     temporary_folder folder;
     const std::string path = folder.file("x");
     co_await write_file(path, std::string("0123456789"));
@@ -345,6 +349,7 @@ EDDY_TEST("F-06 the position cannot be set while a read uses it") {
 }
 
 EDDY_TEST("F-09 files need no ring: what they do runs on the blocking pool, on every engine") {
+    const without_ring on_workers;
     temporary_folder folder;
     blocked_pool pool;
     file f = co_await file::open(folder.file("x"), mode::read_write | mode::create);
@@ -527,7 +532,7 @@ EDDY_TEST("R13 a close waits for the call that runs, and calls that wait for a w
     file feed = co_await file::open(f.path(), mode::write);
     const int fd = f.native_handle();
     auto running = spawn(read_some(f, 100));
-    while (this_loop().blocking_pool().running() == 0) co_await this_task::yield();
+    co_await call_is_in_kernel();
     auto closing = spawn([&]() -> task<> { co_await f.close(); });
     co_await some_turns();
     CHECK(!f.is_open());
@@ -545,6 +550,7 @@ EDDY_TEST("R13 a close waits for the call that runs, and calls that wait for a w
 }
 
 EDDY_TEST("R13 a close in a cancelled scope frees the descriptor and then throws; a cancel during it waits") {
+    const without_ring on_workers;
     temporary_folder folder;
     file f = co_await file::open(folder.file("x"), mode::write | mode::create);
     int fd = f.native_handle();
@@ -581,7 +587,7 @@ EDDY_TEST("a file object that is destroyed while a call runs is closed when the 
     file feed = co_await file::open(f->path(), mode::write);
     const int fd = f->native_handle();
     auto reading = spawn(read_some(*f, 100));
-    while (this_loop().blocking_pool().running() == 0) co_await this_task::yield();
+    co_await call_is_in_kernel();
     f.reset();
     CHECK(descriptor_is_open(fd));
     co_await feed.write("late"sv);

@@ -1,4 +1,5 @@
-// Files: file, read_file, write_file. System calls run on the loop's blocking pool.
+// Files: file, read_file, write_file. System calls go through the loop's ring (io_uring) where it has one, else to its blocking
+// pool: `loop.stats().files`.
 //
 //     std::string text = co_await read_file("in.txt");
 //     file f = co_await file::open("x", file::mode::read_write | file::mode::create);
@@ -6,7 +7,8 @@
 //     co_await f.close();
 //
 // Cancellation, for all of them: a call that has not begun does not happen; one that the kernel has begun is waited for and
-// its result returned (R2, R4), and the next checkpoint throws. Errors are `std::system_error`s whose message has the path.
+// its result returned (R2, R4), and the next checkpoint throws. In the ring the kernel may give it up instead: then it has not
+// happened; of a write, `operation_cancelled::partial()` says how much has. Errors are `std::system_error`s whose message has the path.
 // A full disk and an I/O error are errors of the write, the sync or the close that learns of them, never silent.
 #pragma once
 
@@ -114,7 +116,7 @@ public:
     /// Nothing if somebody else has it.
     task<std::optional<file_lock>> try_lock(lock_kind kind = lock_kind::exclusive);
     /// Closes the file and reports what the kernel had to say (EIO, ENOSPC). Waits for calls that run; those that wait
-    /// for a worker throw `closed_resource`. The descriptor is freed also if it is cancelled or fails (R13). Twice does
+    /// for a worker or their turn throw `closed_resource`. The descriptor is freed also if it is cancelled or fails (R13). Twice does
     /// no harm.
     task<> close();
 
@@ -134,9 +136,9 @@ private:
     std::shared_ptr<detail::file_handle> handle_; // shared with calls that run
 };
 
-/// The whole file, in one hop to the pool.
+/// The whole file; on the pool in one hop.
 task<std::string> read_file(std::string path);
-/// Creates or replaces the file, in one hop.
+/// Creates or replaces the file; on the pool in one hop. Cancelled once it has opened the file, it writes it all the same.
 task<> write_file(std::string path, std::string text);
 /// The same with bytes that stay the caller's until it returns.
 task<> write_file(std::string path, std::span<const std::byte> bytes);

@@ -51,6 +51,9 @@ struct loop_options {
     std::chrono::nanoseconds slow_step = std::chrono::milliseconds(100);
 };
 
+/// Where system calls on files run: on the threads of the blocking pool, or in the kernel, by io_uring.
+enum class file_back_end : std::uint8_t { pool, ring };
+
 /// Counters since the loop was made.
 struct loop_stats {
     std::uint64_t ticks = 0;
@@ -63,6 +66,9 @@ struct loop_stats {
     std::size_t pool_jobs = 0; // given to pools and not finished
     std::chrono::nanoseconds longest_step{0}; // debug mode only
     engine_kind engine = engine_kind::asio;
+    file_back_end files = file_back_end::pool; // ring: once a file was used, on the native engine, where the kernel has it and allows it
+    std::size_t ring_operations = 0;           // on files, given to the ring and not finished
+    std::uint64_t ring_submissions = 0;        // system calls that gave it such, all of a tick together
     histogram ready_length; // callbacks and task steps a tick
     histogram tick_time;    // ns a tick, without its poll: how long a batch of steps keeps all others waiting
     histogram poll_time;    // ns a poll, waiting included: where an idle loop spends its time

@@ -14,6 +14,7 @@ enum class engine_kind : std::uint8_t { automatic, asio, native, simulated };
 namespace detail {
 
 class scheduler;
+class file_ring;
 
 enum class io_opcode : std::uint8_t {
     read,
@@ -64,6 +65,8 @@ public:
     virtual void foreign_handler_threw() noexcept = 0;
     /// Others asked that what drives them stops.
     virtual void stop_asked() noexcept = 0;
+    /// Operations on files go through a ring, or to the blocking pool: `why`.
+    virtual void ring_decided(bool there_is_one, const char* why) noexcept = 0;
 
 protected:
     ~engine_host() = default;
@@ -100,6 +103,10 @@ public:
     [[nodiscard]] virtual std::uint64_t events() const noexcept { return 0; }
     /// Did the last `poll` leave something for the next one?
     [[nodiscard]] virtual bool has_more() const noexcept { return false; }
+    /// The ring for operations on files, made when it is first asked for; null where there is none.
+    [[nodiscard]] virtual file_ring* files() noexcept { return nullptr; }
+    /// The same, if it was made.
+    [[nodiscard]] virtual const file_ring* made_files() const noexcept { return nullptr; }
     /// The loop leaves this thread, for now.
     virtual void leave() noexcept {}
     /// The loop is over. What outlives it can only be released.
