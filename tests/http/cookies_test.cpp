@@ -7,6 +7,7 @@
 #include <array>
 #include <filesystem>
 
+#include "lib/full_disk.hpp"
 #include "lib/words.hpp"
 
 using namespace http_tests;
@@ -187,7 +188,31 @@ EDDY_TEST("cookies are saved to a file of their owner's and loaded again, more t
     const std::string missing = co_await words::ending(next.load_cookies(folder.path() + "/none"));
     CHECK(missing.find(folder.path() + "/none") != std::string::npos);
     const std::string nowhere = co_await words::ending(next.save_cookies(folder.path() + "/none/jar"));
-    CHECK(nowhere.find(folder.path() + "/none/") != std::string::npos);
+    CHECK(nowhere == "cannot save the cookies in '" + folder.path() + "/none/jar': No such file or directory");
+}
+
+EDDY_TEST("cookies are not saved to a disk that is full: the file is as it was, and the error names it") {
+    temp_directory folder = co_await temp_directory::create();
+    const std::string path = folder.path() + "/jar";
+    http::client hc{{.cookies = true}};
+    hc.set_cookie({.name = "a", .value = "1", .domain = "d.example"});
+    co_await hc.save_cookies(path);
+    const std::string before = co_await read_file(path);
+    hc.set_cookie({.name = "b", .value = "2", .domain = "d.example"});
+    std::string end;
+    {
+        const tests::full_disk disk(before.size());
+        end = co_await words::ending(hc.save_cookies(path));
+    }
+    CHECK(end == "cannot save the cookies in '" + path + "': File too large");
+    std::string text = co_await read_file(path);
+    CHECK(text == before);
+    std::size_t names = 0;
+    for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator(folder.path())) ++names;
+    CHECK(names == 1);
+    co_await hc.save_cookies(path);
+    text = co_await read_file(path);
+    CHECK(text.size() > before.size());
 }
 
 EDDY_TEST("cookies of other programs' files are loaded; what is no such file is told, and sets none") {

@@ -8,6 +8,7 @@
 
 #include <eddy/fs.hpp>
 
+#include "lib/full_disk.hpp"
 #include "lib/words.hpp"
 
 using namespace http_tests;
@@ -379,4 +380,29 @@ EDDY_TEST("what a download cannot do it says") {
     const http::download_options small{.request = {.max_body = 5}, .resume = false};
     const std::optional<error_kind> kind = co_await kind_of_failure(d.hc.download(d.hs.url(), d.path(), small));
     CHECK(kind == error_kind::too_large);
+}
+
+EDDY_TEST("a download to a disk that is full: the part stays, the file is as it was, and there is room later for the rest") {
+    download_rig d;
+    co_await d.prepare();
+    d.s.content.clear();
+    for (int i = 0; d.s.content.size() < 300'000; ++i) d.s.content += std::to_string(i) + "\n";
+    co_await write_file(d.path(), std::string("old"));
+    std::string end;
+    {
+        const tests::full_disk disk(100'000);
+        end = co_await words::ending(d.download());
+    }
+    CHECK(end == "cannot write '" + d.path() + ".part': File too large");
+    std::string text = co_await read_file(d.path());
+    CHECK(text == "old");
+    text = co_await read_file(d.path() + ".part");
+    CHECK(!text.empty());
+    CHECK(d.s.content.starts_with(text));
+    d.s.asked.clear();
+    const http::download_result r = co_await d.download();
+    CHECK(r.resumed_from == text.size());
+    CHECK(d.s.asked == "[bytes=" + std::to_string(text.size()) + "- if \"v1\"]");
+    const std::string whole = co_await read_file(d.path());
+    CHECK((whole == d.s.content));
 }

@@ -5,6 +5,8 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <eddy/file.hpp>
@@ -74,15 +76,29 @@ task<std::size_t> load_cookies(std::shared_ptr<client_core> core, std::string pa
     co_return cookies.size();
 }
 
+namespace {
+
 // A temporary file, because what it becomes is for its owner only, as it was.
-task<> save_cookies(std::shared_ptr<client_core> core, std::string path) {
-    const std::string text = cookie_file(core->cookies());
+task<> replace_file(std::string path, std::string text) {
     const std::size_t slash = path.rfind('/');
     std::string folder = ".";
     if (slash != std::string::npos) folder = path.substr(0, slash + 1);
     temp_file fresh = co_await temp_file::create({.directory = folder, .prefix = ".eddy-"});
     co_await fresh.file().write(std::string_view(text));
     co_await fresh.keep(std::move(path));
+}
+
+} // namespace
+
+task<> save_cookies(std::shared_ptr<client_core> core, std::string path) {
+    std::error_code failure;
+    try {
+        task<> replacing = replace_file(path, cookie_file(core->cookies()));
+        co_await std::move(replacing);
+    } catch (const std::system_error& e) { // of a file that the caller knows nothing of
+        failure = e.code();
+    }
+    if (failure) throw std::system_error(failure, "cannot save the cookies in '" + path + "'");
 }
 
 } // namespace eddy::http::detail

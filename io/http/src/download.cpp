@@ -172,9 +172,12 @@ private:
     download_result result_;
 };
 
-// An attempt that has got nothing leaves nothing. Two system calls on this thread: the task cannot wait any more.
+// An attempt that has got nothing leaves nothing; a write that failed may have got a part of its bytes. Three system calls on this
+// thread: the task cannot wait any more.
 download::~download() {
     if (!measured_ || !lock_ || size_ != 0) return;
+    struct stat written {};
+    if (::fstat(part_.native_handle(), &written) != 0 || written.st_size != 0) return;
     ::unlink(part_path_.c_str());
     ::unlink(note_path_.c_str());
 }

@@ -158,7 +158,7 @@ public:
     /// `std::runtime_error` with file and line for what is no such file.
     task<std::size_t> load_cookies(std::string path);
     /// Writes those that are there when it begins, sessions' ones included, into such a file that only its owner may read. It
-    /// replaces the one of that name when it is complete; cancelled or failed, it has not. Throws `std::system_error`.
+    /// replaces the one of that name when it is complete; cancelled or failed, it has not. Throws `std::system_error` that names `path`.
     task<> save_cookies(std::string path);
 
     /// Closes every connection; running requests throw `closed_resource`, later ones too. Idempotent.
