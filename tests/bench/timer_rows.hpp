@@ -76,12 +76,12 @@ private:
     double asleep_bytes_ = 0;
 };
 
-/// Prints what it takes to set and cancel one of `sleepers` timers that are set together.
+/// Prints ns that `f` takes for each of as many timers as there are sleepers: `cancel` for setting all of them, then cancelling all.
 template <class F>
-void cancel_row(F&& set_and_cancel_all) {
+void each_row(const char* name, F&& f) {
     const auto start = timer_rows::clock::now();
-    set_and_cancel_all();
-    std::printf("cancel %.0f\n", std::chrono::duration<double, std::nano>(timer_rows::clock::now() - start).count() / sleepers);
+    f();
+    std::printf("%s %.0f\n", name, std::chrono::duration<double, std::nano>(timer_rows::clock::now() - start).count() / sleepers);
 }
 
 } // namespace bench
