@@ -54,8 +54,10 @@ int main(int argc, char** argv) {
     rows.print();
     io.restart();
     std::deque<asio::steady_timer> timers;
-    bench::cancel_row([&] {
-        for (int i = 0; i < bench::sleepers; ++i) timers.emplace_back(io, clock_type::now() + 10s + delays.next() * 10).async_wait([](const asio::error_code&) {});
+    bench::each_row("cancel", [&] {
+        for (int i = 0; i < bench::sleepers; ++i) {
+            timers.emplace_back(io, clock_type::now() + 10s + delays.next() * 10).async_wait([](const asio::error_code&) {});
+        }
         for (asio::steady_timer& t : timers) t.cancel();
         io.run();
     });

@@ -6,6 +6,14 @@
 
 #include "file_rows.hpp"
 
+namespace {
+
+void read_at(int fd, std::uint64_t offset, char* to, std::size_t n) {
+    bench::require_read(::pread(fd, to, n, static_cast<off_t>(offset)), n);
+}
+
+} // namespace
+
 int main(int argc, char** argv) {
     const int fd = argc > 1 ? ::open(argv[1], O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0) {
@@ -15,12 +23,12 @@ int main(int argc, char** argv) {
     std::vector<char> room(bench::chunk);
     {
         const bench::file_rows rows;
-        for (std::size_t i = 0; i < bench::chunks; ++i) bench::require_read(::pread(fd, room.data(), bench::chunk, static_cast<off_t>(i * bench::chunk)), bench::chunk);
+        for (std::size_t i = 0; i < bench::chunks; ++i) read_at(fd, i * bench::chunk, room.data(), bench::chunk);
         rows.sequential_done();
     }
     bench::offsets where;
     const bench::file_rows rows;
-    for (std::size_t i = 0; i < bench::reads; ++i) bench::require_read(::pread(fd, room.data(), bench::block, static_cast<off_t>(where.next())), bench::block);
+    for (std::size_t i = 0; i < bench::reads; ++i) read_at(fd, where.next(), room.data(), bench::block);
     rows.random_done();
     ::close(fd);
 }

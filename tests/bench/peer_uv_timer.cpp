@@ -38,7 +38,7 @@ int main() {
     rows.all_asleep();
     uv_run(loop, UV_RUN_DEFAULT);
     rows.print();
-    bench::cancel_row([&] {
+    bench::each_row("cancel", [&] {
         for (sleeper& s : all) uv_timer_start(&s.timer, [](uv_timer_t*) {}, milliseconds_up(10s + delays.next() * 10), 0);
         for (sleeper& s : all) uv_timer_stop(&s.timer);
     });

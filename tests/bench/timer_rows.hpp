@@ -50,7 +50,8 @@ public:
         const auto over = std::chrono::duration<double, std::milli>(clock::now() - start_ - longest_sleep).count();
         const double cpu = (cpu_nanoseconds() - cpu_) / sleepers;
         std::sort(late_.begin(), late_.end());
-        std::printf("over %.1f\ncpu %.0f\nmem %.0f\nlate %u %u\n", over, cpu, asleep_bytes_ / sleepers, late_[sleepers / 2], late_[sleepers / 100 * 99]);
+        std::printf("over %.1f\ncpu %.0f\nmem %.0f\n", over, cpu, asleep_bytes_ / sleepers);
+        std::printf("late %u %u\n", late_[sleepers / 2], late_[sleepers / 100 * 99]);
     }
 
 private:
@@ -76,12 +77,12 @@ private:
     double asleep_bytes_ = 0;
 };
 
-/// Prints what it takes to set and cancel one of `sleepers` timers that are set together.
+/// Prints ns that `f` takes for each of as many timers as there are sleepers: `cancel` for setting all of them, then cancelling all.
 template <class F>
-void cancel_row(F&& set_and_cancel_all) {
+void each_row(const char* name, F&& f) {
     const auto start = timer_rows::clock::now();
-    set_and_cancel_all();
-    std::printf("cancel %.0f\n", std::chrono::duration<double, std::nano>(timer_rows::clock::now() - start).count() / sleepers);
+    f();
+    std::printf("%s %.0f\n", name, std::chrono::duration<double, std::nano>(timer_rows::clock::now() - start).count() / sleepers);
 }
 
 } // namespace bench

@@ -69,5 +69,6 @@ TEST_CASE("what spawn adds to a task is small") {
     };
     CHECK(within("the state of a spawned task<>", sizeof(detail::task_state<void>), 352, 768));
     CHECK(within("the state of a spawned task<int>", sizeof(detail::task_state<int>), 352, 768));
-    CHECK(within("the state of a spawned lambda of 8 bytes", sizeof(detail::callable_task_state<void, std::remove_const_t<decltype(callable)>>), 368, 768));
+    using callable_state = detail::callable_task_state<void, std::remove_const_t<decltype(callable)>>;
+    CHECK(within("the state of a spawned lambda of 8 bytes", sizeof(callable_state), 368, 768));
 }
