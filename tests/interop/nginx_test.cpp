@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <eddy/eddy.hpp>
+#include <eddy/fs.hpp>
 #include <eddy/http.hpp>
 #include <eddy/testing.hpp>
 #if __has_include(<eddy/tls.hpp>)
