@@ -45,6 +45,7 @@ public:
         co_await fs::create_directory(folder_.path() + "/site");
         if (!certificate) co_return;
         tls_ = "ssl_certificate " + certificate->file() + "; ssl_certificate_key " + certificate->key() + ";\n";
+        tls_ += "ssl_protocols TLSv1.2 TLSv1.3;\n"; // older ones have no 1.3 unless they are told
     }
     /// Until it takes connections. False: it does not, and `said` has why.
     task<bool> start() {
