@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace eddy::detail {
 namespace {
@@ -106,6 +107,7 @@ private:
     operations to_start_;
     operations to_cancel_; // which the kernel has
     std::size_t pending_ = 0;
+    std::size_t refused_ = 0; // and not told by `collect` yet
     std::uint64_t submissions_ = 0;
 };
 
@@ -233,6 +235,7 @@ void kernel_ring::give_up() noexcept {
 void kernel_ring::refuse(ring_operation& op) noexcept {
     op.in_kernel = false;
     op.refused = true;
+    ++refused_;
     op.result = -ENOSYS;
     if (!op.cancel_in_kernel) over(op);
 }
@@ -246,7 +249,7 @@ bool kernel_ring::ready() const noexcept {
 
 std::size_t kernel_ring::collect() noexcept {
     if (forked()) return 0;
-    std::size_t count = 0;
+    std::size_t count = std::exchange(refused_, 0);
     std::array<io_uring_cqe*, submission_entries> some;
     while (const unsigned n = ::io_uring_peek_batch_cqe(ring_.get(), some.data(), static_cast<unsigned>(some.size()))) {
         for (unsigned i = 0; i < n; ++i) came(static_cast<std::uintptr_t>(some[i]->user_data), some[i]->res);

@@ -17,7 +17,7 @@ public:
     [[nodiscard]] virtual bool has_backlog() const noexcept = 0;
     /// Is there something to collect?
     [[nodiscard]] virtual bool ready() const noexcept = 0;
-    /// Completes what is through; how many events that were.
+    /// Completes what is through; how many events that were, with what `submit` had to refuse.
     virtual std::size_t collect() noexcept = 0;
 };
 

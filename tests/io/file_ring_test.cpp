@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <eddy/asio.hpp>
@@ -343,10 +344,8 @@ TEST_CASE("a loop that ends with a read in the ring has it cancelled, and is not
     const auto body = [&]() -> task<bool> {
         const bool ring = co_await has_ring();
         if (!ring) co_return false;
-        static_cast<void>(spawn([](std::string p, std::string& log) -> task<> {
-            file f = co_await file::open(p, mode::read_write);
-            log = co_await words::ending(next_bytes(f, 1));
-        }(path, end)));
+        file f = co_await file::open(path, mode::read_write);
+        static_cast<void>(spawn([](file in, std::string& log) -> task<> { log = co_await words::ending(next_bytes(in, 1)); }(std::move(f), end)));
         co_await call_is_in_kernel();
         co_return true;
     };
