@@ -35,7 +35,7 @@ case $preset in
 esac
 jobs=${JOBS:-$(nproc)}
 
-wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev libwebsocketpp-dev liburing-dev catch2 'pkg-config|pkgconf')
+wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev libwebsocketpp-dev catch2 'pkg-config|pkgconf')
 [ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-tools curl wrk apache2-utils nghttp2-client socat netcat-openbsd)
 case $preset in
     release) [ $core = yes ] || wanted+=(valgrind) ;; # counts instructions: tests/bench/guard.sh
@@ -47,7 +47,7 @@ packages "${wanted[@]}"
 need_compiler
 
 cd "$top"
-options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON -DEDDY_TLS=ON -DEDDY_IO_URING=ON)
+options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON -DEDDY_TLS=ON)
 [ "$preset" != release ] || options+=(-DEDDY_BUILD_BENCH=ON) # so that the benchmarks are built somewhere
 configure "$preset" "${options[@]}"
 say "building"

@@ -182,6 +182,10 @@ EDDY_TEST("a request for which there is no descriptor fails, and the next one wo
     http::server hs{echo};
     co_await hs.listen({"127.0.0.1", 0});
     http::client hc{{.timeout = 10s}};
+    std::string other_reports;
+    this_loop().set_exception_handler([&](const error_context& e) { // the server has no descriptors either, and says so
+        if (!std::string(e.message).starts_with("a server is short of descriptors")) other_reports += std::string(e.message) + "; ";
+    });
     std::string first_message;
     for (rlim_t n = 0; n < 5; ++n) {
         std::string message;
@@ -201,6 +205,8 @@ EDDY_TEST("a request for which there is no descriptor fails, and the next one wo
         CHECK(fine.body == "GET /fine");
         hc = http::client({.timeout = 10s});
     }
+    this_loop().set_exception_handler({});
+    CHECK(other_reports.empty());
     CHECK(first_message == "GET " + hs.url("/few") + " failed: no connection: no socket could be opened (Too many open files)");
 }
 
