@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <limits>
@@ -97,6 +98,8 @@ bool ring_call::start() {
         let_go();
         return true;
     }
+    const bool moves_position = (opcode == ring_opcode::read || opcode == ring_opcode::write) && offset == at_position;
+    if (moves_position && handle_->plain == plainness::plain) began_at_ = ::lseek(fd, 0, SEEK_CUR);
     ring_->start(*this);
     return false;
 }
@@ -129,6 +132,7 @@ bool ring_call::moves_on() noexcept {
     if (opcode != ring_opcode::read && opcode != ring_opcode::write) return false;
     const auto n = static_cast<std::size_t>(result);
     moved_ += n;
+    if (n < length) correct_position();
     if (opcode == ring_opcode::read) return false;
     buffer = static_cast<std::byte*>(buffer) + n;
     length -= n;
@@ -136,6 +140,16 @@ bool ring_call::moves_on() noexcept {
     if (length == 0 || aborting()) return false;
     ring_->start(*this);
     return true;
+}
+
+// Where the kernel has moved a part and an error stops it, it tells of the part, and leaves the position where it was (Linux 6.18):
+// what came next would be written over it, without an error.
+void ring_call::correct_position() noexcept {
+    if (began_at_ < 0) return;
+    if (opcode == ring_opcode::write && (::fcntl(fd, F_GETFL) & O_APPEND) != 0)
+        ::lseek(fd, 0, SEEK_END); // it was written there, wherever the position was
+    else
+        ::lseek(fd, static_cast<off_t>(began_at_) + static_cast<off_t>(moved_), SEEK_SET);
 }
 
 void ring_call::let_go() noexcept {

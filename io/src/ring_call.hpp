@@ -52,10 +52,12 @@ private:
     ring_call(ring_opcode o, handle_ptr h) noexcept;
     static void completed(ring_operation& op) noexcept;
     [[nodiscard]] bool moves_on() noexcept;
+    void correct_position() noexcept;
     void let_go() noexcept;
     handle_ptr handle_;
     file_ring* ring_ = nullptr;
     std::size_t moved_ = 0;
+    std::int64_t began_at_ = -1; // the file's position, if it is used and means something
     int error_ = 0;
     bool holds_ = false; // the file open
 };

@@ -354,7 +354,7 @@ file_ring* native_engine::files() noexcept {
         why = "its descriptor cannot be watched";
         ring_.reset();
     }
-    host_->ring_decided(ring_ != nullptr, why);
+    if (ring_ || why) host_->ring_decided(ring_ != nullptr, why);
     return ring_.get();
 }
 

@@ -316,7 +316,7 @@ std::unique_ptr<uring> make_uring(const char*& why) noexcept {
 namespace eddy::detail {
 
 std::unique_ptr<uring> make_uring(const char*& why) noexcept {
-    why = "this build has no liburing";
+    why = nullptr;
     return nullptr;
 }
 

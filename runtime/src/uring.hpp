@@ -21,7 +21,7 @@ public:
     virtual std::size_t collect() noexcept = 0;
 };
 
-/// Null where there is no ring to be had: `why` says so, in words.
+/// Null where there is no ring to be had: `why` says so, in words; null too in a build without liburing, which never has one.
 [[nodiscard]] std::unique_ptr<uring> make_uring(const char*& why) noexcept;
 
 } // namespace eddy::detail

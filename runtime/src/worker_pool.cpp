@@ -84,6 +84,7 @@ public:
 private:
     void add_thread();
     bool push(pool_job& job) noexcept;
+    void take_submitted(pool_job* next) noexcept;
     void collect() noexcept;
     void refuse_further() noexcept;
     void wake_one() noexcept;
@@ -142,11 +143,10 @@ bool pool_core::push(pool_job& job) noexcept {
     return true;
 }
 
-// With the lock held.
-void pool_core::collect() noexcept {
-    if (submitted_.load(std::memory_order_relaxed) == nullptr || stopping_.load(std::memory_order_relaxed)) return;
-    pool_job* first = nullptr; // turned round: the stack has the latest on top
-    for (pool_job* j = submitted_.exchange(nullptr, std::memory_order_acquire); j;) {
+// With the lock held: to the queue with what was submitted, and `next` in its place. The stack has the latest on top.
+void pool_core::take_submitted(pool_job* next) noexcept {
+    pool_job* first = nullptr;
+    for (pool_job* j = submitted_.exchange(next, std::memory_order_acq_rel); j;) {
         pool_job* const before = std::exchange(j->submitted_before, first);
         first = j;
         j = before;
@@ -154,16 +154,14 @@ void pool_core::collect() noexcept {
     while (first) queue_.push_back(*std::exchange(first, first->submitted_before));
 }
 
-// With the lock held.
+// With the lock held, like the next one.
+void pool_core::collect() noexcept {
+    if (submitted_.load(std::memory_order_relaxed) && !stopping_.load(std::memory_order_relaxed)) take_submitted(nullptr);
+}
+
 void pool_core::refuse_further() noexcept {
     if (stopping_.load(std::memory_order_relaxed)) return;
-    pool_job* first = nullptr;
-    for (pool_job* j = submitted_.exchange(&no_more_calls, std::memory_order_acq_rel); j;) {
-        pool_job* const before = std::exchange(j->submitted_before, first);
-        first = j;
-        j = before;
-    }
-    while (first) queue_.push_back(*std::exchange(first, first->submitted_before));
+    take_submitted(&no_more_calls);
     stopping_.store(true, std::memory_order_relaxed);
 }
 
