@@ -195,11 +195,13 @@ EDDY_TEST("F-02 a large read beside a ticker: the ticker has its turn in each ti
     std::uint64_t turns = 0;
     std::uint64_t longest_gap = 0; // in ticks
     auto ticking = spawn([&]() -> task<> {
-        for (std::uint64_t before = this_loop().stats().ticks; !over; ++turns) {
+        std::uint64_t before = this_loop().stats().ticks;
+        while (!over) {
             co_await this_task::yield();
             const std::uint64_t now = this_loop().stats().ticks;
             longest_gap = std::max(longest_gap, now - before);
             before = now;
+            ++turns;
         }
     });
     const std::string got = co_await std::move(reading);
