@@ -159,9 +159,16 @@ EDDY_TEST("T-36 a group whose spawn ran out of memory is still joinable") {
 
 EDDY_TEST("T-36 a gather that cannot start all its members cancels and joins those it has started") {
     std::string log;
-    auto member = [&](int v) -> task<int> {
+    auto large_child = []() -> task<int> {
         std::array<char, 4096> bytes{}; // too large for the free list
+        co_await this_task::yield();
+        co_return bytes.back();
+    };
+    auto member = [&](int v) -> task<int> {
+        std::array<char, 4096> bytes{};
         try {
+            const int more = co_await large_child(); // fails when others have begun
+            v += more;
             co_await sleep_for(1s);
         } catch (const operation_cancelled&) {
             log += "cancelled ";
