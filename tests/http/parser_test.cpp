@@ -138,6 +138,17 @@ TEST_CASE("request lines are exactly method, target, version") {
     CHECK(parse_every_way("\x16\x03\x01\x02\x01\x01") == "400"); // a TLS hello
 }
 
+TEST_CASE("a quote in a chunk's extension closes in its line") {
+    const std::string head = with("Transfer-Encoding: chunked\r\n");
+    CHECK(parse_every_way(head + "2;x=\"y z\"\r\nab\r\n0;x=\"y\"\r\n\r\n") == "POST /p [ab]; ");
+    CHECK(parse_every_way(head + "2;x=\"y\r\nab\r\n0\r\n\r\n") == "400"); // never
+    CHECK(parse_every_way(head + "2\r\nab\r\n2;x=\"y\r\nab\r\n0\r\n\r\n") == "400");
+    CHECK(parse_every_way(head + "2;x=\"y\r\nab\"\r\n0\r\n\r\n") == "400"); // in another line
+    CHECK(parse_every_way(head + "2\r\nab\r\n0;x=\"y\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n") == "400");
+    CHECK(parse_every_way(head + "2\r\nab\r\n00;x=\"y\\\r\nT: 1\r\n\r\n") == "400");
+    CHECK(parse_every_way(head + "2\r\nab\r\n0;x=\"y\r\nT: 1\r\n") == "...");
+}
+
 TEST_CASE("chunks are exactly size, data, line end") {
     const std::string head = with("Transfer-Encoding: chunked\r\n");
     CHECK(parse_every_way(head + "g\r\nhello\r\n0\r\n\r\n") == "400");

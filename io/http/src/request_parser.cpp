@@ -49,6 +49,15 @@ struct growing_body {
     };
 };
 
+// Beast (1.74) looks for the closing quote of a chunk's extension past the end of its line, and would wait for it; what stands in
+// another line cannot close it. `input` begins with the chunk's line, or with the line end that belongs to the chunk before.
+[[nodiscard]] bool has_open_quote(std::string_view input) noexcept {
+    if (input.starts_with("\r\n")) input.remove_prefix(2);
+    const std::string_view size = input.substr(0, input.find_first_not_of("0123456789abcdefABCDEF"));
+    const bool last_chunk = size.find_first_not_of('0') == std::string_view::npos;
+    return input.find(last_chunk ? "\r\n\r\n" : "\r\n") != std::string_view::npos; // all there is to come has come
+}
+
 } // namespace
 
 class request_parser::beast {
@@ -151,7 +160,8 @@ void request_parser::parse_body() {
         const std::size_t used = beast_->put(input_);
         input_.erase(0, used);
         if (beast_->error == bhttp::error::need_more) {
-            if (input_.size() > max_chunk_line) refuse(400, "a chunk header or trailer is too long");
+            if (has_open_quote(input_)) refuse(400, "a chunk extension has a quote that does not close");
+            else if (input_.size() > max_chunk_line) refuse(400, "a chunk header or trailer is too long");
             return;
         }
         if (beast_->error == bhttp::error::body_limit) return refuse(413, "the body is too large");
