@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -64,10 +65,13 @@ std::string printable(std::string_view text) {
 }
 
 std::string host_of(CURLU* handle) {
+    const std::string host = get_part(handle, CURLUPART_HOST);
 #ifdef CURLU_PUNYCODE // libcurl 7.88: an international name in the ASCII form that DNS and HTTP use
-    if (std::string ascii = get_part(handle, CURLUPART_HOST, CURLU_PUNYCODE); !ascii.empty()) return lower(ascii);
+    const bool ascii_already = std::all_of(host.begin(), host.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    if (!ascii_already)
+        if (const std::string ascii = get_part(handle, CURLUPART_HOST, CURLU_PUNYCODE); !ascii.empty()) return lower(ascii);
 #endif
-    return lower(get_part(handle, CURLUPART_HOST));
+    return lower(host);
 }
 
 // Brings what libcurl has parsed into the normal form.
