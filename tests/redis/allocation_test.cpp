@@ -21,6 +21,6 @@ EDDY_TEST("redis client: a command allocates nothing but what its reply holds") 
         co_await server;
     };
     const std::size_t n = co_await allocations::in_steady_state(round);
-    INFO(n << " allocations in 100 rounds");
+    INFO(n << " allocations in 1000 rounds");
     CHECK((n == 0 || !allocations::counted));
 }
