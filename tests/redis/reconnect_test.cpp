@@ -191,6 +191,7 @@ EDDY_TEST("redis client: wrong password on the way back is the server's error, a
     redis::client rc = co_await redis::connect(server.url(), o);
     known = false;
     server.drop_connections();
+    co_await sleep_for(1ms);
     const std::string text = co_await ending_of(rc.command("GET", "a"));
     CHECK(text == "error: redis AUTH: WRONGPASS no");
     CHECK(server.connections() == 2);
