@@ -18,8 +18,7 @@ constexpr redis::options quick{.timeout = 60s, .reconnect = {.attempts = 5, .fir
 } // namespace
 
 EDDY_TEST("redis connect: says who it is, in one go") {
-    answering_server server([](const words& w) -> std::string { return w.front() == "CLIENT" ? "-ERR unknown" : "+OK\r\n"; });
-    answering_server plain(ok);
+    answering_server plain([](const words& w) -> std::string { return w.front() == "CLIENT" ? "-ERR unknown\r\n" : "+OK\r\n"; }); // an old one
     redis::client rc = co_await redis::connect(plain.url("/3"), {.user = "user", .password = "pass word", .client_name = "tests"});
     CHECK(plain.heard() == "AUTH user pass word|SELECT 3|CLIENT SETNAME tests");
     CHECK(rc.endpoint() == plain.url("/3"));

@@ -57,7 +57,7 @@ public:
 ///   `timeout_error`     after `options::timeout`; as after a cancellation. If nothing at all has come from the server for so long,
 ///                       the connection is taken for dead, and replaced;
 ///   `closed_resource`   the client was closed, before or meanwhile;
-///   `std::length_error` a command of more than 512 MB, from the call itself.
+///   `std::length_error` a word of more than 512 MB, and `std::invalid_argument` a number that is none (NaN): from the call itself.
 /// The server's LOADING, MASTERDOWN and TRYAGAIN mean "later": such a command is sent again as `options::reconnect` says. After
 /// READONLY the client connects anew, at most once a second, and sends it again: behind the address there may be a new master.
 class client {

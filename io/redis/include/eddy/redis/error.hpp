@@ -4,6 +4,7 @@
 //     catch (const redis::error& e) { if (e.code() == "WRONGTYPE") … }
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <stdexcept>
 #include <string>
