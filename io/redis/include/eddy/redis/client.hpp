@@ -16,7 +16,6 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -99,7 +98,7 @@ public:
     /// Awaitable: SCRIPT LOAD, so that EVALSHA can be used in a pipeline.
     task<> load(script s);
 
-    /// Awaitable: the reply of a command that waits at the server, as BLPOP, BLMOVE, XREAD … BLOCK, WAIT: on a connection of its
+    /// Awaitable: the reply of a command that waits at the server, such as BLPOP, BLMOVE, XREAD … BLOCK, WAIT: on a connection of its
     /// own, which is used again later. No time limit but the command's own. Cancelled, the server is told that we wait no longer
     /// (CLIENT UNBLOCK), and its last word is waited for, for at most a second: what it had taken from a list in that very
     /// moment is returned (R2), so that nothing is lost; else it was as if nothing had happened. If the server does not answer, the
@@ -152,7 +151,7 @@ public:
     [[nodiscard]] bool is_open() const noexcept;
     [[nodiscard]] statistics stats() const noexcept;
     /// Without user and password: "redis://127.0.0.1:6379/0", "unix:///run/redis.sock?db=0".
-    [[nodiscard]] const std::string& endpoint() const noexcept;
+    [[nodiscard]] const std::string& endpoint() const;
 
     explicit client(std::shared_ptr<detail::client_handle> handle) noexcept; // for the library
 
@@ -162,6 +161,8 @@ private:
     [[nodiscard]] task<value> send(std::string wire) const;
     [[nodiscard]] task<value> send_blocking(std::string wire, std::chrono::nanoseconds limit) const;
     [[nodiscard]] task<value> evaluate(script s, std::size_t words, std::string tail) const;
+    [[nodiscard]] detail::client_core& core() const;
+    [[nodiscard]] const std::shared_ptr<detail::client_core>& shared_core() const;
     std::shared_ptr<detail::client_handle> handle_;
 };
 
@@ -173,7 +174,7 @@ private:
 /// Checkpoint; cancelled, no socket is left. Throws what `tcp_connect`, `unix_connect` and `tls_connect` throw, `timeout_error` after
 /// `options::connect_timeout`, `redis::error` (WRONGPASS, NOAUTH, "DB index is out of range"), `protocol_error`, `connection_lost`. One
 /// attempt is made: `retry` makes more.
-task<client> connect(std::string url, options options = {}, std::source_location site = std::source_location::current());
+task<client> connect(std::string url, options options = {});
 /// The same over a stream that is there; it is not replaced when it is lost, and there are no blocking commands, subscriptions and
 /// sessions (`std::logic_error`). `name` stands for the endpoint in errors.
 task<client> connect_over(any_stream stream, std::string name, options options = {});

@@ -57,6 +57,7 @@ public:
 
 private:
     task<value> send(std::string wire);
+    [[nodiscard]] const std::shared_ptr<detail::session_core>& core() const;
     std::shared_ptr<detail::session_core> core_;
 };
 

@@ -69,6 +69,7 @@ public:
     explicit subscription(std::shared_ptr<detail::subscription_core> core) noexcept; // for the library
 
 private:
+    [[nodiscard]] const std::shared_ptr<detail::subscription_core>& core() const;
     std::shared_ptr<detail::subscription_core> core_;
 };
 

@@ -17,6 +17,10 @@
 
 namespace eddy::redis {
 
+namespace detail {
+class reply_parser;
+}
+
 /// More kinds may come with a newer protocol.
 enum class kind : std::uint8_t {
     nil,     // there is no such thing; also a blocking command whose time was over
@@ -78,6 +82,7 @@ public:
     [[nodiscard]] friend bool operator==(const value&, const value&) = default;
 
 private:
+    friend class detail::reply_parser; // it adds the items of an array one by one
     std::variant<std::monostate, long long, std::string, std::vector<value>> content_;
     redis::kind kind_ = redis::kind::nil;
 };
