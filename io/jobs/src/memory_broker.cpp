@@ -6,6 +6,7 @@
 #include <map>
 #include <unordered_map>
 
+#include <eddy/detail/duration.hpp>
 #include <eddy/event.hpp>
 #include <eddy/loop_clock.hpp>
 #include <eddy/queue.hpp>

@@ -195,7 +195,7 @@ public:
 
 private:
     template <std::size_t... I>
-    static values bind_each(std::string_view task, const json& given, std::span<const std::string> names, std::index_sequence<I...>) {
+    static values bind_each([[maybe_unused]] std::string_view task, [[maybe_unused]] const json& given, [[maybe_unused]] std::span<const std::string> names, std::index_sequence<I...>) {
         // Braces: the first argument that does not fit is the one that is reported.
         return values{one<I>(task, given, names)...};
     }
