@@ -375,8 +375,11 @@ task<> worker_core::conclude(job_run& r) {
 task<> worker_core::conclude_reject(job_run& r, const reject& request) {
     ++counts.rejected;
     emit_task("task-rejected", r, {{"requeue", request.requeue()}});
-    if (request.requeue()) co_return co_await give_back(r);
-    co_await acknowledge(r);
+    if (!request.requeue()) co_return co_await acknowledge(r);
+    if (r.acknowledged) co_return;
+    const std::string marked = mark_redelivered(r.claim.payload, r.job->deliveries + 1);
+    const auto back = [&]() { return broker->give_back(r.claim.tag, marked); };
+    r.acknowledged = co_await insist("jobs: a job could not be given back; it is tried again", back);
 }
 
 /// The result first: the next run may be over before we come to it otherwise.
