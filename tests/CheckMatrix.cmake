@@ -90,6 +90,10 @@ set(elsewhere
   download=tests/http/download_test.cpp
   load_cookies=tests/http/cookies_test.cpp
   save_cookies=tests/http/cookies_test.cpp
+  blocking_command=tests/redis/reconnect_test.cpp
+  blpop=tests/redis/reconnect_test.cpp
+  brpop=tests/redis/server_test.cpp
+  blmove=tests/redis/server_test.cpp
   retry=tests/runtime/retry_test.cpp
   with_stop_token=tests/runtime/stop_token_test.cpp
   with_timeout=tests/runtime/timeout_test.cpp

@@ -50,6 +50,8 @@ void client_core::require_open() const {
 
 void client_core::enqueue(request& r, eddy::detail::scheduler& loop) {
     require_open();
+    if (!keeping_ && settings_->over == transport::given)
+        std::rethrow_exception(loss_of(*settings_, command_of(r.wire_), failure_, false));
     if (home_ && home_ != &loop && keeping_) throw std::logic_error("this redis::client belongs to another loop");
     if (r.many_) r.values_.reserve(r.replies_);
     if (r.urgent_)
