@@ -89,6 +89,20 @@ task<json> call_on_thread(std::shared_ptr<worker_pool> pool, std::shared_ptr<han
     co_return co_await op;
 }
 
+/// The job waits for it, however it ends.
+class progress_stored {
+public:
+    explicit progress_stored(job_run& r) noexcept : run_(&r) {}
+    progress_stored(const progress_stored&) = delete;
+    progress_stored& operator=(const progress_stored&) = delete;
+    ~progress_stored() {
+        if (--run_->progressing == 0) run_->progressed.set();
+    }
+
+private:
+    job_run* run_;
+};
+
 /// Counts what it says, as long as it lives.
 class counted {
 public:
@@ -138,6 +152,13 @@ task<> worker_core::run_job(delivery d) {
         const auto back = [&](cancel_scope&) { return give_back(r); };
         co_await with_shield(std::chrono::seconds(2), back);
     }
+    const auto stored = [&]() -> task<> {
+        while (r.progressing > 0) {
+            r.progressed.clear();
+            co_await r.progressed.wait();
+        }
+    };
+    if (r.progressing > 0) co_await with_shield(stored);
     claimed_.erase(tag);
     count_changed();
     if (claimed_.empty() && draining) ended_.set();
@@ -147,7 +168,8 @@ task<> worker_core::run_job(delivery d) {
 
 task<> worker_core::run_claimed(job_run& r) {
     const message& m = *r.job;
-    emit_task("task-received", r, {{"args", python_repr_tuple(m.args)}, {"kwargs", python_repr(m.kwargs)}, {"root_id", m.root_id},
+    if (events)
+        emit_task("task-received", r, {{"args", python_repr_tuple(m.args)}, {"kwargs", python_repr(m.kwargs)}, {"root_id", m.root_id},
                                    {"parent_id", m.parent_id.empty() ? json() : json(m.parent_id)}, {"retries", m.retries},
                                    {"eta", m.eta ? json(to_iso(*m.eta)) : json()}, {"expires", m.expires ? json(to_iso(*m.expires)) : json()}});
     const auto at = tasks.find(m.task);
@@ -180,11 +202,12 @@ task<> worker_core::run_claimed(job_run& r) {
         co_await settle(r, std::move(expired));
         co_return;
     }
-    co_await execute(r);
+    co_await execute(r, slot);
 }
 
 /// Until its time has come, a slot is free and its rate limit allows it; false if it ended before that.
 task<bool> worker_core::wait_turn(job_run& r, limiter_token& slot) {
+    if (draining) r.end = job_end::given_back; // claimed in the moment of the shutdown
     if (revoked_.contains(r.job->id)) r.end = job_end::revoked;
     if (r.end != job_end::none) co_return false;
     const auto wait_in_scope = [&](cancel_scope&) { return wait_until_due(r, slot); };
@@ -232,6 +255,7 @@ std::shared_ptr<context> worker_core::make_context(job_run& r) {
     return std::make_shared<context>(r.job, r.stop.get_token(), std::move(progress));
 }
 task<> worker_core::store_progress(job_run& r, json meta, std::string state) {
+    const progress_stored told(r);
     try {
         if (!r.job->ignore_result && !is_final(state)) {
             json stored = make_result(*r.job, state, std::move(meta));
@@ -240,7 +264,6 @@ task<> worker_core::store_progress(job_run& r, json meta, std::string state) {
     } catch (const std::exception&) {
         report("jobs: a job's progress could not be stored", std::current_exception());
     }
-    if (--r.progressing == 0) r.progressed.set();
 }
 task<> worker_core::store_state(std::string id, json result) {
     std::string text = dump_json(result);
@@ -262,7 +285,7 @@ task<json> worker_core::start_function(job_run& r) {
     }(r.task->function, std::move(c), std::move(a));
 }
 
-task<> worker_core::execute(job_run& r) {
+task<> worker_core::execute(job_run& r, limiter_token& slot) {
     const counted active(counts.active);
     if (r.task->options.acks_early) {
         co_await acknowledge(r);
@@ -289,6 +312,7 @@ task<> worker_core::execute(job_run& r) {
         static_cast<void>(r.function.exception());
         std::rethrow_exception(cancelled);
     }
+    slot.release(); // another one may run while this one's result is stored
     while (r.progressing > 0) {
         r.progressed.clear();
         co_await r.progressed.wait();
@@ -333,7 +357,7 @@ task<> worker_core::conclude(job_run& r) {
             ++counts.abandoned;
             report("jobs: " + m.task + "[" + m.id + "] has gone beyond its time limit; its function is let go of", nullptr);
             if (!r.task->function->is_coroutine()) { // its thread is lost until the function returns
-                threads_ = std::make_shared<worker_pool>(worker_pool_options{.threads = concurrency_, .name = "job"});
+                renew_threads();
             }
         }
         job_result late = failed_with("TimeLimitExceeded", list_of(limit_argument(*hard)), "billiard.exceptions");
@@ -391,7 +415,7 @@ task<> worker_core::conclude_retry(job_run& r, const retry_request& request, con
     const std::chrono::nanoseconds pause = request.countdown() ? *request.countdown() : backoff_of(r.task->options, r.job->retries);
     next.eta = wall_now() + std::chrono::duration_cast<wall_time::duration>(pause);
     ++counts.retried;
-    emit_task("task-retried", r, {{"exception", python_repr(last.value["exc_message"])}, {"traceback", last.traceback}});
+    if (events) emit_task("task-retried", r, {{"exception", python_repr(last.value["exc_message"])}, {"traceback", last.traceback}});
     const json children = json::array({json::array({json::array({next.id, nullptr}), nullptr})});
     const std::string result = dump_json(make_result(*r.job, "RETRY", last.value, last.traceback, children));
     const outgoing o(next.queue, next.priority, next.tag, encode_message(next));
@@ -425,6 +449,7 @@ task<> worker_core::settle(job_run& r, job_result result) {
         const auto finish = [&]() { return early ? broker->store(m.id, stored, options.result_ttl) : broker->finish(r.claim.tag, m.id, stored, options.result_ttl); };
         if (co_await insist("jobs: a result could not be stored; it is tried again", finish)) r.acknowledged = true;
     }
+    if (!events) co_return;
     const double runtime = r.running ? to_unix(wall_now()) - to_unix(r.started) : 0;
     if (result.ok()) emit_task("task-succeeded", r, {{"result", python_repr(result.value)}, {"runtime", runtime}});
     else if (result.state == "REVOKED") emit_task("task-revoked", r, {{"terminated", r.end == job_end::terminated}, {"signum", nullptr}, {"expired", r.end == job_end::none}});

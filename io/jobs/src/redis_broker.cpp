@@ -56,7 +56,7 @@ std::string database_of(std::string_view url) {
 class redis_broker final : public broker {
 public:
     redis_broker(redis::client jobs, redis::client results, const broker_settings& s)
-        : jobs_(std::move(jobs)), results_(std::move(results)), prefix_(s.key_prefix), database_(database_of(s.url)), waiting_(std::make_shared<redis_results>(results_)) {
+        : jobs_(std::move(jobs)), results_(std::move(results)), prefix_(s.key_prefix), database_(database_of(s.url)), one_server_(s.results.empty() || s.results == s.url), waiting_(std::make_shared<redis_results>(results_)) {
         unacked_ = key("unacked");
         index_ = key("unacked_index");
         dead_ = key("eddy.dead");
@@ -80,8 +80,14 @@ public:
         co_await run(jobs_, p);
     }
     task<> finish(std::string tag, std::string id, std::string result, duration ttl) override {
-        co_await store(std::move(id), std::move(result), ttl);
-        co_await acknowledge(std::move(tag));
+        if (!one_server_) {
+            co_await store(std::move(id), std::move(result), ttl);
+            co_return co_await acknowledge(std::move(tag));
+        }
+        const std::string name = result_key(id);
+        redis::pipeline p;
+        p.add("SETEX", name, seconds_text(ttl), result).add("PUBLISH", name, result).add("HDEL", unacked_, tag).add("ZREM", index_, tag);
+        co_await run(jobs_, p);
     }
     task<> give_back(std::string tag, std::optional<std::string> payload) override {
         const auto claimed = co_await claimed_message(tag);
@@ -353,6 +359,7 @@ private:
     redis::client results_;
     std::string prefix_;
     std::string database_;
+    bool one_server_; // for jobs and results
     std::string unacked_, index_, dead_;
     std::unordered_set<std::string> declared_;
     std::optional<redis::subscription> ear_;

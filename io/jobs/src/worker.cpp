@@ -53,7 +53,19 @@ worker_core::worker_core(std::string url, worker_options o) : options(std::move(
     events = options.events;
 }
 worker_core::~worker_core() {
-    if (threads_) static_cast<void>(threads_->shutdown(std::chrono::seconds(0)));
+    if (threads_) old_threads_.push_back(std::move(threads_));
+    for (const auto& pool : old_threads_) static_cast<void>(pool->shutdown(std::chrono::seconds(0)));
+}
+/// New threads for what starts from now on.
+void worker_core::renew_threads() {
+    if (threads_) old_threads_.push_back(std::move(threads_));
+    threads_ = std::make_shared<worker_pool>(worker_pool_options{.threads = concurrency_, .name = "job"});
+}
+void worker_core::release_threads() {
+    old_threads_.push_back(std::move(threads_));
+    for (const auto& pool : old_threads_)
+        for (const std::string& stuck : pool->shutdown(std::chrono::seconds(0))) report("jobs: a function still runs at the worker's end: " + stuck, nullptr);
+    old_threads_.clear();
 }
 
 void worker_core::add(std::string task, std::shared_ptr<handler> h, task_options o) {
@@ -98,10 +110,17 @@ void worker_core::count_changed() noexcept {
     room_changed_.clear();
 }
 
+/// When there is something to do for it, or room for a batch: a claim for each job that ends would be slow.
+bool worker_core::claim_now() const noexcept {
+    if (queues.empty() || room() == 0) return false;
+    const std::size_t busy = claimed_.size() - std::min(claimed_.size(), counts.scheduled);
+    return busy < concurrency_ || 2 * room() >= concurrency_ * std::max<std::size_t>(1, options.prefetch);
+}
+
 task<> worker_core::claim_loop(supervisor_group& jobs) {
     std::chrono::nanoseconds pause = std::chrono::milliseconds(50);
     while (!draining) {
-        while (room() == 0 || queues.empty()) co_await room_changed_.wait();
+        while (!claim_now()) co_await room_changed_.wait();
         std::vector<delivery> batch;
         cancel_scope scope;
         claiming_ = &scope;
@@ -181,6 +200,7 @@ task<> worker_core::run_services(supervisor_group& jobs) {
             ended_.clear();
             if (stopping) co_await drain();
         }
+        emit("worker-offline", json::object());
         g.cancel("the worker has ended");
     };
     co_await with_task_group(services, body);
@@ -200,8 +220,7 @@ task<> worker_core::serve_within() {
     }
     jobs_ = nullptr;
     consuming.clear();
-    for (const std::string& stuck : threads_->shutdown(std::chrono::seconds(0)))
-        report("jobs: a function still runs at the worker's end: " + stuck, nullptr);
+    release_threads();
     if (error) std::rethrow_exception(error);
 }
 
@@ -211,7 +230,7 @@ task<> worker_core::serve() {
     loop_ = &this_loop();
     started_ = wall_now();
     slots_.set_total(static_cast<std::ptrdiff_t>(concurrency_));
-    threads_ = std::make_shared<worker_pool>(worker_pool_options{.threads = concurrency_, .name = "job"});
+    renew_threads();
     broker = co_await open_broker(settings);
     for (const std::string& q : queues) co_await broker->declare(q);
     co_await broker->listen();

@@ -255,7 +255,7 @@ json worker_core::control_pool(const std::string& method, const json& arguments)
     concurrency_ = method == "pool_grow" ? concurrency_ + by : concurrency_ - by;
     slots_.set_total(static_cast<std::ptrdiff_t>(concurrency_));
     // The functions that run keep the pool they run on.
-    threads_ = std::make_shared<worker_pool>(worker_pool_options{.threads = concurrency_, .name = "job"});
+    renew_threads();
     count_changed();
     return ok_with(method == "pool_grow" ? "pool will grow" : "pool will shrink");
 }

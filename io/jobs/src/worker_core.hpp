@@ -113,11 +113,14 @@ private:
     task<> drain();
     [[nodiscard]] std::size_t room() const noexcept;
     void count_changed() noexcept;
+    [[nodiscard]] bool claim_now() const noexcept;
+    void renew_threads();
+    void release_threads();
     // job_run.cpp
     task<> run_claimed(job_run& r);
     task<bool> wait_turn(job_run& r, limiter_token& slot);
     task<> wait_until_due(job_run& r, limiter_token& slot);
-    task<> execute(job_run& r);
+    task<> execute(job_run& r, limiter_token& slot);
     [[nodiscard]] task<json> start_function(job_run& r);
     task<> supervise(job_run& r);
     task<> wait_for_function(job_run& r, std::optional<double> limit, job_end why);
@@ -152,6 +155,7 @@ private:
     std::size_t concurrency_ = 1;
     capacity_limiter slots_{1};
     std::shared_ptr<worker_pool> threads_;
+    std::vector<std::shared_ptr<worker_pool>> old_threads_; // a function of theirs may still run
     std::unordered_map<std::string, job_run*> claimed_; // by tag
     event room_changed_;
     event ended_;       // somebody asked for the end
