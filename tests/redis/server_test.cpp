@@ -210,6 +210,7 @@ EDDY_TEST_REAL("redis-server: killed and started again, while tasks count: nothi
         co_await server.kill();
         const bool again = co_await server.start(options);
         REQUIRE(again);
+        static_cast<void>(co_await ending_of(rc.command("PING"))); // the client is there again, too
     }
     co_await sleep_for(100ms);
     going_on = false;

@@ -117,8 +117,11 @@ task<> client_core::connect_and_use(link_pointer l) {
     eddy::detail::task_context& self = co_await eddy::detail::this_context();
     std::optional<eddy::detail::retry_course> course; // of connections that break at once
     try {
-        for (;; ++counts_.reconnects) {
-            if (!l) l = co_await dial_patiently(settings_, purpose::commands);
+        for (;;) {
+            if (!l) {
+                l = co_await dial_patiently(settings_, purpose::commands);
+                ++counts_.reconnects;
+            }
             co_await use(*l);
             l.reset();
             if (settings_->over == transport::given) std::rethrow_exception(loss_);
