@@ -3,6 +3,10 @@
 
 #include "redis/support.hpp"
 
+#include <array>
+#include <memory>
+#include <optional>
+
 using namespace redis_tests;
 using matrix::promise_of;
 using matrix::subject;
@@ -12,8 +16,11 @@ namespace {
 /// A client whose server the test plays.
 class of_a_scene : public subject {
 protected:
-    std::optional<scene> s_;
-    task<> prepare() override { s_.emplace(co_await play()); }
+    std::shared_ptr<scene> s_; // also of those who speak, and may outlive us
+    task<> prepare() override {
+        scene played = co_await play();
+        s_ = std::make_shared<scene>(std::move(played));
+    }
     task<> until_it_waits() override {
         for (int i = 0; i < 40; ++i) co_await this_task::yield();
     }
@@ -23,9 +30,9 @@ protected:
         if (!s_ || !s_->rc.is_open()) return;
         std::string all;
         for (std::size_t i = 0; i < s_->rc.stats().in_flight; ++i) all += reply;
-        spawn([](played_server& server, std::string bytes) -> task<> {
-            static_cast<void>(co_await as_result(server.say(std::move(bytes))));
-        }, std::ref(s_->server), std::move(all));
+        spawn([](std::shared_ptr<scene> s, std::string bytes) -> task<> {
+            static_cast<void>(co_await as_result(s->server.say(std::move(bytes))));
+        }, s_, std::move(all));
     }
 };
 class commands final : public of_a_scene {
@@ -70,19 +77,20 @@ class quits final : public of_a_scene {
 /// A server on a port, which answers when it is told to.
 class of_a_server : public subject {
 protected:
-    std::shared_ptr<std::vector<std::string>> held_ = std::make_shared<std::vector<std::string>>();
-    std::unique_ptr<answering_server> server_;
+    std::shared_ptr<answering_server> server_; // also of those who speak, and may outlive us
     std::optional<redis::client> rc_;
-    virtual std::string answer(const answering_server::words&) { return "+OK\r\n"; }
+    virtual std::string answer() { return "+OK\r\n"; }
     task<> prepare() override {
-        server_ = std::make_unique<answering_server>([this](const answering_server::words& w) { return joined(w) == "CLIENT ID" ? std::string(":9\r\n") : answer(w); });
-        rc_.emplace(co_await redis::connect(server_->url()));
+        server_ = std::make_shared<answering_server>(
+            [reply = answer()](const answering_server::words& w) { return joined(w) == "CLIENT ID" ? std::string(":9\r\n") : reply; });
+        redis::client rc = co_await redis::connect(server_->url());
+        rc_.emplace(std::move(rc));
     }
     task<> until_it_waits() override { co_await sleep_for(5ms); }
     void send(std::string bytes) {
-        spawn([](answering_server& s, std::string text) -> task<> {
-            static_cast<void>(co_await as_result(s.say_on_last(std::move(text))));
-        }, std::ref(*server_), std::move(bytes));
+        spawn([](std::shared_ptr<answering_server> s, std::string text) -> task<> {
+            static_cast<void>(co_await as_result(s->say_on_last(std::move(text))));
+        }, server_, std::move(bytes));
     }
 };
 class connects final : public subject {
@@ -107,16 +115,16 @@ class connects final : public subject {
     }
 };
 class connects_over final : public subject {
-    std::optional<testing::memory_streams> ends_;
+    std::shared_ptr<std::optional<testing::memory_streams>> ends_ = std::make_shared<std::optional<testing::memory_streams>>();
     task<> await_it() override {
-        ends_.emplace(testing::memory_stream_pair());
-        redis::client rc = co_await redis::connect_over(any_stream(std::move(ends_->a)), "memory");
+        ends_->emplace(testing::memory_stream_pair());
+        redis::client rc = co_await redis::connect_over(any_stream(std::move((*ends_)->a)), "memory");
     }
     void complete() override {
-        spawn([](std::optional<testing::memory_streams>& ends) -> task<> {
-            for (int i = 0; i < 40 && !ends; ++i) co_await this_task::yield();
-            static_cast<void>(co_await as_result(ends->b.write("+PONG\r\n"sv)));
-        }, std::ref(ends_));
+        spawn([](std::shared_ptr<std::optional<testing::memory_streams>> ends) -> task<> {
+            for (int i = 0; i < 40 && !*ends; ++i) co_await this_task::yield();
+            if (*ends) static_cast<void>(co_await as_result((*ends)->b.write("+PONG\r\n"sv)));
+        }, ends_);
     }
 };
 class subscribes final : public of_a_server {
@@ -124,7 +132,7 @@ class subscribes final : public of_a_server {
         const std::vector<std::string> channels{"c"};
         redis::subscription s = co_await rc_->subscribe(channels);
     }
-    std::string answer(const answering_server::words&) override { return {}; }
+    std::string answer() override { return {}; }
     void complete() override { send("*3\r\n" + bulk("subscribe") + bulk("c") + ":1\r\n"); }
 };
 class subscribes_to_patterns final : public of_a_server {
@@ -132,16 +140,17 @@ class subscribes_to_patterns final : public of_a_server {
         const std::vector<std::string> patterns{"c"};
         redis::subscription s = co_await rc_->psubscribe(patterns);
     }
-    std::string answer(const answering_server::words&) override { return {}; }
+    std::string answer() override { return {}; }
     void complete() override { send("*3\r\n" + bulk("psubscribe") + bulk("c") + ":1\r\n"); }
 };
 class of_a_subscription : public of_a_server {
 protected:
     std::optional<redis::subscription> s_;
-    std::string answer(const answering_server::words&) override { return "*3\r\n" + bulk("subscribe") + bulk("c") + ":1\r\n"; }
+    std::string answer() override { return "*3\r\n" + bulk("subscribe") + bulk("c") + ":1\r\n"; }
     task<> prepare() override {
         co_await of_a_server::prepare();
-        s_.emplace(co_await rc_->subscribe("c"));
+        redis::subscription s = co_await rc_->subscribe("c");
+        s_.emplace(std::move(s));
     }
     void complete() override { send("*3\r\n" + bulk("message") + bulk("c") + bulk("x")); }
 };

@@ -29,7 +29,8 @@ error::error(std::string_view command, std::string_view reply)
 
 connection_lost::connection_lost(std::string_view endpoint, std::string_view command, std::string_view cause, std::error_code code,
                                  bool maybe_executed)
-    : std::system_error(code, loss_text(endpoint, command, cause, maybe_executed)),
-      endpoint_(std::make_shared<const std::string>(endpoint)), maybe_executed_(maybe_executed) {}
+    : std::system_error(code),
+      texts_(std::make_shared<const texts>(texts{std::string(endpoint), loss_text(endpoint, command, cause, maybe_executed)})),
+      maybe_executed_(maybe_executed) {}
 
 } // namespace eddy::redis

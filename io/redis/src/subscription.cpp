@@ -53,7 +53,9 @@ task<> subscription_core::ask(std::span<const std::string> names, bool patterns,
 task<> subscription_core::connect_anew() {
     auto connecting = [this](cancel_scope& s) -> task<> {
         connecting_ = &s;
-        link_ = co_await dial_patiently(settings_, purpose::commands);
+        link_pointer l = co_await dial_patiently(settings_, purpose::commands);
+        const auto turn = co_await writing_.lock(); // what is changed meanwhile is asked for here, or after this
+        link_ = std::move(l);
         co_await ask_for_all();
     };
     std::exception_ptr failure;
@@ -135,7 +137,7 @@ task<> subscription_core::change(pointer core, std::vector<std::string> names, b
         else
             wanted.erase(name);
     }
-    if (!core->link_ || core->connecting_) co_return; // the next connection asks for it
+    if (!core->link_) co_return; // the next connection asks for it
     try {
         co_await core->ask(names, patterns, add);
     } catch (const operation_cancelled&) {

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,7 +58,7 @@ public:
 ///   `timeout_error`     after `options::timeout`; as after a cancellation. If nothing at all has come from the server for so long,
 ///                       the connection is taken for dead, and replaced;
 ///   `closed_resource`   the client was closed, before or meanwhile;
-///   `std::length_error` a command of more than 512 MB, from the call itself.
+///   `std::length_error` a word of more than 512 MB, and `std::invalid_argument` a number that is none (NaN): from the call itself.
 /// The server's LOADING, MASTERDOWN and TRYAGAIN mean "later": such a command is sent again as `options::reconnect` says. After
 /// READONLY the client connects anew, at most once a second, and sends it again: behind the address there may be a new master.
 class client {
@@ -174,9 +175,10 @@ private:
 /// Checkpoint; cancelled, no socket is left. Throws what `tcp_connect`, `unix_connect` and `tls_connect` throw, `timeout_error` after
 /// `options::connect_timeout`, `redis::error` (WRONGPASS, NOAUTH, "DB index is out of range"), `protocol_error`, `connection_lost`. One
 /// attempt is made: `retry` makes more.
-task<client> connect(std::string url, options options = {});
+task<client> connect(std::string url, options options = {}, std::source_location site = std::source_location::current());
 /// The same over a stream that is there; it is not replaced when it is lost, and there are no blocking commands, subscriptions and
 /// sessions (`std::logic_error`). `name` stands for the endpoint in errors.
-task<client> connect_over(any_stream stream, std::string name, options options = {});
+task<client> connect_over(any_stream stream, std::string name, options options = {},
+                          std::source_location site = std::source_location::current());
 
 } // namespace eddy::redis

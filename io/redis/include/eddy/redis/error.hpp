@@ -4,6 +4,7 @@
 //     catch (const redis::error& e) { if (e.code() == "WRONGTYPE") … }
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -38,13 +39,18 @@ private:
 class connection_lost : public std::system_error {
 public:
     connection_lost(std::string_view endpoint, std::string_view command, std::string_view cause, std::error_code code, bool maybe_executed);
+    [[nodiscard]] const char* what() const noexcept override { return texts_->what.c_str(); }
     /// Was the command on its way already? Then the server may have run it; else it has not, and never will.
     [[nodiscard]] bool maybe_executed() const noexcept { return maybe_executed_; }
     /// Without user and password: "redis://127.0.0.1:6379/0".
-    [[nodiscard]] const std::string& endpoint() const noexcept { return *endpoint_; }
+    [[nodiscard]] const std::string& endpoint() const noexcept { return texts_->endpoint; }
 
 private:
-    std::shared_ptr<const std::string> endpoint_;
+    struct texts {
+        std::string endpoint;
+        std::string what;
+    };
+    std::shared_ptr<const texts> texts_;
     bool maybe_executed_;
 };
 
