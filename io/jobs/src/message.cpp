@@ -125,7 +125,7 @@ void read_properties(message& m, const json& properties) {
     m.redelivered = where.value("redelivered", json(false)) == true;
 }
 
-const std::string& origin() {
+const std::string& sender_name() {
     static const std::string text = [] {
         std::array<char, 256> host{};
         if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
@@ -181,7 +181,7 @@ std::string encode_message(const message& m) {
     headers["parent_id"] = text_or_null(m.parent_id);
     headers["argsrepr"] = python_repr_tuple(m.args);
     headers["kwargsrepr"] = python_repr(m.kwargs);
-    headers["origin"] = origin();
+    headers["origin"] = sender_name();
     headers["ignore_result"] = m.ignore_result;
     json embed = {{"callbacks", m.callbacks}, {"errbacks", m.errbacks}, {"chain", m.chain}, {"chord", m.chord}};
     json body = json::array({m.args, m.kwargs, std::move(embed)});
@@ -204,8 +204,9 @@ envelope decode_envelope(std::string_view payload) {
 }
 
 std::string mark_redelivered(const std::string& payload, int deliveries) {
-    json e = json::parse(payload, nullptr, false);
-    if (!e.is_object()) return payload;
+    std::optional<json> parsed = try_parse_json(payload);
+    if (!parsed || !parsed->is_object()) return payload;
+    json& e = *parsed;
     if (!e["headers"].is_object() || !e["properties"].is_object()) return payload;
     e["headers"]["redelivered"] = true;
     e["headers"][deliveries_header] = deliveries;
@@ -227,9 +228,10 @@ bool is_final(std::string_view status) noexcept {
     return status == "SUCCESS" || status == "FAILURE" || status == "REVOKED";
 }
 bool is_final_text(std::string_view stored) noexcept {
-    const json v = json::parse(stored, nullptr, false);
-    const auto at = v.is_object() ? v.find("status") : v.end();
-    return v.is_object() && at != v.end() && at->is_string() && is_final(at->get_ref<const std::string&>());
+    const std::optional<json> v = try_parse_json(stored);
+    if (!v || !v->is_object()) return true; // it does not become readable by waiting: who reads it says so
+    const auto at = v->find("status");
+    return at != v->end() && at->is_string() && is_final(at->get_ref<const std::string&>());
 }
 
 } // namespace eddy::jobs::detail
