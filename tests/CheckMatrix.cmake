@@ -91,6 +91,8 @@ set(elsewhere
   load_cookies=tests/http/cookies_test.cpp
   save_cookies=tests/http/cookies_test.cpp
   retry=tests/runtime/retry_test.cpp
+  background=tests/runtime/background_test.cpp
+  background_map=tests/runtime/background_test.cpp
   with_stop_token=tests/runtime/stop_token_test.cpp
   with_timeout=tests/runtime/timeout_test.cpp
   move_on_after=tests/runtime/timeout_test.cpp
