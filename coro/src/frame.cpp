@@ -169,6 +169,14 @@ std::size_t live_frames() noexcept {
     return taken - given;
 }
 
+bool frames_are_watched() noexcept {
+#ifdef EDDY_PLAIN_FRAMES
+    return true;
+#else
+    return false;
+#endif
+}
+
 std::size_t frame_allocations() noexcept {
     const frame_cache* c = cache_pointer;
     return c ? c->from_system : 0;

@@ -38,6 +38,10 @@ void operation::settle(state s) noexcept {
     task_->make_ready();
 }
 
+void operation::begin_again() noexcept {
+    task_->defer(*this);
+}
+
 // --- task
 
 namespace {

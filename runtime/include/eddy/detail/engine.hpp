@@ -36,6 +36,11 @@ enum class io_opcode : std::uint8_t {
            o == io_opcode::send_message || o == io_opcode::send_messages;
 }
 
+/// Is there nothing for it where a read has just emptied the descriptor?
+[[nodiscard]] constexpr bool is_for_bytes(io_opcode o) noexcept {
+    return o == io_opcode::read || o == io_opcode::wait_read;
+}
+
 /// One kernel operation. Lives in the awaiter, untouched by the engine before `start` and after `complete`.
 struct io_operation {
     io_opcode opcode = io_opcode::read;
