@@ -18,8 +18,8 @@
 namespace eddy::detail {
 namespace {
 
-[[maybe_unused]] constexpr std::size_t granule = 64; // no frame is kept under a sanitizer
-constexpr std::size_t classes = 33;       // frames up to 2 KiB are recycled
+[[maybe_unused]] constexpr std::size_t granule = 32; // no frame is kept under a sanitizer
+constexpr std::size_t classes = 65;       // frames up to 2 KiB are recycled
 [[maybe_unused]] constexpr std::size_t kept_bytes = 1 << 20; // of each size class and thread
 
 struct free_block {

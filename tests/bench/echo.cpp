@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <system_error>
 
 #include <eddy/eddy.hpp>
 
@@ -13,10 +14,13 @@ using namespace eddy;
 namespace {
 
 task<> echo(tcp_stream s) {
-    for (;;) {
-        const outcome<borrowed_bytes> got = co_await as_result(s.read_borrowed());
-        if (!got || got->empty()) co_return;
-        co_await s.write(*got);
+    try {
+        for (;;) {
+            const borrowed_bytes got = co_await s.read_borrowed();
+            if (got.empty()) co_return;
+            co_await s.write(got);
+        }
+    } catch (const std::system_error&) { // the client is gone
     }
 }
 
