@@ -48,6 +48,10 @@ void incoming_operation::note_end() noexcept {
     core_->at_end_ = true;
 }
 
+void incoming_operation::leave() noexcept {
+    if (core_->reader_ == this) core_->reader_ = nullptr;
+}
+
 bool incoming_operation::abort() noexcept {
     if (!core_->engine_->cancel(*core_->descriptor_, *this)) return false;
     core_->reader_ = nullptr;
@@ -340,7 +344,7 @@ void stream_core::forget() noexcept {
     if (incoming_operation* r = std::exchange(reader_, nullptr)) {
         static_cast<void>(engine_->cancel(*descriptor_, *r));
         r->closed_ = true;
-        r->finish();
+        r->core_closed();
     }
     if (outgoing_operation* active = writers_.front()) static_cast<void>(engine_->cancel(*descriptor_, *active));
     while (outgoing_operation* w = writers_.pop_front()) {

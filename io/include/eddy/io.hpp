@@ -2,6 +2,7 @@
 #pragma once
 
 #include <eddy/any_stream.hpp>
+#include <eddy/borrowed_bytes.hpp>
 #include <eddy/buffered_reader.hpp>
 #include <eddy/buffered_writer.hpp>
 #include <eddy/command.hpp>
