@@ -90,6 +90,10 @@ set(elsewhere
   download=tests/http/download_test.cpp
   load_cookies=tests/http/cookies_test.cpp
   save_cookies=tests/http/cookies_test.cpp
+  blocking_command=tests/redis/reconnect_test.cpp
+  blpop=tests/redis/reconnect_test.cpp
+  brpop=tests/redis/server_test.cpp
+  blmove=tests/redis/server_test.cpp
   retry=tests/runtime/retry_test.cpp
   background=tests/runtime/background_test.cpp
   background_map=tests/runtime/background_test.cpp
@@ -108,7 +112,7 @@ set(parts stop_within operator read_and_call forward send_part end fill pass end
   write_own write_text write_text_at until_ended drain write_one_by_one write_to)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
-  "${SOURCE_DIR}/io/http/include/*.hpp" "${SOURCE_DIR}/io/tls/include/*.hpp")
+  "${SOURCE_DIR}/io/http/include/*.hpp" "${SOURCE_DIR}/io/tls/include/*.hpp" "${SOURCE_DIR}/io/redis/include/*.hpp")
 file(GLOB tables "${SOURCE_DIR}/tests/*/cancellation_matrix_test.cpp")
 set(rows "")
 foreach(table IN LISTS tables)

@@ -1,5 +1,5 @@
 # Installs the layers, their headers, the CMake package `eddy` and the pkg-config files eddy, eddy-http, eddy-tls,
-# eddy-testing.
+# eddy-redis, eddy-testing.
 include(CMakePackageConfigHelpers)
 
 # One export set is one file of targets that eddyConfig.cmake loads: the three layers together, each component alone.
@@ -47,6 +47,10 @@ function(eddy_install_package)
   if(TARGET eddy_tls)
     eddy_install_pkgconfig(eddy-tls "eddy's TLS streams" LAYERS tls
       REQUIRES "eddy = ${PROJECT_VERSION}" PRIVATE_REQUIRES openssl fmt)
+  endif()
+  if(TARGET eddy_redis)
+    eddy_install_pkgconfig(eddy-redis "eddy's Redis client" LAYERS redis
+      REQUIRES "eddy-tls = ${PROJECT_VERSION}" PRIVATE_REQUIRES hiredis openssl)
   endif()
   if(TARGET eddy_testing)
     eddy_install_pkgconfig(eddy-testing "eddy's kit for testing coroutines with Catch2" LAYERS testing

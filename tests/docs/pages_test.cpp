@@ -57,7 +57,7 @@ TEST_CASE("every link of the documentation leads to a file") {
 
 TEST_CASE("the reference names every public header") {
     const std::string reference = text_of(top / "docs/reference/README.md");
-    for (const char* folder : {"coro/include", "runtime/include", "io/include", "io/http/include", "io/tls/include"}) {
+    for (const char* folder : {"coro/include", "runtime/include", "io/include", "io/http/include", "io/tls/include", "io/redis/include"}) {
         for (const fs::path& header : files_in(top / folder, ".hpp")) {
             const std::string path = fs::relative(header, top).string();
             if (path.find("/detail/") != std::string::npos) continue;

@@ -9,6 +9,9 @@
 #if __has_include(<eddy/tls.hpp>) && defined(EDDY_DOCS_TLS)
 #include <eddy/tls.hpp>
 #endif
+#if __has_include(<eddy/redis.hpp>) && defined(EDDY_DOCS_REDIS)
+#include <eddy/redis.hpp>
+#endif
 
 #include <array>
 #include <chrono>
