@@ -1,0 +1,382 @@
+// The life of a process_pool: its fork server, its workers, its end. The calls are in process_pool_calls.cpp.
+#include "process_pool_core.hpp"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+
+#include <eddy/cancel_scope.hpp>
+#include <eddy/detail/external_work.hpp>
+#include <eddy/event_loop.hpp>
+#include <eddy/this_task.hpp>
+#include <eddy/timeout.hpp>
+
+namespace eddy::detail {
+namespace {
+
+/// Both ends are close-on-exec; ours is non-blocking, the other one is for a process that has no loop.
+struct socket_ends {
+    unix_stream ours;
+    unique_fd theirs;
+};
+socket_ends new_socket_pair() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        throw std::system_error(errno, std::generic_category(), "process_pool: a socket for a process");
+    unique_fd ours(ends[0]);
+    unique_fd theirs(ends[1]);
+    unix_stream stream(ours.get());
+    static_cast<void>(ours.release());
+    return {std::move(stream), std::move(theirs)};
+}
+
+task<> collect_server(process server) {
+    const external_work soon(*current().loop);
+    auto body = [&server]() -> task<> {
+        auto end = server.wait();
+        co_await end;
+    };
+    co_await with_shield(std::chrono::seconds(10), body); // then its object kills it
+}
+
+/// It ends by itself: its socket is closed.
+void collect_in_background(std::optional<process>& server) noexcept {
+    if (!server) return;
+    event_loop* const loop = event_loop::current();
+    try {
+        if (loop && current().loop) loop->spawn(collect_server(std::move(*server)), {.name = "collects a fork server"});
+    } catch (const std::exception&) { // the loop is closed, or there is no memory: the process object waits for it
+    }
+    server.reset();
+}
+
+} // namespace
+
+process_pool_core::process_pool_core(process_pool_options o)
+    : options(o), permits_(static_cast<std::ptrdiff_t>(o.workers)) {
+    if (o.preload) static_cast<void>(remote_at(o.preload));
+    if (o.warm_up) static_cast<void>(remote_at(o.warm_up));
+    no_calls_.set();
+    buffers_.reserve(2 * o.workers);
+}
+
+process_pool_core::~process_pool_core() {
+    if (page_) ::munmap(page_, page_size_);
+}
+
+void process_pool_core::bind() {
+    scheduler* const here = current().loop;
+    if (!bound_) loop_ = here->link();
+    bound_ = true;
+    if (*loop_ != here) throw std::logic_error("process_pool: it belongs to another loop, the one it was first used on");
+}
+
+void process_pool_core::throw_closed(const char* function) const {
+    throw closed_resource(std::string("process_pool: it was closed before '") + function + "' was over");
+}
+void process_pool_core::expect_open(const char* function) const {
+    if (closed_) throw closed_resource(std::string("process_pool: it is closed, and '") + function + "' was not called");
+}
+
+// --- the fork server
+
+task<> process_pool_core::start_server() {
+    if (!can_serve_forks())
+        throw std::logic_error("process_pool: this program has no EDDY_REMOTE of its own (those in shared libraries do not count), so "
+                               "that it cannot become a fork server; let main begin with eddy::serve_process_pool()");
+    if (!page_) {
+        page_size_ = options.workers * sizeof(stop_slot);
+        page_fd_ = unique_fd(::memfd_create("eddy-process-pool", MFD_CLOEXEC));
+        if (!page_fd_ || ::ftruncate(page_fd_.get(), static_cast<off_t>(page_size_)) != 0)
+            throw std::system_error(errno, std::generic_category(), "process_pool: shared memory");
+        void* const p = ::mmap(nullptr, page_size_, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd_.get(), 0);
+        if (p == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "process_pool: shared memory");
+        page_ = static_cast<stop_slot*>(p);
+    }
+    socket_ends ends = new_socket_pair();
+    command c("/proc/self/exe", fork_server_mark, std::to_string(ends.theirs.get()), std::to_string(page_fd_.get()));
+    c.inherit(ends.theirs.get()).inherit(page_fd_.get());
+    auto spawning = process::spawn(std::move(c));
+    server_ = co_await std::move(spawning);
+    server_socket_ = std::move(ends.ours);
+    server_reader_ = event_loop::current()->spawn(read_server(shared_from_this()), {.name = "listens to a fork server"});
+    if (options.preload) co_await preload();
+}
+
+task<> process_pool_core::preload() {
+    server_message m{};
+    m.word = server_word::preload;
+    m.function = remote_at(options.preload).id;
+    preload_over_.clear();
+    preloaded_.reset();
+    auto sending = server_socket_.write(std::as_bytes(std::span(&m, 1)));
+    co_await sending;
+    co_await preload_over_.wait();
+    if (preloaded_ && preloaded_->word == server_word::started) co_return;
+    server_socket_.abort();
+    throw std::runtime_error(std::string("process_pool: '") + remote_at(options.preload).name + "' failed in the fork server (preload)");
+}
+
+task<> process_pool_core::read_server(std::shared_ptr<process_pool_core> self) {
+    server_message m{};
+    descriptor_list descriptors;
+    const std::span<std::byte> all = std::as_writable_bytes(std::span(&m, 1));
+    try {
+        for (std::size_t have = 0;;) {
+            received_descriptors got = co_await self->server_socket_.receive_descriptors(all.subspan(have));
+            if (got.size == 0) break;
+            if (!got.descriptors.empty()) descriptors = std::move(got.descriptors);
+            have += got.size;
+            if (have < all.size()) continue;
+            have = 0;
+            self->heard(m, descriptors);
+            descriptors = {};
+        }
+    } catch (const std::exception&) { // the same: it is gone, or we are
+    }
+    self->server_ended();
+}
+
+void process_pool_core::heard(const server_message& m, descriptor_list& d) {
+    if (m.worker == 0) {
+        preloaded_ = m;
+        return preload_over_.set();
+    }
+    pool_worker* const w = worker_of(m.worker);
+    if (!w) return; // given up before it was there, or retired
+    switch (m.word) {
+    case server_word::started:
+        w->pid = m.pid;
+        if (!d.empty()) w->pidfd = unique_fd(d.take(0));
+        break;
+    case server_word::failed:
+        w->start_error = m.code;
+        w->ended.set();
+        break;
+    case server_word::died:
+        w->status = m.by_signal != 0 ? exit_status::of_signal(m.code, m.core_dumped != 0) : exit_status::of_code(m.code);
+        // What it said is read to its end, even if a process that it left behind holds its socket.
+        if (w->socket.is_open()) ::shutdown(w->socket.native_handle(), SHUT_RD);
+        w->ended.set();
+        if (const auto i = std::find(idle_.begin(), idle_.end(), w); i != idle_.end()) {
+            idle_.erase(i);
+            discard(*w);
+        }
+        return;
+    case server_word::start:
+    case server_word::preload: return;
+    }
+    w->started.set();
+}
+
+void process_pool_core::server_ended() noexcept {
+    server_socket_.abort();
+    collect_in_background(server_);
+    preload_over_.set();
+    for (pool_worker* const w : idle_) discard(*w);
+    idle_.clear();
+    for (const auto& w : workers_) { // the kernel kills them with their parent
+        if (!w->ended.is_set()) w->status = exit_status::not_known();
+        w->spent = true;
+        w->ended.set();
+        w->started.set();
+    }
+}
+
+// --- workers
+
+pool_worker* process_pool_core::worker_of(std::uint32_t number) noexcept {
+    for (const auto& w : workers_) {
+        if (w->number == number) return w.get();
+    }
+    return nullptr;
+}
+
+std::uint32_t process_pool_core::free_slot() const {
+    for (std::uint32_t slot = 0;; ++slot) {
+        if (std::none_of(workers_.begin(), workers_.end(), [slot](const auto& w) { return w->slot == slot; })) return slot;
+    }
+}
+
+void process_pool_core::discard(pool_worker& w) noexcept {
+    if (!w.ended.is_set() && w.spent) w.kill(); // else it ends with its socket
+    std::erase_if(workers_, [&w](const auto& p) { return p.get() == &w; });
+}
+
+pool_worker* process_pool_core::take_idle() noexcept {
+    if (idle_.empty()) return nullptr;
+    pool_worker* const w = idle_.back();
+    idle_.pop_back();
+    ++busy_;
+    return w;
+}
+
+void process_pool_core::give_back(pool_worker& w) noexcept {
+    --busy_;
+    ++w.calls;
+    w.unmap();
+    const bool retires = options.max_tasks_per_worker > 0 && w.calls >= options.max_tasks_per_worker;
+    if (retires && !w.ended.is_set()) ++counted_.retired;
+    if (w.ended.is_set() || w.spent || retires || killed_)
+        discard(w);
+    else
+        idle_.push_back(&w); // there is room: see start_worker
+    permits_.release();
+}
+
+task<pool_worker*> process_pool_core::start_worker() {
+    const external_work starting(*current().loop);
+    {
+        const mutex_guard one = co_await starting_.lock();
+        if (!server_) co_await start_server();
+    }
+    socket_ends ends = new_socket_pair();
+    idle_.reserve(options.workers);
+    workers_.push_back(std::make_unique<pool_worker>(next_worker_++, free_slot(), std::move(ends.ours)));
+    pool_worker& w = *workers_.back();
+    struct abandoned {
+        process_pool_core& core;
+        pool_worker* worker;
+        ~abandoned() {
+            if (!worker) return;
+            worker->spent = true;
+            core.discard(*worker);
+        }
+    } unless_done{*this, &w};
+    server_message m{};
+    m.word = server_word::start;
+    m.worker = w.number;
+    m.slot = w.slot;
+    const std::array<int, 1> passed{ends.theirs.get()};
+    auto sending = server_socket_.send_descriptors(std::as_bytes(std::span(&m, 1)), passed);
+    co_await shielded(std::move(sending));
+    ends.theirs = {};
+    co_await w.started.wait();
+    if (w.start_error != 0) throw std::system_error(w.start_error, std::generic_category(), "process_pool: a worker cannot be forked");
+    if (w.pid == 0) throw std::runtime_error("process_pool: the fork server ended before it had started a worker");
+    ++counted_.started;
+    if (options.warm_up) co_await warm_up(w);
+    unless_done.worker = nullptr;
+    ++busy_;
+    co_return &w;
+}
+
+task<> process_pool_core::start_all() {
+    const std::shared_ptr<process_pool_core> keep = shared_from_this();
+    expect_open("start");
+    bind();
+    co_await this_task::checkpoint();
+    std::vector<pool_worker*> fresh;
+    fresh.reserve(options.workers);
+    struct give_all_back {
+        process_pool_core& core;
+        std::vector<pool_worker*>& workers;
+        ~give_all_back() {
+            for (pool_worker* const w : workers) {
+                --w->calls; // it was none
+                core.give_back(*w);
+            }
+        }
+    } at_end{*this, fresh};
+    while (workers_.size() < options.workers) {
+        std::optional<semaphore_permit> permit = permits_.try_acquire();
+        if (!permit) co_return; // who has it starts one
+        pool_worker* const w = co_await start_worker();
+        permit->detach();
+        fresh.push_back(w);
+    }
+}
+
+// --- the end
+
+void process_pool_core::kill_all() noexcept {
+    killed_ = true;
+    for (const auto& w : workers_) {
+        w->spent = true;
+        w->kill();
+    }
+}
+
+task<> process_pool_core::stop_processes() {
+    if (!server_) co_return;
+    const external_work ending(*current().loop);
+    while (!idle_.empty()) { // they end with their sockets, and may write what they have left to write
+        pool_worker& w = *idle_.back();
+        idle_.pop_back();
+        auto leave = w.socket.shutdown_write();
+        co_await leave;
+        co_await until_collected(w);
+        discard(w);
+    }
+    process server = std::move(*server_);
+    server_.reset();
+    server_socket_.abort();
+    co_await server_reader_.join();
+    auto end = server.wait();
+    co_await end;
+}
+
+task<> process_pool_core::until_collected(pool_worker& w) {
+    co_await w.ended.wait();
+}
+
+task<> process_pool_core::close_within(std::optional<std::chrono::nanoseconds> deadline) {
+    const std::shared_ptr<process_pool_core> keep = shared_from_this();
+    closed_ = true;
+    co_await this_task::checkpoint();
+    if (deadline && calls_now_ > 0) {
+        auto body = [this](cancel_scope&) -> task<> { co_await no_calls_.wait(); };
+        co_await move_on_after(*deadline, body);
+        if (calls_now_ > 0) kill_all();
+    }
+    co_await no_calls_.wait();
+    co_await shielded(stop_processes());
+}
+
+void process_pool_core::let_go() noexcept {
+    closed_ = true;
+    kill_all();
+    for (const auto& w : workers_) w->socket.abort(); // who waits for it gets closed_resource
+    server_socket_.abort();
+    if (server_reader_ && current().loop && bound_ && *loop_ == current().loop) server_reader_.cancel();
+    collect_in_background(server_);
+}
+
+std::vector<int> process_pool_core::pids() const {
+    std::vector<int> all;
+    for (const auto& w : workers_) {
+        if (w->pid != 0 && !w->ended.is_set()) all.push_back(w->pid);
+    }
+    return all;
+}
+
+process_pool_stats process_pool_core::stats() const noexcept {
+    process_pool_stats s = counted_;
+    s.workers = workers_.size();
+    s.busy = busy_;
+    s.waiting = permits_.waiting();
+    return s;
+}
+
+std::vector<std::byte> process_pool_core::take_buffer() noexcept {
+    if (buffers_.empty()) return {};
+    std::vector<std::byte> b = std::move(buffers_.back());
+    buffers_.pop_back();
+    return b;
+}
+void process_pool_core::keep_buffer(std::vector<std::byte> b) noexcept {
+    if (b.capacity() > 2 * most_inline || buffers_.size() == buffers_.capacity()) return;
+    b.clear();
+    buffers_.push_back(std::move(b));
+}
+
+} // namespace eddy::detail
