@@ -112,7 +112,8 @@ set(parts stop_within operator read_and_call forward send_part end fill pass end
   write_own write_text write_text_at until_ended drain write_one_by_one write_to)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
-  "${SOURCE_DIR}/io/http/include/*.hpp" "${SOURCE_DIR}/io/tls/include/*.hpp" "${SOURCE_DIR}/io/redis/include/*.hpp")
+  "${SOURCE_DIR}/io/http/include/*.hpp" "${SOURCE_DIR}/io/tls/include/*.hpp" "${SOURCE_DIR}/io/redis/include/*.hpp"
+  "${SOURCE_DIR}/io/jobs/include/*.hpp")
 file(GLOB tables "${SOURCE_DIR}/tests/*/cancellation_matrix_test.cpp")
 set(rows "")
 foreach(table IN LISTS tables)

@@ -8,10 +8,11 @@ cmake_minimum_required(VERSION 3.25)
 # What nobody writes: how the library and the standard library find it.
 set(unwritten as_operation promise_type handle_type rep period is_steady swap make_error_code context core)
 # Headers that declare nothing, but include others.
-set(collections eddy/coro.hpp eddy/runtime.hpp eddy/io.hpp eddy/eddy.hpp eddy/http.hpp eddy/tls.hpp eddy/redis.hpp)
+set(collections eddy/coro.hpp eddy/runtime.hpp eddy/io.hpp eddy/eddy.hpp eddy/http.hpp eddy/tls.hpp eddy/jobs.hpp eddy/redis.hpp)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
-  "${SOURCE_DIR}/io/http/include/*.hpp" "${SOURCE_DIR}/io/tls/include/*.hpp" "${SOURCE_DIR}/io/redis/include/*.hpp")
+  "${SOURCE_DIR}/io/http/include/*.hpp" "${SOURCE_DIR}/io/tls/include/*.hpp" "${SOURCE_DIR}/io/redis/include/*.hpp"
+  "${SOURCE_DIR}/io/jobs/include/*.hpp")
 list(FILTER headers EXCLUDE REGEX "/detail/")
 file(GLOB pages "${SOURCE_DIR}/docs/reference/*.md")
 list(FILTER pages EXCLUDE REGEX "/README\\.md$")

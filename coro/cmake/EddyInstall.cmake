@@ -1,5 +1,5 @@
 # Installs the layers, their headers, the CMake package `eddy` and the pkg-config files eddy, eddy-http, eddy-tls,
-# eddy-redis, eddy-testing.
+# eddy-redis, eddy-jobs, eddy-testing.
 include(CMakePackageConfigHelpers)
 
 # One export set is one file of targets that eddyConfig.cmake loads: the three layers together, each component alone.
@@ -51,6 +51,14 @@ function(eddy_install_package)
   if(TARGET eddy_redis)
     eddy_install_pkgconfig(eddy-redis "eddy's Redis client" LAYERS redis
       REQUIRES "eddy-tls = ${PROJECT_VERSION}" PRIVATE_REQUIRES hiredis openssl)
+  endif()
+  if(TARGET eddy_jobs)
+    set(of_jobs "eddy = ${PROJECT_VERSION}" nlohmann_json)
+    if(TARGET eddy_redis)
+      list(APPEND of_jobs "eddy-redis = ${PROJECT_VERSION}")
+    endif()
+    eddy_install_pkgconfig(eddy-jobs "eddy's background jobs, also for Celery" LAYERS jobs
+      REQUIRES ${of_jobs} PRIVATE_REQUIRES sqlite3)
   endif()
   if(TARGET eddy_testing)
     eddy_install_pkgconfig(eddy-testing "eddy's kit for testing coroutines with Catch2" LAYERS testing

@@ -12,6 +12,9 @@
 #if __has_include(<eddy/redis.hpp>) && defined(EDDY_DOCS_REDIS)
 #include <eddy/redis.hpp>
 #endif
+#if __has_include(<eddy/jobs.hpp>) && defined(EDDY_DOCS_JOBS)
+#include <eddy/jobs.hpp>
+#endif
 
 #include <array>
 #include <chrono>

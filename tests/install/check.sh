@@ -2,7 +2,7 @@
 # Installs a build of eddy into an empty folder, moves that folder, and builds and runs this project against it: by
 # find_package, by pkg-config, and with eddy as a subdirectory, there as shared libraries. ctest runs it as the test `install`.
 #
-#   check.sh SOURCE BUILD SCRATCH      environment: CMAKE, CXX, CMAKE_GENERATOR, BUILD_TYPE, COMPONENTS ("http tls redis testing")
+#   check.sh SOURCE BUILD SCRATCH      environment: CMAKE, CXX, CMAKE_GENERATOR, BUILD_TYPE, COMPONENTS ("http tls redis jobs testing")
 set -euo pipefail
 source_dir=$1 build_dir=$2 scratch=$3
 here=$(cd "$(dirname "$0")" && pwd)

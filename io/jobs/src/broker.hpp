@@ -1,0 +1,106 @@
+// What jobs need of a broker. The memory and the SQLite broker, and Celery's keys in Redis, are the three there are.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <eddy/jobs/client.hpp>
+#include <eddy/task.hpp>
+
+namespace eddy::jobs::detail {
+
+/// A message that is this worker's, until it has acknowledged it or its lease has ended.
+class delivery {
+public:
+    delivery(std::string t, std::string p, std::string q) : tag(std::move(t)), payload(std::move(p)), queue(std::move(q)) {}
+    std::string tag;
+    std::string payload;
+    std::string queue;
+};
+
+/// A message for a queue. Not an aggregate (trap T1).
+class outgoing {
+public:
+    outgoing(std::string q, int p, std::string t, std::string text) : queue(std::move(q)), priority(p), tag(std::move(t)), payload(std::move(text)) {}
+    std::string queue;
+    int priority; // 0 to 9, 0 is served first
+    std::string tag;
+    std::string payload;
+};
+
+/// All calls are tasks; cancelled, what they ask for may or may not have happened, but for `claim`: what it took goes back.
+class broker {
+public:
+    using duration = std::chrono::nanoseconds;
+    broker() noexcept = default;
+    broker(const broker&) = delete;
+    broker& operator=(const broker&) = delete;
+    virtual ~broker() = default;
+
+    virtual task<> enqueue(outgoing m) = 0;
+    /// At least one message, at most `most`; waits for it.
+    virtual task<std::vector<delivery>> claim(std::vector<std::string> queues, std::size_t most) = 0;
+    /// It is over. The second form stores its result as well, as one step.
+    virtual task<> acknowledge(std::string tag) = 0;
+    virtual task<> finish(std::string tag, std::string id, std::string result, duration ttl) = 0;
+    /// Back to where it came from, first in line, as it is or with this text instead; nothing if it is not claimed any more.
+    virtual task<> give_back(std::string tag, std::optional<std::string> payload) = 0;
+    /// The leases begin anew.
+    virtual task<> refresh(std::vector<std::string> tags) = 0;
+    /// Puts back what was claimed longer ago than `lease`, marked; how many. At most `most` deliveries: beyond, a dead letter.
+    virtual task<std::size_t> restore(duration lease, int most_deliveries) = 0;
+    /// To the dead letters, and acknowledged.
+    virtual task<> bury(dead_letter letter) = 0;
+    virtual task<std::vector<dead_letter>> dead_letters(std::size_t most) = 0;
+    virtual task<bool> revive(std::string tag) = 0;
+    virtual task<std::size_t> length(std::string queue) = 0;
+    virtual task<std::size_t> purge(std::string queue) = 0;
+
+    virtual task<> store(std::string id, std::string result, duration ttl) = 0;
+    virtual task<std::optional<std::string>> fetch(std::string id) = 0;
+    virtual task<std::string> wait_final(std::string id) = 0;
+    virtual task<> forget(std::string id) = 0;
+
+    virtual task<> store_group(std::string group, std::string text, duration ttl) = 0;
+    virtual task<std::optional<std::string>> fetch_group(std::string group) = 0;
+    virtual task<> set_chord_size(std::string group, std::size_t size, duration ttl) = 0;
+    /// One part; all of them, in order, if it was the last.
+    virtual task<std::optional<std::vector<std::string>>> add_chord_part(std::string group, int index, std::string part, duration ttl) = 0;
+
+    /// Remote control, to every worker that listens, and answers.
+    virtual task<> broadcast(std::string text) = 0;
+    virtual task<> listen() = 0;             // before the first `next_control`
+    virtual task<std::string> next_control() = 0;
+    virtual task<> answer(json reply_to, std::string text) = 0;
+    virtual task<> listen_for_answers(std::string id) = 0;
+    virtual task<std::string> next_answer(std::string id) = 0;
+    virtual task<> end_answers(std::string id) = 0;
+    virtual task<> emit(std::string kind, std::string text) = 0; // an event
+
+    /// Set for `ttl`, if it is not set or its owner's already; true if it is the owner's now.
+    virtual task<bool> lock(std::string name, std::string owner, duration ttl) = 0;
+
+    /// What a worker does at its start.
+    virtual task<> declare(std::string queue) = 0;
+};
+
+struct broker_settings {
+    std::string url;
+    std::string results;
+    std::string key_prefix;
+    jobs::protocol protocol = jobs::protocol::celery;
+    std::chrono::nanoseconds poll = std::chrono::milliseconds(100);
+};
+using broker_ptr = std::shared_ptr<broker>;
+/// Throws `error` for a URL that is none.
+[[nodiscard]] task<broker_ptr> open_broker(std::shared_ptr<const broker_settings> settings);
+
+[[nodiscard]] broker_ptr open_memory_broker(const std::string& name);
+[[nodiscard]] task<broker_ptr> open_sqlite_broker(std::string file, std::chrono::nanoseconds poll);
+[[nodiscard]] task<broker_ptr> open_redis_broker(std::shared_ptr<const broker_settings> settings);
+
+} // namespace eddy::jobs::detail

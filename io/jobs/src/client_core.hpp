@@ -1,0 +1,21 @@
+// What a client is made of.
+#pragma once
+
+#include "broker.hpp"
+#include "canvas.hpp"
+
+namespace eddy::jobs::detail {
+
+/// Sends what a plan says, in an order in which nothing is lost: sizes, groups, then messages.
+task<> send_plan(broker_ptr to, plan p, std::chrono::nanoseconds ttl);
+
+class client_core {
+public:
+    client_core(broker_ptr b, const connect_options& o) : broker(std::move(b)), queue(o.queue), ttl(o.result_ttl) {}
+    const broker_ptr broker;
+    const std::string queue;
+    const std::chrono::nanoseconds ttl;
+    const std::string id = make_uuid(); // replies are asked for under this name
+};
+
+} // namespace eddy::jobs::detail

@@ -1,0 +1,550 @@
+// The life of one job in a worker: its turn, its function, its limits, and how it ends.
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <unistd.h>
+
+#include <eddy/offload.hpp>
+#include <eddy/sleep.hpp>
+#include <eddy/this_task.hpp>
+#include <eddy/timeout.hpp>
+#include <eddy/wait.hpp>
+
+#include "client_core.hpp"
+#include "worker_core.hpp"
+
+namespace eddy::jobs::detail {
+
+namespace {
+
+std::chrono::nanoseconds of_seconds(double s) {
+    return eddy::detail::to_nanoseconds(std::chrono::duration<double>(s));
+}
+std::optional<double> limit_of(const std::optional<double>& jobs_own, const std::optional<std::chrono::nanoseconds>& tasks) {
+    if (jobs_own) return jobs_own;
+    if (tasks) return std::chrono::duration<double>(*tasks).count();
+    return {};
+}
+
+job_result failed_with(std::string_view type, json arguments, std::string_view module, std::string traceback = {}) {
+    job_result r;
+    r.state = "FAILURE";
+    r.value = make_exception(type, std::move(arguments), module);
+    r.traceback = std::move(traceback);
+    return r;
+}
+job_result revoked_for(const char* why) {
+    job_result r;
+    r.state = "REVOKED";
+    r.value = make_exception("TaskRevokedError", json::array({why}), "celery.exceptions");
+    return r;
+}
+/// Built by hand: GCC 12 takes no initializer lists in coroutines' awaits.
+json list_of(json one) {
+    json list = json::array();
+    list.push_back(std::move(one));
+    return list;
+}
+json limit_argument(double seconds) {
+    return std::floor(seconds) == seconds ? json(static_cast<std::int64_t>(seconds)) : json(seconds);
+}
+
+/// What an exception is to the other side.
+job_result result_of(const std::exception_ptr& error, const message& m) {
+    const std::string at = m.task + "[" + m.id + "] in C++";
+    try {
+        std::rethrow_exception(error);
+    } catch (const failure& f) {
+        return failed_with(f.type(), f.arguments(), f.module(), at + "\n" + f.what());
+    } catch (const std::exception& e) {
+        const std::string type = exception_name(e);
+        return failed_with(type, json::array({std::string(e.what())}), "cpp", at + "\n" + type + ": " + e.what());
+    } catch (...) {
+        return failed_with("UnknownException", json::array({"an exception that is no std::exception"}), "cpp", at);
+    }
+}
+bool is_bad_arguments(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const bad_arguments&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+std::chrono::nanoseconds backoff_of(const task_options& o, int retries) {
+    double pause = std::min(std::chrono::duration<double>(o.backoff).count() * std::pow(2.0, std::min(retries, 60)), std::chrono::duration<double>(o.max_backoff).count());
+    if (o.jitter > 0) {
+        thread_local std::minstd_rand source(std::random_device{}());
+        pause *= 1 + o.jitter * std::uniform_real_distribution<double>(-1, 1)(source);
+    }
+    return of_seconds(pause);
+}
+
+task<json> call_on_thread(std::shared_ptr<worker_pool> pool, std::shared_ptr<handler> h, std::shared_ptr<context> c, arguments a) {
+    const auto given = std::make_shared<arguments>(std::move(a));
+    auto call = [h, c, given] { return h->call(*c, std::move(*given)); };
+    auto op = offload(*pool, abandon, std::move(call));
+    co_return co_await op;
+}
+
+/// The job waits for it, however it ends.
+class progress_stored {
+public:
+    explicit progress_stored(job_run& r) noexcept : run_(&r) {}
+    progress_stored(const progress_stored&) = delete;
+    progress_stored& operator=(const progress_stored&) = delete;
+    ~progress_stored() {
+        if (--run_->progressing == 0) run_->progressed.set();
+    }
+
+private:
+    job_run* run_;
+};
+
+/// Counts what it says, as long as it lives.
+class counted {
+public:
+    explicit counted(std::size_t& n) noexcept : n_(&n) { ++n; }
+    counted(const counted&) = delete;
+    counted& operator=(const counted&) = delete;
+    ~counted() { --*n_; }
+
+private:
+    std::size_t* n_;
+};
+
+} // namespace
+
+task<> worker_core::run_job(delivery d) {
+    const std::string tag = d.tag;
+    std::optional<message> m;
+    std::string wrong;
+    try {
+        m = decode_message(d.payload);
+    } catch (const malformed_message& e) {
+        wrong = e.what();
+    }
+    ++counts.received;
+    if (!m) {
+        ++counts.dead;
+        const dead_letter letter(tag, d.queue, wrong, d.payload);
+        const auto bury = [&]() { return broker->bury(letter); };
+        co_await insist("jobs: a dead letter could not be put away; it is tried again", bury);
+        report("jobs: " + wrong + "; it is a dead letter now", nullptr);
+        co_return;
+    }
+    if (m->queue.empty()) m->queue = d.queue;
+    job_run r(std::move(d), std::move(*m));
+    claimed_.insert_or_assign(tag, &r);
+    const counted reserved(counts.reserved);
+    std::exception_ptr error;
+    bool cancelled = false;
+    try {
+        co_await run_claimed(r);
+    } catch (const operation_cancelled&) {
+        cancelled = true;
+    } catch (...) {
+        error = std::current_exception();
+    }
+    if ((cancelled || error) && !r.acknowledged) {
+        const auto back = [&](cancel_scope&) { return give_back(r); };
+        co_await with_shield(std::chrono::seconds(2), back);
+    }
+    const auto stored = [&]() -> task<> {
+        while (r.progressing > 0) {
+            r.progressed.clear();
+            co_await r.progressed.wait();
+        }
+    };
+    if (r.progressing > 0) co_await with_shield(stored);
+    claimed_.erase(tag);
+    count_changed();
+    if (claimed_.empty() && draining) ended_.set();
+    if (error) report("jobs: a job could not be finished, and was given back", error);
+    if (cancelled) co_await this_task::checkpoint();
+}
+
+task<> worker_core::run_claimed(job_run& r) {
+    const message& m = *r.job;
+    if (events)
+        emit_task("task-received", r, {{"args", python_repr_tuple(m.args)}, {"kwargs", python_repr(m.kwargs)}, {"root_id", m.root_id},
+                                   {"parent_id", m.parent_id.empty() ? json() : json(m.parent_id)}, {"retries", m.retries},
+                                   {"eta", m.eta ? json(to_iso(*m.eta)) : json()}, {"expires", m.expires ? json(to_iso(*m.expires)) : json()}});
+    const auto at = tasks.find(m.task);
+    if (at == tasks.end()) {
+        job_result unknown = failed_with("NotRegistered", list_of(m.task), "celery.exceptions", "this worker has no task " + m.task);
+        co_await settle(r, std::move(unknown));
+        co_return;
+    }
+    r.task = &at->second;
+    ++r.task->received;
+    if (options.deduplicate) {
+        const std::optional<std::string> before = co_await broker->fetch(m.id);
+        if (before && is_final_text(*before)) {
+            ++counts.duplicates;
+            co_await acknowledge(r);
+            co_return;
+        }
+    }
+    limiter_token slot;
+    const bool may_run = co_await wait_turn(r, slot);
+    if (!may_run) {
+        if (r.end == job_end::given_back) co_await give_back(r);
+        if (r.end != job_end::revoked && r.end != job_end::terminated) co_return;
+        job_result revoked = revoked_for("revoked");
+        co_await settle(r, std::move(revoked));
+        co_return;
+    }
+    if (m.expires && wall_now() > *m.expires) {
+        job_result expired = revoked_for("expired");
+        co_await settle(r, std::move(expired));
+        co_return;
+    }
+    co_await execute(r, slot);
+}
+
+/// Until its time has come, a slot is free and its rate limit allows it; false if it ended before that.
+task<bool> worker_core::wait_turn(job_run& r, limiter_token& slot) {
+    if (draining) r.end = job_end::given_back; // claimed in the moment of the shutdown
+    if (revoked_.contains(r.job->id)) r.end = job_end::revoked;
+    if (r.end != job_end::none) co_return false;
+    const auto wait_in_scope = [&](cancel_scope&) { return wait_until_due(r, slot); };
+    co_await with_scope(r.waiting, wait_in_scope);
+    if (r.end == job_end::none && revoked_.contains(r.job->id)) r.end = job_end::revoked;
+    if (r.end != job_end::none) co_return false;
+    r.running = true;
+    co_return true;
+}
+task<> worker_core::wait_until_due(job_run& r, limiter_token& slot) {
+    if (r.job->eta && *r.job->eta > wall_now()) {
+        r.scheduled = true;
+        {
+            const counted scheduled(counts.scheduled);
+            count_changed();
+            // In parts: the wall clock may be set meanwhile.
+            while (*r.job->eta > wall_now()) co_await sleep_for(std::min<std::chrono::nanoseconds>(*r.job->eta - wall_now(), std::chrono::minutes(1)));
+        }
+        r.scheduled = false;
+    }
+    slot = co_await slots_.acquire();
+    const double rate = r.task->options.rate_limit;
+    if (rate > 0) {
+        const auto start = std::max(r.task->next_start, loop_clock::now());
+        r.task->next_start = start + of_seconds(1 / rate);
+        if (start > loop_clock::now()) co_await sleep_until(start);
+    }
+}
+
+std::shared_ptr<context> worker_core::make_context(job_run& r) {
+    const std::weak_ptr<worker_core> weak = weak_from_this();
+    const std::string tag = r.claim.tag;
+    event_loop* const loop = loop_;
+    // From any thread: the loop looks whether the job is still there.
+    auto progress = [weak, tag, loop](json meta, std::string state) {
+        auto post = [weak, tag, meta = std::move(meta), state = std::move(state)]() mutable {
+            const auto self = weak.lock();
+            const auto at = self ? self->claimed_.find(tag) : decltype(self->claimed_.find(tag))();
+            if (!self || at == self->claimed_.end() || !self->jobs_) return;
+            ++at->second->progressing;
+            self->jobs_->spawn([](std::shared_ptr<worker_core> w, job_run* run, json what, std::string s) { return w->store_progress(*run, std::move(what), std::move(s)); }, self, at->second, std::move(meta), std::move(state));
+        };
+        loop->call_soon_threadsafe(std::move(post));
+    };
+    return std::make_shared<context>(r.job, r.stop.get_token(), std::move(progress));
+}
+task<> worker_core::store_progress(job_run& r, json meta, std::string state) {
+    const progress_stored told(r);
+    try {
+        if (!r.job->ignore_result && !is_final(state)) {
+            json stored = make_result(*r.job, state, std::move(meta));
+            co_await store_state(r.job->id, std::move(stored));
+        }
+    } catch (const std::exception&) {
+        report("jobs: a job's progress could not be stored", std::current_exception());
+    }
+}
+task<> worker_core::store_state(std::string id, json result) {
+    std::string text = dump_json(result);
+    co_await broker->store(std::move(id), std::move(text), options.result_ttl);
+}
+
+task<json> worker_core::start_function(job_run& r) {
+    auto c = make_context(r);
+    arguments a;
+    a.positional = r.job->args;
+    a.named = r.job->kwargs;
+    const handler& h = *r.task->function;
+    const bool on_loop = h.is_coroutine() || r.task->options.where == run_on::loop;
+    if (!on_loop) return call_on_thread(threads_, r.task->function, std::move(c), std::move(a));
+    // What the function throws before its first step is its failure as well.
+    return [](std::shared_ptr<handler> f, std::shared_ptr<context> ctx, arguments args) -> task<json> {
+        auto running = f->run(std::move(ctx), std::move(args));
+        co_return co_await std::move(running);
+    }(r.task->function, std::move(c), std::move(a));
+}
+
+task<> worker_core::execute(job_run& r, limiter_token& slot) {
+    const counted active(counts.active);
+    if (r.task->options.acks_early) {
+        co_await acknowledge(r);
+    }
+    r.started = wall_now();
+    emit_task("task-started", r);
+    if (options.track_started && !r.job->ignore_result) {
+        json state = make_result(*r.job, "STARTED", {{"pid", ::getpid()}, {"hostname", name}});
+        co_await store_state(r.job->id, std::move(state));
+    }
+    r.function = jobs_->spawn(start_function(r), {.name = r.job->task});
+    if (r.end != job_end::none) r.function.cancel("the job was ended");
+    std::exception_ptr cancelled;
+    try {
+        co_await supervise(r);
+    } catch (const operation_cancelled&) {
+        cancelled = std::current_exception();
+    }
+    if (cancelled) {
+        r.stop.request_stop();
+        r.function.cancel("the worker was cancelled");
+        auto unwound = r.function.join();
+        co_await shielded(unwound);
+        static_cast<void>(r.function.exception());
+        std::rethrow_exception(cancelled);
+    }
+    slot.release(); // another one may run while this one's result is stored
+    while (r.progressing > 0) {
+        r.progressed.clear();
+        co_await r.progressed.wait();
+    }
+    co_await conclude(r);
+}
+
+task<> worker_core::supervise(job_run& r) {
+    const auto soft = limit_of(r.job->soft_time_limit, r.task->options.soft_time_limit);
+    const auto hard = limit_of(r.job->time_limit, r.task->options.time_limit);
+    const auto begin = loop_clock::now();
+    if (soft && (!hard || *soft < *hard)) co_await wait_for_function(r, soft, job_end::soft_limit);
+    if (hard && !r.function.done()) {
+        const double passed = std::chrono::duration<double>(loop_clock::now() - begin).count();
+        co_await wait_for_function(r, std::max(0.0, *hard - passed), job_end::time_limit);
+        // It may unwind; it is not waited for any longer.
+        if (!r.function.done()) co_await wait_for_function(r, 0.1, job_end::time_limit);
+        if (!r.function.done() || r.end == job_end::time_limit) co_return;
+    }
+    if (!r.function.done()) co_await r.function.join();
+}
+task<> worker_core::wait_for_function(job_run& r, std::optional<double> limit, job_end why) {
+    std::vector<task_handle<json>> one{r.function};
+    auto waiting = wait(std::move(one), wait_until::all_completed, of_seconds(*limit));
+    co_await waiting;
+    if (r.function.done()) co_return;
+    if (r.end == job_end::none || r.end == job_end::soft_limit) r.end = why;
+    r.stop.request_stop();
+    const bool interruptible = r.task->function->is_coroutine();
+    if (why == job_end::soft_limit && !interruptible) co_return; // the function may look at its token
+    r.function.cancel(why == job_end::soft_limit ? "the soft time limit" : "the time limit");
+}
+
+task<> worker_core::conclude(job_run& r) {
+    const message& m = *r.job;
+    const auto hard = limit_of(m.time_limit, r.task->options.time_limit);
+    const bool done = r.function.done();
+    const bool was_cancelled = done && r.function.cancelled();
+    const std::exception_ptr error = done && !was_cancelled ? r.function.exception() : nullptr;
+    if (r.end == job_end::time_limit && (!done || was_cancelled || error || !r.task->function->is_coroutine())) {
+        if (!done || !r.task->function->is_coroutine()) {
+            ++counts.abandoned;
+            report("jobs: " + m.task + "[" + m.id + "] has gone beyond its time limit; its function is let go of", nullptr);
+            if (!r.task->function->is_coroutine()) { // its thread is lost until the function returns
+                renew_threads();
+            }
+        }
+        job_result late = failed_with("TimeLimitExceeded", list_of(limit_argument(*hard)), "billiard.exceptions");
+        co_await settle(r, std::move(late));
+        co_return;
+    }
+    if (was_cancelled) {
+        if (r.end == job_end::given_back) co_return co_await give_back(r);
+        job_result ended = r.end == job_end::soft_limit ? failed_with("SoftTimeLimitExceeded", json::array(), "billiard.exceptions") : revoked_for("terminated");
+        co_return co_await settle(r, std::move(ended));
+    }
+    if (!error) {
+        job_result result;
+        result.value = r.function.result();
+        co_return co_await settle(r, std::move(result));
+    }
+    std::optional<retry_request> again;
+    std::optional<reject> rejected;
+    bool ignored = false;
+    try {
+        std::rethrow_exception(error);
+    } catch (const retry_request& e) {
+        again = e;
+    } catch (const reject& e) {
+        rejected = e;
+    } catch (const ignore&) {
+        ignored = true;
+    } catch (...) {
+        if (r.task->options.retry_on_error && !is_bad_arguments(error)) again.emplace("", std::nullopt);
+    }
+    if (ignored) co_return co_await acknowledge(r);
+    if (rejected) co_return co_await conclude_reject(r, *rejected);
+    job_result last = result_of(error, m);
+    if (again && std::string_view(again->what()) != "") last = failed_with("RuntimeError", json::array({std::string(again->what())}), "builtins", last.traceback);
+    if (again && m.retries < r.task->options.max_retries) co_return co_await conclude_retry(r, *again, last);
+    co_await settle(r, std::move(last));
+}
+
+task<> worker_core::conclude_reject(job_run& r, const reject& request) {
+    ++counts.rejected;
+    emit_task("task-rejected", r, {{"requeue", request.requeue()}});
+    if (!request.requeue()) co_return co_await acknowledge(r);
+    if (r.acknowledged) co_return;
+    const std::string marked = mark_redelivered(r.claim.payload, r.job->deliveries + 1);
+    const auto back = [&]() { return broker->give_back(r.claim.tag, marked); };
+    r.acknowledged = co_await insist("jobs: a job could not be given back; it is tried again", back);
+}
+
+/// The result first: the next run may be over before we come to it otherwise.
+task<> worker_core::conclude_retry(job_run& r, const retry_request& request, const job_result& last) {
+    message next = *r.job;
+    ++next.retries;
+    next.parent_id = next.id;
+    next.tag = make_uuid();
+    const std::chrono::nanoseconds pause = request.countdown() ? *request.countdown() : backoff_of(r.task->options, r.job->retries);
+    next.eta = wall_now() + std::chrono::duration_cast<wall_time::duration>(pause);
+    ++counts.retried;
+    if (events) emit_task("task-retried", r, {{"exception", python_repr(last.value["exc_message"])}, {"traceback", last.traceback}});
+    const json children = json::array({json::array({json::array({next.id, nullptr}), nullptr})});
+    const std::string result = dump_json(make_result(*r.job, "RETRY", last.value, last.traceback, children));
+    const outgoing o(next.queue, next.priority, next.tag, encode_message(next));
+    const auto store = [&]() { return broker->store(next.id, result, options.result_ttl); };
+    const auto send = [&]() { return broker->enqueue(o); };
+    bool ok = true;
+    if (!next.ignore_result) ok = co_await insist("jobs: a result could not be stored; it is tried again", store);
+    if (ok) ok = co_await insist("jobs: a retry could not be sent; it is tried again", send);
+    if (ok) co_await acknowledge(r);
+}
+
+/// Stores how it ended, sends what follows, and acknowledges: in the order in which a crash loses nothing.
+task<> worker_core::settle(job_run& r, job_result result) {
+    const message& m = *r.job;
+    std::string text = dump_json(result.value);
+    if (text.size() > options.max_result) {
+        result = failed_with("ResultTooLarge", json::array({"the result of " + m.task + " has " + std::to_string(text.size()) + " bytes; the limit is " + std::to_string(options.max_result)}), "cpp");
+    }
+    if (result.ok()) ++counts.succeeded;
+    else if (result.state == "REVOKED") ++counts.revoked;
+    else ++counts.failed;
+    json children = json::array();
+    const auto follow = [&]() -> task<> { children = co_await send_successors(r, result); };
+    co_await insist("jobs: what follows a job could not be sent; it is tried again", follow);
+    const bool ignored = m.ignore_result || (r.task && r.task->options.ignore_result);
+    if (ignored) {
+        co_await acknowledge(r);
+    } else {
+        const std::string stored = dump_json(make_result(m, result.state, result.value, result.traceback, std::move(children)));
+        const bool early = r.acknowledged;
+        const auto finish = [&]() { return early ? broker->store(m.id, stored, options.result_ttl) : broker->finish(r.claim.tag, m.id, stored, options.result_ttl); };
+        if (co_await insist("jobs: a result could not be stored; it is tried again", finish)) r.acknowledged = true;
+    }
+    if (!events) co_return;
+    const double runtime = r.running ? to_unix(wall_now()) - to_unix(r.started) : 0;
+    if (result.ok()) emit_task("task-succeeded", r, {{"result", python_repr(result.value)}, {"runtime", runtime}});
+    else if (result.state == "REVOKED") emit_task("task-revoked", r, {{"terminated", r.end == job_end::terminated}, {"signum", nullptr}, {"expired", r.end == job_end::none}});
+    else emit_task("task-failed", r, {{"exception", result.value.value("exc_type", "") + "(" + python_repr(result.value["exc_message"]) + ")"}, {"traceback", result.traceback}});
+}
+
+task<json> worker_core::send_successors(job_run& r, const job_result& result) {
+    const message& m = *r.job;
+    origin from;
+    from.queue = m.queue;
+    from.root_id = m.root_id;
+    from.parent_id = m.id;
+    from.reply_to = m.reply_to;
+    plan p;
+    try {
+        if (result.ok()) {
+            if (m.callbacks.is_array())
+                for (const json& next : m.callbacks) append_plan(p, plan_signature(next, result.value, from));
+            if (m.chain.is_array() && !m.chain.empty()) {
+                json rest = m.chain;
+                const json next = rest.back();
+                rest.erase(rest.size() - 1);
+                if (!rest.empty()) from.chain = std::move(rest);
+                append_plan(p, plan_signature(next, result.value, from));
+            }
+        } else if (m.errbacks.is_array()) {
+            for (const json& next : m.errbacks) append_plan(p, plan_signature(next, json(m.id), from));
+        }
+    } catch (const std::exception&) { // a workflow that cannot be followed: its job is over all the same
+        report("jobs: " + m.task + "[" + m.id + "] is followed by what is no workflow", std::current_exception());
+        p = plan();
+    }
+    json children = json::array();
+    for (const std::string& id : p.children) children.push_back(json::array({json::array({id, nullptr}), nullptr}));
+    co_await send_plan(broker, std::move(p), options.result_ttl);
+    if (m.chord.is_object()) co_await add_to_chord(m, result);
+    co_return children;
+}
+
+task<> worker_core::add_to_chord(const message& m, const job_result& result) {
+    const std::string part = dump_json(json::array({1, m.id, result.state, result.value}));
+    const auto all = co_await broker->add_chord_part(m.group, m.group_index.value_or(1'000'000'000), part, options.result_ttl);
+    if (!all) co_return;
+    json values = json::array();
+    for (const std::string& text : *all) {
+        const json one = parse_json(text);
+        if (!one.is_array() || one.size() != 4) throw error("jobs: a part of chord " + m.group + " is none");
+        if (one[2] != "SUCCESS") {
+            message part_of;
+            part_of.id = one[1].is_string() ? one[1].get<std::string>() : "?";
+            job_result failed;
+            failed.value = one[3];
+            co_return co_await fail_chord(m.chord, part_of, failed);
+        }
+        values.push_back(one[3]);
+    }
+    origin from;
+    from.queue = m.queue;
+    from.root_id = m.root_id;
+    from.parent_id = m.id;
+    from.reply_to = m.reply_to;
+    plan p = plan_signature(m.chord, values, from);
+    co_await send_plan(broker, std::move(p), options.result_ttl);
+}
+task<> worker_core::fail_chord(json body, const message& part, const job_result& result) {
+    const json body_options = body.contains("options") ? body["options"] : json::object();
+    message m;
+    m.id = body_options.is_object() ? body_options.value("task_id", std::string()) : std::string();
+    if (m.id.empty()) co_return;
+    const std::string type = result.value.is_object() ? result.value.value("exc_type", "Exception") : "Exception";
+    const json arguments = result.value.is_object() && result.value.contains("exc_message") ? result.value["exc_message"] : json::array();
+    std::string raised = python_repr_tuple(arguments.is_array() ? arguments : json::array({arguments}));
+    if (raised.ends_with(",)")) raised.replace(raised.size() - 2, 2, ")");
+    json failed = make_exception("ChordError", json::array({"Dependency " + part.id + " raised " + type + raised}), "celery.exceptions");
+    json stored = make_result(m, "FAILURE", std::move(failed));
+    co_await store_state(m.id, std::move(stored));
+    origin from;
+    from.queue = options.queues.front();
+    plan p;
+    const json errbacks = body_options.is_object() && body_options.contains("link_error") ? body_options["link_error"] : json();
+    if (errbacks.is_array())
+        for (const json& next : errbacks) append_plan(p, plan_signature(next, json(m.id), from));
+    co_await send_plan(broker, std::move(p), options.result_ttl);
+}
+
+task<> worker_core::give_back(job_run& r) {
+    if (r.acknowledged) co_return;
+    const auto back = [&]() { return broker->give_back(r.claim.tag, std::nullopt); };
+    co_await insist("jobs: a job could not be given back; it is tried again", back);
+    r.acknowledged = true;
+}
+task<> worker_core::acknowledge(job_run& r) {
+    if (r.acknowledged) co_return;
+    const auto ack = [&]() { return broker->acknowledge(r.claim.tag); };
+    if (co_await insist("jobs: a job could not be acknowledged; it is tried again", ack)) r.acknowledged = true;
+}
+
+} // namespace eddy::jobs::detail

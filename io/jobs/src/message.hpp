@@ -1,0 +1,63 @@
+// One job as it travels: Celery's message, protocol 2, in the envelope that kombu puts around it. All brokers carry this text, so
+// that a program finds the same jobs behind another URL.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <eddy/jobs/error.hpp>
+#include <eddy/jobs/json.hpp>
+
+#include "text.hpp"
+
+namespace eddy::jobs::detail {
+
+struct message {
+    std::string task;
+    std::string id;
+    std::string root_id;   // these are empty for null
+    std::string parent_id;
+    std::string group;
+    std::optional<int> group_index;
+    int retries = 0;
+    std::optional<wall_time> eta;
+    std::optional<wall_time> expires;
+    std::optional<double> time_limit;      // seconds
+    std::optional<double> soft_time_limit;
+    bool ignore_result = false;
+    std::string reply_to;
+    std::string tag;    // what it is acknowledged by
+    std::string queue;  // its routing key
+    int priority = 0;
+    int deliveries = 0; // before this one, as far as is known
+    bool redelivered = false;
+    json args = json::array();
+    json kwargs = json::object();
+    json callbacks, errbacks, chain, chord; // null or filled
+    json headers = json::object();          // all of them, unknown ones too
+};
+
+/// Throws `malformed_message`, which says what is wrong.
+[[nodiscard]] message decode_message(std::string_view payload);
+[[nodiscard]] std::string encode_message(const message& m);
+
+/// The envelope of remote control, events and replies: `body` is the base64 of JSON.
+[[nodiscard]] std::string encode_envelope(const json& body, json headers, std::string_view exchange, std::string_view routing_key, bool persistent);
+struct envelope {
+    json body;
+    json headers;
+};
+[[nodiscard]] envelope decode_envelope(std::string_view payload);
+
+/// The same message with its mark that it was given out before, and how often.
+[[nodiscard]] std::string mark_redelivered(const std::string& payload, int deliveries);
+
+/// A stored result: Celery's. `result` and `traceback` as they are; `m` for the ids that go with it.
+[[nodiscard]] json make_result(const message& m, std::string_view status, json result, const std::string& traceback = {}, json children = json::array());
+[[nodiscard]] json make_exception(std::string_view type, json arguments, std::string_view module);
+/// Will it not change any more?
+[[nodiscard]] bool is_final(std::string_view status) noexcept;
+[[nodiscard]] bool is_final_text(std::string_view stored) noexcept;
+
+} // namespace eddy::jobs::detail

@@ -1,0 +1,58 @@
+// The scripts that make steps of kombu's format one step. kombu itself takes a message in one command and notes that it did in
+// another: what is killed in between loses it. After these it finds the same keys as after its own commands.
+#pragma once
+
+#include <eddy/redis/script.hpp>
+
+namespace eddy::jobs::detail {
+
+/// KEYS: unacked, its index, the dead letters, then lists, in their order. ARGV: how many at most, now, now for the dead letters.
+/// Returns tag, list, message, tag, list, message, … A message without a tag cannot be acknowledged: it is a dead letter.
+[[nodiscard]] inline const redis::script& claim_script() {
+    static const redis::script s(R"(
+local most, now, out = tonumber(ARGV[1]), ARGV[2], {}
+for i = 4, #KEYS do
+  while #out < 3 * most do
+    local m = redis.call('RPOP', KEYS[i])
+    if not m then break end
+    local ok, e = pcall(cjson.decode, m)
+    local p = ok and type(e) == 'table' and e.properties
+    local tag = type(p) == 'table' and p.delivery_tag
+    if type(tag) ~= 'string' then
+      redis.call('LPUSH', KEYS[3], cjson.encode({queue = ARGV[i - 1], reason = 'not a job\'s message', payload = m, at = now}))
+    else
+      redis.call('ZADD', KEYS[2], now, tag)
+      redis.call('HSET', KEYS[1], tag, '[' .. m .. ', "", ' .. cjson.encode(ARGV[i - 1]) .. ']')
+      out[#out + 1] = tag
+      out[#out + 1] = KEYS[i]
+      out[#out + 1] = m
+    end
+  end
+end
+return out)");
+    return s;
+}
+
+/// KEYS: unacked, its index, a list. ARGV: tag, message, score: it is put back only if it was claimed, and no later than that.
+[[nodiscard]] inline const redis::script& put_back_script() {
+    static const redis::script s(R"(
+local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
+if ARGV[3] ~= '' and (not score or tonumber(score) > tonumber(ARGV[3])) then return 0 end
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('RPUSH', KEYS[3], ARGV[2])
+return 1)");
+    return s;
+}
+
+/// KEYS: a lock. ARGV: owner, milliseconds.
+[[nodiscard]] inline const redis::script& lock_script() {
+    static const redis::script s(R"(
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1)");
+    return s;
+}
+
+} // namespace eddy::jobs::detail

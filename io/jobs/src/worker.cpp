@@ -1,0 +1,297 @@
+#include <eddy/jobs/worker.hpp>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <thread>
+#include <unistd.h>
+
+#include <eddy/offload.hpp>
+#include <eddy/sleep.hpp>
+#include <eddy/this_task.hpp>
+#include <eddy/timeout.hpp>
+
+#include "worker_core.hpp"
+
+namespace eddy::jobs {
+
+namespace detail {
+
+namespace {
+
+std::string host_name() {
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "localhost";
+    return host.data();
+}
+
+} // namespace
+
+void job_run::finish_early(job_end why, const char* reason) {
+    if (end != job_end::none) return;
+    end = why;
+    stop.request_stop();
+    if (function)
+        function.cancel(reason);
+    else
+        waiting.cancel(reason);
+}
+
+worker_core::worker_core(std::string url, worker_options o) : options(std::move(o)), settings(std::make_shared<broker_settings>()) {
+    settings->url = std::move(url);
+    settings->results = options.results;
+    settings->key_prefix = options.key_prefix;
+    settings->protocol = options.protocol;
+    settings->poll = options.poll;
+    name = options.name.empty() ? "eddy@" + host_name() : options.name;
+    if (name.find('@') == name.npos) name += "@" + host_name();
+    concurrency_ = options.concurrency != 0 ? options.concurrency : std::max(1U, std::thread::hardware_concurrency());
+    if (options.queues.empty()) throw std::invalid_argument("jobs: a worker needs a queue");
+    if (options.visibility_timeout <= std::chrono::nanoseconds(0)) throw std::invalid_argument("jobs: the visibility timeout must be positive");
+    if (options.sweep <= std::chrono::nanoseconds(0)) options.sweep = std::min<std::chrono::nanoseconds>(options.visibility_timeout / 3, std::chrono::seconds(10));
+    queues = options.queues;
+    events = options.events;
+}
+worker_core::~worker_core() {
+    if (threads_) old_threads_.push_back(std::move(threads_));
+    for (const auto& pool : old_threads_) static_cast<void>(pool->shutdown(std::chrono::seconds(0)));
+}
+/// New threads for what starts from now on.
+void worker_core::renew_threads() {
+    if (threads_) old_threads_.push_back(std::move(threads_));
+    threads_ = std::make_shared<worker_pool>(worker_pool_options{.threads = concurrency_, .name = "job"});
+}
+void worker_core::release_threads() {
+    old_threads_.push_back(std::move(threads_));
+    for (const auto& pool : old_threads_)
+        for (const std::string& stuck : pool->shutdown(std::chrono::seconds(0))) report("jobs: a function still runs at the worker's end: " + stuck, nullptr);
+    old_threads_.clear();
+}
+
+void worker_core::add(std::string task, std::shared_ptr<handler> h, task_options o) {
+    if (served_) throw std::logic_error("jobs: " + task + " is added to a worker that serves already");
+    if (h->is_coroutine() && o.where == run_on::threads) throw std::invalid_argument("jobs: " + task + " is a coroutine, which runs on the loop");
+    registered_task r;
+    r.function = std::move(h);
+    r.options = std::move(o);
+    if (!tasks.emplace(task, std::move(r)).second) throw std::invalid_argument("jobs: there are two tasks '" + task + "'");
+}
+
+void worker_core::report(std::string_view what, std::exception_ptr error) const noexcept {
+    eddy::detail::current().loop->report({.message = what, .exception = std::move(error), .task_name = name});
+}
+
+task<bool> worker_core::insist(const char* what, std::function<task<>()> action) {
+    const auto begin = loop_clock::now();
+    std::chrono::nanoseconds pause = std::chrono::milliseconds(50);
+    for (bool told = false;; told = true) {
+        std::exception_ptr error;
+        try {
+            co_await action();
+            co_return true;
+        } catch (const std::exception&) {
+            error = std::current_exception();
+        }
+        if (!told) report(what, error);
+        if (stopping || loop_clock::now() - begin > options.visibility_timeout) co_return false;
+        co_await sleep_for(pause);
+        pause = std::min<std::chrono::nanoseconds>(2 * pause, std::chrono::seconds(1));
+    }
+}
+
+std::size_t worker_core::room() const noexcept {
+    const std::size_t most = concurrency_ * std::max<std::size_t>(1, options.prefetch);
+    const std::size_t busy = claimed_.size() - std::min(claimed_.size(), counts.scheduled);
+    constexpr std::size_t most_scheduled = 10'000; // beyond, they wait in their queue
+    return busy >= most || counts.scheduled >= most_scheduled ? 0 : most - busy;
+}
+void worker_core::count_changed() noexcept {
+    room_changed_.set();
+    room_changed_.clear();
+}
+
+/// When there is something to do for it, or room for a batch: a claim for each job that ends would be slow.
+bool worker_core::claim_now() const noexcept {
+    if (queues.empty() || room() == 0) return false;
+    const std::size_t busy = claimed_.size() - std::min(claimed_.size(), counts.scheduled);
+    return busy < concurrency_ || 2 * room() >= concurrency_ * std::max<std::size_t>(1, options.prefetch);
+}
+
+task<> worker_core::claim_loop(supervisor_group& jobs) {
+    std::chrono::nanoseconds pause = std::chrono::milliseconds(50);
+    while (!draining) {
+        while (!claim_now()) co_await room_changed_.wait();
+        std::vector<delivery> batch;
+        cancel_scope scope;
+        claiming_ = &scope;
+        std::exception_ptr error;
+        try {
+            const auto claim = [&](cancel_scope&) -> task<> { batch = co_await broker->claim(queues, room()); };
+            co_await with_scope(scope, claim);
+        } catch (const std::exception&) {
+            error = std::current_exception();
+        }
+        claiming_ = nullptr;
+        for (delivery& d : batch) jobs.spawn([self = shared_from_this()](delivery one) -> task<> { co_await self->run_job(std::move(one)); }, {.name = "job"}, std::move(d));
+        if (!error) {
+            pause = std::chrono::milliseconds(50);
+            if (!batch.empty()) co_await this_task::yield(); // so that they count
+            continue;
+        }
+        report("jobs: claiming failed; it is tried again", error);
+        co_await sleep_for(pause);
+        pause = std::min<std::chrono::nanoseconds>(2 * pause, std::chrono::seconds(1));
+    }
+}
+
+task<> worker_core::refresh_loop() {
+    for (;;) {
+        co_await sleep_for(options.visibility_timeout / 3);
+        std::vector<std::string> tags;
+        for (const auto& [tag, run] : claimed_)
+            if (!run->acknowledged) tags.push_back(tag);
+        if (tags.empty()) continue;
+        const auto refresh = [&]() { return broker->refresh(tags); };
+        co_await insist("jobs: claims could not be refreshed; it is tried again", refresh);
+    }
+}
+
+task<> worker_core::sweep_loop() {
+    for (;; co_await sleep_for(options.sweep)) {
+        try {
+            counts.restored += co_await broker->restore(options.visibility_timeout, options.max_deliveries);
+        } catch (const std::exception&) {
+            report("jobs: looking for expired claims failed; it is tried again", std::current_exception());
+        }
+    }
+}
+
+/// Claims no more, gives back what has not started, and lets the others end.
+task<> worker_core::drain() {
+    draining = true;
+    if (claiming_) claiming_->cancel("the worker is shutting down");
+    count_changed();
+    std::vector<job_run*> all;
+    for (const auto& [tag, run] : claimed_) all.push_back(run);
+    for (job_run* run : all)
+        if (!run->running) run->finish_early(job_end::given_back, "the worker is shutting down");
+    if (stopping)
+        for (job_run* run : all) run->finish_early(job_end::given_back, "the worker was stopped");
+    co_return;
+}
+
+task<> worker_core::run_services(supervisor_group& jobs) {
+    supervisor_group services;
+    const auto body = [&](supervisor_group& g) -> task<> {
+        g.spawn(claim_loop(jobs), {.name = "jobs: claim"});
+        g.spawn(refresh_loop(), {.name = "jobs: refresh"});
+        g.spawn(sweep_loop(), {.name = "jobs: sweep"});
+        g.spawn(control_loop(), {.name = "jobs: control"});
+        g.spawn(heartbeat_loop(), {.name = "jobs: heartbeat"});
+        co_await this_task::yield();
+        consuming.set();
+        while (!draining) {
+            co_await ended_.wait();
+            ended_.clear();
+            co_await drain();
+        }
+        while (!claimed_.empty()) {
+            co_await ended_.wait(); // the last job says so; a cold shutdown may come meanwhile
+            ended_.clear();
+            if (stopping) co_await drain();
+        }
+        emit("worker-offline", json::object());
+        g.cancel("the worker has ended");
+    };
+    co_await with_task_group(services, body);
+}
+
+task<> worker_core::serve_within() {
+    supervisor_group jobs;
+    const auto body = [&](supervisor_group& g) -> task<> {
+        jobs_ = &g;
+        co_await run_services(g);
+    };
+    std::exception_ptr error;
+    try {
+        co_await with_task_group(jobs, body);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    jobs_ = nullptr;
+    consuming.clear();
+    release_threads();
+    if (error) std::rethrow_exception(error);
+}
+
+task<> worker_core::serve() {
+    if (served_) throw std::logic_error("jobs: a worker serves once");
+    served_ = true;
+    loop_ = &this_loop();
+    started_ = wall_now();
+    slots_.set_total(static_cast<std::ptrdiff_t>(concurrency_));
+    renew_threads();
+    broker = co_await open_broker(settings);
+    for (const std::string& q : queues) co_await broker->declare(q);
+    co_await broker->listen();
+    emit("worker-online", json::object());
+    // A task of its own: when this one is cancelled, jobs have some time to end.
+    task_handle<> main = spawn(serve_within(), {.name = "jobs: worker"});
+    auto ended = main.join();
+    const outcome<> waited = co_await as_result(ended);
+    if (waited.cancelled()) {
+        shutdown();
+        const auto end = [&]() -> task<> {
+            auto warm = main.join();
+            const auto in_time = [&](cancel_scope&) -> task<> { co_await std::move(warm); };
+            if (co_await move_on_after(options.grace, in_time)) co_return;
+            stop();
+            co_await main.join();
+        };
+        co_await with_shield(end);
+    }
+    main.result();
+    co_await this_task::checkpoint();
+}
+
+void worker_core::shutdown() {
+    ended_.set();
+}
+void worker_core::stop() {
+    stopping = true;
+    ended_.set();
+}
+
+} // namespace detail
+
+worker::worker(std::string url, worker_options options) : core_(std::make_shared<detail::worker_core>(std::move(url), std::move(options))) {}
+worker::~worker() {
+    core_->stop();
+}
+worker& worker::add_handler(std::string name, std::unique_ptr<detail::handler> h, task_options options) {
+    core_->add(std::move(name), std::move(h), std::move(options));
+    return *this;
+}
+task<> worker::serve() {
+    return [](std::shared_ptr<detail::worker_core> core) -> task<> { co_await core->serve(); }(core_);
+}
+void worker::shutdown() {
+    core_->shutdown();
+}
+void worker::stop() {
+    core_->stop();
+}
+bool worker::ready() const noexcept {
+    return core_->consuming.is_set();
+}
+task<> worker::wait_ready() {
+    return [](std::shared_ptr<detail::worker_core> core) -> task<> { co_await core->consuming.wait(); }(core_);
+}
+worker_statistics worker::stats() const {
+    return core_->counts;
+}
+const std::string& worker::name() const noexcept {
+    return core_->name;
+}
+
+} // namespace eddy::jobs

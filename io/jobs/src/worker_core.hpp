@@ -1,0 +1,170 @@
+// What a worker is made of: jobs that it has claimed (job_run), loops that claim, refresh, sweep and listen, and their ends.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <eddy/cancel_scope.hpp>
+#include <eddy/capacity_limiter.hpp>
+#include <eddy/event.hpp>
+#include <eddy/event_loop.hpp>
+#include <eddy/jobs/worker.hpp>
+#include <eddy/supervisor_group.hpp>
+#include <eddy/worker_pool.hpp>
+
+#include "broker.hpp"
+#include "canvas.hpp"
+#include "message.hpp"
+
+namespace eddy::jobs::detail {
+
+struct registered_task {
+    std::shared_ptr<handler> function;
+    task_options options;
+    loop_clock::time_point next_start{}; // by its rate limit
+    std::uint64_t received = 0;
+};
+
+/// Why a job ended before its function did.
+enum class job_end : unsigned char { none, given_back, revoked, terminated, soft_limit, time_limit };
+
+/// A job that this worker has claimed, until it is acknowledged or given back.
+class job_run {
+public:
+    job_run(delivery d, message m) : claim(std::move(d)), job(std::make_shared<message>(std::move(m))) {}
+    delivery claim;
+    std::shared_ptr<const message> job;
+    registered_task* task = nullptr;
+    bool running = false;
+    bool scheduled = false; // waits for its time
+    bool acknowledged = false;
+    job_end end = job_end::none;
+    wall_time started{};
+    cancel_scope waiting;       // until it may run
+    std::stop_source stop;
+    task_handle<json> function; // while it runs
+    std::size_t progressing = 0; // states that are being stored
+    event progressed;
+
+    /// Ends it, wherever it is.
+    void finish_early(job_end why, const char* reason);
+};
+
+/// The outcome of a function, as it is stored. Not an aggregate (trap T1).
+class job_result {
+public:
+    job_result() = default;
+    std::string state = "SUCCESS";
+    json value;
+    std::string traceback;
+    [[nodiscard]] bool ok() const { return state == "SUCCESS"; }
+};
+
+class worker_core : public std::enable_shared_from_this<worker_core> {
+public:
+    worker_core(std::string url, worker_options o);
+    ~worker_core();
+
+    // --- worker.cpp
+    void add(std::string name, std::shared_ptr<handler> h, task_options options);
+    task<> serve();
+    void shutdown();
+    void stop();
+    /// The loop's exception handler gets it: the worker goes on.
+    void report(std::string_view what, std::exception_ptr error) const noexcept;
+    /// Does it again and again until the broker has taken it, for as long as the lease can be kept; false if it gave up.
+    task<bool> insist(const char* what, std::function<task<>()> action);
+
+    // --- job_run.cpp
+    task<> run_job(delivery d);
+
+    // --- worker_control.cpp
+    task<> control_loop();
+    task<> heartbeat_loop();
+    void emit(std::string_view type, json fields);
+    void emit_task(std::string_view type, const job_run& r, json more = json::object());
+
+    worker_options options;
+    std::shared_ptr<broker_settings> settings;
+    std::string name;
+    std::map<std::string, registered_task, std::less<>> tasks;
+    broker_ptr broker;
+    worker_statistics counts;
+    std::vector<std::string> queues;
+    event consuming;
+    bool draining = false;  // a warm shutdown has begun
+    bool stopping = false;  // a cold one
+    bool events = false;
+
+private:
+    // worker.cpp
+    task<> run_services(supervisor_group& jobs);
+    task<> serve_within();
+    task<> claim_loop(supervisor_group& jobs);
+    task<> refresh_loop();
+    task<> sweep_loop();
+    task<> drain();
+    [[nodiscard]] std::size_t room() const noexcept;
+    void count_changed() noexcept;
+    [[nodiscard]] bool claim_now() const noexcept;
+    void renew_threads();
+    void release_threads();
+    // job_run.cpp
+    task<> run_claimed(job_run& r);
+    task<bool> wait_turn(job_run& r, limiter_token& slot);
+    task<> wait_until_due(job_run& r, limiter_token& slot);
+    task<> execute(job_run& r, limiter_token& slot);
+    [[nodiscard]] task<json> start_function(job_run& r);
+    task<> supervise(job_run& r);
+    task<> wait_for_function(job_run& r, std::optional<double> limit, job_end why);
+    task<> conclude(job_run& r);
+    task<> conclude_retry(job_run& r, const retry_request& request, const job_result& last);
+    task<> conclude_reject(job_run& r, const reject& request);
+    task<> settle(job_run& r, job_result result);
+    task<json> send_successors(job_run& r, const job_result& result);
+    task<> add_to_chord(const message& m, const job_result& result);
+    task<> fail_chord(json body, const message& part, const job_result& result);
+    task<> give_back(job_run& r);
+    task<> acknowledge(job_run& r);
+    task<> store_state(std::string id, json result);
+    task<> store_progress(job_run& r, json meta, std::string state);
+    [[nodiscard]] std::shared_ptr<context> make_context(job_run& r);
+    // worker_control.cpp
+    task<> handle_control(std::string text);
+    [[nodiscard]] json run_control(const std::string& method, const json& arguments);
+    [[nodiscard]] json control_revoke(const json& arguments);
+    [[nodiscard]] json control_pool(const std::string& method, const json& arguments);
+    [[nodiscard]] json control_consumer(const std::string& method, const json& arguments);
+    [[nodiscard]] json control_limits(const std::string& method, const json& arguments);
+    [[nodiscard]] json list_jobs(bool (*which)(const job_run&)) const;
+    [[nodiscard]] json describe(const job_run& r) const;
+    [[nodiscard]] json statistics() const;
+    [[nodiscard]] json list_tasks() const;
+    [[nodiscard]] bool is_for_us(const json& command) const;
+    void remember_revoked(const std::string& id);
+
+    event_loop* loop_ = nullptr;
+    bool served_ = false;
+    std::size_t concurrency_ = 1;
+    capacity_limiter slots_{1};
+    std::shared_ptr<worker_pool> threads_;
+    std::vector<std::shared_ptr<worker_pool>> old_threads_; // a function of theirs may still run
+    std::unordered_map<std::string, job_run*> claimed_; // by tag
+    event room_changed_;
+    event ended_;       // somebody asked for the end
+    cancel_scope* claiming_ = nullptr;
+    supervisor_group* jobs_ = nullptr;
+    std::unordered_set<std::string> revoked_;
+    std::deque<std::string> revoked_order_;
+    std::uint64_t clock_ = 0;
+    wall_time started_{};
+};
+
+} // namespace eddy::jobs::detail

@@ -1,0 +1,140 @@
+// The broker in a file: the same semantics, and what is in the file stays.
+#include "jobs/support.hpp"
+
+#include <filesystem>
+
+using namespace jobs_tests;
+using jobs::signature;
+
+namespace {
+
+/// A database of its own, gone at the end.
+class job_file {
+public:
+    job_file() {
+        std::string name = (std::filesystem::temp_directory_path() / "eddy-jobs-XXXXXX").string();
+        if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
+        folder_ = name;
+    }
+    job_file(const job_file&) = delete;
+    job_file& operator=(const job_file&) = delete;
+    ~job_file() { std::filesystem::remove_all(folder_); }
+    [[nodiscard]] std::string url() const { return "sqlite:" + folder_ + "/jobs.db"; }
+
+private:
+    std::string folder_;
+};
+
+} // namespace
+
+EDDY_TEST("JOB-30 jobs wait in the file for a worker, in order and by priority") {
+    const job_file f;
+    {
+        jobs::client c = co_await jobs::connect(f.url());
+        co_await c.send("note", {.priority = 5}, "late");
+        co_await c.send("note", "first");
+        co_await c.send("note", "second");
+    }
+    std::string log;
+    jobs::worker w{f.url(), {.concurrency = 1, .prefetch = 1}};
+    w.add("note", [&](std::string text) -> task<> {
+        log += text + " ";
+        co_return;
+    });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect(f.url());
+        for (std::size_t left = 1; left > 0;) {
+            left = co_await c.queued();
+            co_await sleep_for(1s);
+        }
+    };
+    co_await while_serving(w, body);
+    CHECK(log == "first second late ");
+}
+
+EDDY_TEST("JOB-31 results, workflows, remote control and dead letters are in the file, too") {
+    const job_file f;
+    jobs::worker w{f.url(), {.name = "one@here"}};
+    w.add("add", [](int a, int b) { return a + b; });
+    w.add("sum", [](std::vector<int> all) {
+        int n = 0;
+        for (const int i : all) n += i;
+        return n;
+    });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect(f.url());
+        const int five = co_await c.call<int>("add", 2, 3);
+        CHECK(five == 5);
+        const auto chord = jobs::chord(jobs::group(signature("add", 1, 1), signature("add", 2, 2)), signature("sum"));
+        const int six = co_await c.result<int>(co_await c.send(chord));
+        CHECK(six == 6);
+        const json pong = co_await c.control("ping", json::object(), {}, 1s, 1);
+        CHECK(pong.dump() == R"({"one@here":{"ok":"pong"}})");
+        const json bad = json::parse(R"({"compression": "x"})");
+        co_await c.send("add", {.headers = &bad}, 1, 2);
+        co_await sleep_for(1s);
+        const auto letters = co_await c.dead_letters();
+        REQUIRE(letters.size() == 1);
+        const bool revived = co_await c.revive(letters[0].tag);
+        CHECK(revived);
+    };
+    co_await while_serving(w, body);
+}
+
+EDDY_TEST("JOB-32 a claim whose worker is gone comes back when its lease is over, marked and once") {
+    const job_file f;
+    jobs::client c = co_await jobs::connect(f.url());
+    co_await c.send("work", {.id = "one"});
+    {   // A worker that was killed: its claim stays in the file.
+        jobs::worker lost{f.url(), {.concurrency = 1, .visibility_timeout = 5s, .grace = 0s}};
+        lost.add("work", []() -> task<> { co_await sleep_for(1h); }, {.acks_early = false});
+        const auto all = [&](task_group& g) -> task<> {
+            auto serving = g.spawn(lost.serve());
+            co_await sleep_for(2s);
+            lost.stop();
+            co_await serving;
+        };
+        co_await with_task_group(all);
+    }
+    const auto back = co_await c.queued();
+    CHECK(back == 1);
+    jobs::worker w{f.url(), {.visibility_timeout = 5s}};
+    w.add("work", [](jobs::context& job) -> task<bool> { co_return job.redelivered(); });
+    const auto body = [&]() -> task<> {
+        const auto redelivered = co_await c.result<bool>("one");
+        CHECK_FALSE(redelivered); // given back in peace
+    };
+    co_await while_serving(w, body);
+}
+
+EDDY_TEST("JOB-33 a lock is one owner's until it ends") {
+    for (const std::string& url : {std::string("memory:"), job_file().url()}) {
+        const job_file f;
+        jobs::client c = co_await jobs::connect(url == "memory:" ? url : f.url());
+        const bool ours = co_await c.lock("beat", "a", 10s);
+        const bool theirs = co_await c.lock("beat", "b", 10s);
+        const bool again = co_await c.lock("beat", "a", 10s);
+        co_await sleep_for(11s);
+        const bool later = co_await c.lock("beat", "b", 10s);
+        CHECK(ours);
+        CHECK_FALSE(theirs);
+        CHECK(again);
+        CHECK(later);
+    }
+}
+
+EDDY_TEST("JOB-34 a file that cannot be used is an error that names it; so is a URL that is none") {
+    std::string file, url;
+    try {
+        co_await jobs::connect("sqlite:/nowhere/at/all.db");
+    } catch (const jobs::error& e) {
+        file = e.what();
+    }
+    try {
+        co_await jobs::connect("amqp://localhost");
+    } catch (const jobs::error& e) {
+        url = e.what();
+    }
+    CHECK(file == "jobs: the database /nowhere/at/all.db cannot be opened: unable to open database file");
+    CHECK(url == "jobs: 'amqp:' is no broker: write memory:, sqlite:FILE or redis://HOST:PORT/DATABASE");
+}
