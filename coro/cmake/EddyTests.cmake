@@ -62,11 +62,12 @@ function(eddy_add_suite name)
   endif()
 endfunction()
 
-# eddy_add_scripts(FOLDER [LABELS label...])
+# eddy_add_scripts(FOLDER [LABELS label...] [ENGINES name...])
 # makes one entry of ctest out of each FOLDER/*.sh: tests that run the samples as a user does. The script is given the folder
-# of the samples; exit status 77 means that it lacks something (see tests/lib/program.sh).
+# of the samples; exit status 77 means that it lacks something (see tests/lib/program.sh). ENGINES: those that are about I/O, and
+# quick, are run once on each engine, by FOLDER.NAME and FOLDER.NAME.asio.
 function(eddy_add_scripts folder)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LABELS;ENGINES")
   if(NOT TARGET samples)
     return()
   endif()
@@ -75,6 +76,12 @@ function(eddy_add_scripts folder)
     cmake_path(GET script STEM stem)
     add_test(NAME ${folder}.${stem} COMMAND "${script}" "${PROJECT_BINARY_DIR}/samples")
     set_tests_properties(${folder}.${stem} PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77 LABELS "script;${arg_LABELS}")
+    if(stem IN_LIST arg_ENGINES AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+      set_tests_properties(${folder}.${stem} PROPERTIES ENVIRONMENT EDDY_ENGINE=native)
+      add_test(NAME ${folder}.${stem}.asio COMMAND "${script}" "${PROJECT_BINARY_DIR}/samples")
+      set_tests_properties(${folder}.${stem}.asio PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77 LABELS "script;${arg_LABELS}"
+        ENVIRONMENT EDDY_ENGINE=asio)
+    endif()
   endforeach()
 endfunction()
 

@@ -209,8 +209,10 @@ bool write_operation::advance() noexcept {
 bool write_operation::drive() {
     if (refused(half_close_)) return true;
     if (half_close_) {
-        core_->write_shut_ = true;
-        if (::shutdown(core_->fd_, SHUT_WR) != 0) error = errno == ENOTCONN ? 0 : errno;
+        if (::shutdown(core_->fd_, SHUT_WR) != 0 && errno != ENOTCONN)
+            error = errno; // nothing has ended: it may be tried again
+        else
+            core_->write_shut_ = true;
         return true;
     }
     for (;;) {

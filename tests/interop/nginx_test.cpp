@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <eddy/eddy.hpp>
 #include <eddy/fs.hpp>
@@ -16,6 +17,7 @@
 #endif
 
 #include "interop/certificate.hpp"
+#include "lib/left_out.hpp"
 
 using namespace std::chrono_literals;
 using namespace eddy;
@@ -46,6 +48,11 @@ public:
         if (!certificate) co_return;
         tls_ = "ssl_certificate " + certificate->file() + "; ssl_certificate_key " + certificate->key() + ";\n";
         tls_ += "ssl_protocols TLSv1.2 TLSv1.3;\n"; // older ones have no 1.3 unless they are told
+    }
+    /// Over TLS it speaks HTTP/2 as well, and passes on what is below /held to a server of ours.
+    void speak_http2(std::uint16_t ours) {
+        http2_ = " http2";
+        passing_ = "location /held { proxy_pass http://127.0.0.1:" + std::to_string(ours) + "; }\n";
     }
     /// Until it takes connections. False: it does not, and `said` has why.
     task<bool> start() {
@@ -98,12 +105,12 @@ private:
         text += "client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;\n";
         text += "map $http_x_pace $pace { default 0; slow 1k; }\n";
         text += "server {\nlisten 127.0.0.1:" + std::to_string(port_) + "; root site;\n";
-        if (!tls_.empty()) text += "listen 127.0.0.1:" + std::to_string(tls_port_) + " ssl;\n" + tls_;
-        text += "client_max_body_size 10k; add_header X-Request $connection_requests always;\n";
+        if (!tls_.empty()) text += "listen 127.0.0.1:" + std::to_string(tls_port_) + " ssl" + http2_ + ";\n" + tls_;
+        text += "client_max_body_size 10k; add_header X-Request $connection_requests always; add_header X-Connection $connection always;\n";
         text += "location = /hello { return 200 \"hello\\n\"; }\n";
         text += "location = /once { keepalive_timeout 0; return 200 \"once\\n\"; }\n";
         text += "location = /upload { return 204; }\n";
-        text += "location = /page.html { ssi on; }\n"; // its length is not known beforehand: in chunks
+        text += passing_ + "location = /page.html { ssi on; }\n"; // its length is not known beforehand: in chunks
         text += "location = /big.bin { limit_rate_after 1m; limit_rate $pace; }\n}\n}\n";
         return text;
     }
@@ -131,6 +138,8 @@ private:
     temp_directory folder_;
     process process_;
     std::string tls_;
+    std::string http2_;
+    std::string passing_;
     std::uint16_t port_ = 0;
     std::uint16_t tls_port_ = 0;
     std::size_t heard_ = 0;
@@ -322,6 +331,86 @@ EDDY_TEST_REAL("interop: tls_connect to nginx, with resumption, and HTTPS") {
         const std::string answer = co_await nginx_answer(hc, nginx.tls_url("/hello"));
         CHECK(answer == e);
     }
+    const exit_status how = co_await nginx.stop();
+    CHECK(how.success());
+}
+
+namespace {
+
+/// Keeps its answers back until there is a word. All that is asked meanwhile is under way at the same time.
+class held_answers {
+public:
+    explicit held_answers(int expected) : expected_(expected) {}
+    /// Much more than the windows of HTTP/2 let through at once.
+    [[nodiscard]] static std::string body_for(std::string_view target) {
+        std::string body;
+        while (body.size() < 1'000'000) body.append(target).append("\n");
+        return body;
+    }
+    task<http::response> answer(http::request q) {
+        if (++asked_ == expected_) all_asked.set();
+        co_await word.wait();
+        co_return http::response{200, body_for(q.target)};
+    }
+    event all_asked;
+    event word;
+
+private:
+    int expected_;
+    int asked_ = 0;
+};
+
+/// The version, the status and the connection of an answer, and whether it is whole.
+task<std::string> held_answer(http::client& hc, std::string base, std::string target) {
+    const http::response res = co_await hc.get(base + target);
+    const bool whole = res.body == held_answers::body_for(target);
+    co_return std::to_string(res.http_version) + " " + std::to_string(res.status) + " over " + res.header("X-Connection") + (whole ? "" : ", torn");
+}
+
+} // namespace
+
+EDDY_TEST_REAL("interop: HTTP/2 to nginx: requests share a connection, and one that is cancelled leaves the others whole") {
+    const interop::certificate c;
+    const std::string program = nginx_program();
+    std::string lack = co_await why_no_nginx_tls(program, c);
+    if (lack.empty()) {
+        const completed_process version = co_await run_process(command(program, "-V"));
+        if (version.err.find("http_v2_module") == std::string::npos) lack = "this nginx has no HTTP/2";
+    }
+    if (!lack.empty()) {
+        tests::left_out(lack + ": HTTP/2 is not tested");
+        co_return;
+    }
+    constexpr int count = 5;
+    held_answers held(count);
+    http::server ours{[&held](http::request q) { return held.answer(std::move(q)); }};
+    co_await ours.listen({"127.0.0.1", 0});
+    nginx_server nginx(program);
+    co_await nginx.prepare(&c);
+    nginx.speak_http2(ours.port());
+    const bool started = co_await nginx.start();
+    INFO(nginx.said);
+    REQUIRE(started);
+    const std::string file = c.file();
+    http::client hc{{.ca_file = file, .http2 = true}};
+    const http::response first = co_await hc.get(nginx.tls_url("/hello"));
+    CHECK(first.http_version == 20);
+    CHECK(first.body == "hello\n");
+    const std::string connection = first.header("X-Connection");
+    std::vector<task_handle<std::string>> all;
+    for (int i = 0; i < count; ++i) all.push_back(spawn(held_answer(hc, nginx.tls_url(""), "/held/" + std::to_string(i))));
+    co_await held.all_asked.wait(); // none is answered yet: they are on their way beside each other
+    co_await all[2].cancel_and_join();
+    CHECK(all[2].cancelled());
+    const std::string beside = co_await nginx_answer(hc, nginx.tls_url("/hello"));
+    CHECK(beside == "200 hello, request " + std::to_string(count + 2) + " of a connection that was kept");
+    held.word.set();
+    for (int i = 0; i < count; ++i) {
+        if (i == 2) continue;
+        const std::string answer = co_await all[static_cast<std::size_t>(i)];
+        CHECK(answer == "20 200 over " + connection);
+    }
+    co_await ours.shutdown(10s);
     const exit_status how = co_await nginx.stop();
     CHECK(how.success());
 }
