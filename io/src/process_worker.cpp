@@ -322,11 +322,22 @@ private:
 
 pool_process* this_process = nullptr; // in a worker
 
+// What `report_progress` says in a worker goes the way of `this_call::progress`. A report that fails is lost, the function is not.
+class worker_reports final : public report_target {
+    void report(std::uint64_t done, std::uint64_t total, std::string_view text) noexcept override {
+        try {
+            this_call::progress(process_report(done, total, text));
+        } catch (...) {
+        }
+    }
+};
+
 } // namespace
 
 void work_for_pool(int socket, stop_slot& slot) noexcept {
     pool_process process(socket, slot);
     this_process = &process;
+    const task_local_scope reporting = with_report_target(std::make_shared<worker_reports>());
     process.work();
 }
 

@@ -14,16 +14,16 @@ namespace eddy {
 namespace detail {
 
 // Between threads that report and the loop. At most one report waits, so that a function may report as often as it likes.
-class progress_link final : public progress_sink, public remote_node, public ready_node, public std::enable_shared_from_this<progress_link> {
+class progress_link final : public report_target, public remote_node, public ready_node, public std::enable_shared_from_this<progress_link> {
 public:
-    explicit progress_link(unique_function<void(const progress&)> f)
+    explicit progress_link(unique_function<void(const progress_report&)> f)
         : remote_node(&run_posted), ready_node(&run_ready), mail_(mailbox_of(require_open_loop("progress_listener"))), heard_(std::move(f)), locals_(inherited_locals()) {}
 
     void report(std::uint64_t done, std::uint64_t total, std::string_view text) noexcept override {
         const std::lock_guard lock(mutex_);
         if (closed_) return;
         try {
-            latest_.emplace(progress{done, total, std::string(text)});
+            latest_.emplace(progress_report{done, total, std::string(text)});
         } catch (const std::bad_alloc&) { // the next one may have better luck
             return;
         }
@@ -44,7 +44,7 @@ private:
     static void run_ready(ready_node& n) {
         auto& link = static_cast<progress_link&>(n);
         std::shared_ptr<progress_link> keep;
-        std::optional<progress> p;
+        std::optional<progress_report> p;
         {
             const std::lock_guard lock(link.mutex_);
             keep = std::move(link.self_);
@@ -53,7 +53,7 @@ private:
         }
         if (p) link.tell(*p);
     }
-    void tell(const progress& p) {
+    void tell(const progress_report& p) {
         const std::shared_ptr<progress_link> keep = shared_from_this(); // the function may destroy its listener
         try {
             const locals_entered here(locals_);
@@ -64,38 +64,38 @@ private:
     }
 
     std::shared_ptr<mailbox> mail_; // outlives the loop, as late workers may
-    unique_function<void(const progress&)> heard_;
+    unique_function<void(const progress_report&)> heard_;
     local_context locals_; // R11
     std::mutex mutex_;
-    std::optional<progress> latest_;
+    std::optional<progress_report> latest_;
     std::shared_ptr<progress_link> self_; // while it is in the mailbox or in the ready list
     bool closed_ = false;
 };
 
 namespace {
 
-task_local<std::shared_ptr<progress_sink>>& sink_of_task() {
-    static task_local<std::shared_ptr<progress_sink>> sink{nullptr};
-    return sink;
+task_local<std::shared_ptr<report_target>>& target_of_task() {
+    static task_local<std::shared_ptr<report_target>> target{nullptr};
+    return target;
 }
 
 } // namespace
 
-std::shared_ptr<progress_sink> current_progress_sink() noexcept {
-    return locals_in_use.load(std::memory_order_relaxed) ? sink_of_task().get() : nullptr;
+std::shared_ptr<report_target> current_report_target() noexcept {
+    return locals_in_use.load(std::memory_order_relaxed) ? target_of_task().get() : nullptr;
 }
 
-task_local_scope with_progress_sink(std::shared_ptr<progress_sink> sink) {
-    return sink_of_task().with_value(std::move(sink));
+task_local_scope with_report_target(std::shared_ptr<report_target> target) {
+    return target_of_task().with_value(std::move(target));
 }
 
-std::shared_ptr<progress_link> make_progress_link(unique_function<void(const progress&)> f) {
+std::shared_ptr<progress_link> make_progress_link(unique_function<void(const progress_report&)> f) {
     return std::make_shared<progress_link>(std::move(f));
 }
 
 } // namespace detail
 
-double progress::fraction() const noexcept {
+double progress_report::fraction() const noexcept {
     return total == 0 ? 0.0 : static_cast<double>(std::min(done, total)) / static_cast<double>(total);
 }
 
@@ -104,15 +104,15 @@ progress_listener::~progress_listener() {
 }
 
 task_local_scope progress_listener::listen() {
-    return detail::with_progress_sink(link_);
+    return detail::with_report_target(link_);
 }
 
 void report_progress(std::uint64_t done, std::uint64_t total, std::string_view text) noexcept {
-    if (const std::shared_ptr<detail::progress_sink> sink = detail::current_progress_sink()) sink->report(done, total, text);
+    if (const std::shared_ptr<detail::report_target> target = detail::current_report_target()) target->report(done, total, text);
 }
 
 bool progress_wanted() noexcept {
-    return detail::current_progress_sink() != nullptr;
+    return detail::current_report_target() != nullptr;
 }
 
 } // namespace eddy

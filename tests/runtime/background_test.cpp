@@ -228,7 +228,7 @@ EDDY_TEST("background_map: each item is tried again by itself") {
 
 EDDY_TEST("background: progress reaches the caller from every scale") {
     std::vector<std::uint64_t> heard;
-    progress_listener listener([&](const progress& p) { heard.push_back(p.done); });
+    progress_listener listener([&](const progress_report& p) { heard.push_back(p.done); });
     const auto listening = listener.listen();
     co_await background(on_loop, [] { report_progress(1); });
     co_await testing::settle();

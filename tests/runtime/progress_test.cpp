@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::string text_of(const progress& p) {
+std::string text_of(const progress_report& p) {
     return std::to_string(p.done) + "/" + std::to_string(p.total) + (p.text.empty() ? "" : " ") + p.text + ";";
 }
 
@@ -23,7 +23,7 @@ std::string text_of(const progress& p) {
 
 EDDY_TEST("progress that a task reports is heard on the loop, in the next tick") {
     std::string heard;
-    progress_listener listener([&](const progress& p) { heard += text_of(p); });
+    progress_listener listener([&](const progress_report& p) { heard += text_of(p); });
     const auto listening = listener.listen();
     report_progress(1, 4, "first");
     CHECK(heard.empty());
@@ -35,7 +35,7 @@ EDDY_TEST("progress that a task reports is heard on the loop, in the next tick")
 
 EDDY_TEST("of reports that come faster than the loop listens, the last is heard") {
     std::string heard;
-    progress_listener listener([&](const progress& p) { heard += text_of(p); });
+    progress_listener listener([&](const progress_report& p) { heard += text_of(p); });
     const auto listening = listener.listen();
     for (std::uint64_t i = 1; i <= 1000; ++i) report_progress(i, 1000);
     co_await testing::settle();
@@ -44,7 +44,7 @@ EDDY_TEST("of reports that come faster than the loop listens, the last is heard"
 
 EDDY_TEST("what a worker reports last is heard before the call returns", "[fifo]") {
     std::string heard;
-    progress_listener listener([&](const progress& p) { heard = text_of(p); });
+    progress_listener listener([&](const progress_report& p) { heard = text_of(p); });
     const auto listening = listener.listen();
     for (std::uint64_t n = 1; n <= 20; ++n) {
         co_await offload([n] {
@@ -57,8 +57,8 @@ EDDY_TEST("what a worker reports last is heard before the call returns", "[fifo]
 EDDY_TEST("a spawned task reports to the listener that was there when it was spawned") {
     std::string outer;
     std::string inner;
-    progress_listener first([&](const progress& p) { outer += text_of(p); });
-    progress_listener second([&](const progress& p) { inner += text_of(p); });
+    progress_listener first([&](const progress_report& p) { outer += text_of(p); });
+    progress_listener second([&](const progress_report& p) { inner += text_of(p); });
     const auto listening = first.listen();
     auto reports = []() -> task<> {
         CHECK(progress_wanted());
@@ -82,7 +82,7 @@ EDDY_TEST("without a listener, and after it has gone, a report goes nowhere") {
     int heard = 0;
     task_handle<> late;
     {
-        progress_listener listener([&](const progress&) { ++heard; });
+        progress_listener listener([&](const progress_report&) { ++heard; });
         const auto listening = listener.listen();
         late = spawn([]() -> task<> {
             co_await sleep_for(1s);
@@ -98,7 +98,7 @@ EDDY_TEST("without a listener, and after it has gone, a report goes nowhere") {
 EDDY_TEST("an error of a listener is reported, and it goes on listening") {
     words::reports reports;
     int heard = 0;
-    progress_listener listener([&](const progress&) {
+    progress_listener listener([&](const progress_report&) {
         if (++heard == 1) throw std::runtime_error("no terminal");
     });
     const auto listening = listener.listen();
@@ -114,7 +114,7 @@ EDDY_TEST("an error of a listener is reported, and it goes on listening") {
 EDDY_TEST("a listener may be destroyed by its own function") {
     std::optional<progress_listener> listener;
     int heard = 0;
-    listener.emplace([&](const progress&) {
+    listener.emplace([&](const progress_report&) {
         ++heard;
         listener.reset();
     });
@@ -127,22 +127,22 @@ EDDY_TEST("a listener may be destroyed by its own function") {
 }
 
 TEST_CASE("a fraction is within its bounds") {
-    CHECK(progress{1, 4, {}}.fraction() == 0.25);
-    CHECK(progress{5, 4, {}}.fraction() == 1.0);
-    CHECK(progress{5, 0, {}}.fraction() == 0.0);
+    CHECK(progress_report{1, 4, {}}.fraction() == 0.25);
+    CHECK(progress_report{5, 4, {}}.fraction() == 1.0);
+    CHECK(progress_report{5, 0, {}}.fraction() == 0.0);
 }
 
 TEST_CASE("a report that comes after its loop has gone is dropped") {
-    std::shared_ptr<detail::progress_sink> sink;
+    std::shared_ptr<detail::report_target> target;
     {
         event_loop loop;
-        loop.run_until_complete([](std::shared_ptr<detail::progress_sink>& kept) -> task<> {
-            progress_listener listener([](const progress&) { FAIL_CHECK("heard"); });
+        loop.run_until_complete([](std::shared_ptr<detail::report_target>& kept) -> task<> {
+            progress_listener listener([](const progress_report&) { FAIL_CHECK("heard"); });
             const auto listening = listener.listen();
-            kept = detail::current_progress_sink();
+            kept = detail::current_report_target();
             co_return;
-        }(sink));
+        }(target));
     }
-    REQUIRE(sink);
-    sink->report(1, 2, "late");
+    REQUIRE(target);
+    target->report(1, 2, "late");
 }

@@ -28,6 +28,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -37,6 +38,7 @@
 #include <eddy/detail/process_pool_call.hpp>
 #include <eddy/detail/remote_function.hpp>
 #include <eddy/process.hpp>
+#include <eddy/progress.hpp>
 #include <eddy/remote_exception.hpp>
 #include <eddy/task.hpp>
 #include <eddy/this_call.hpp>
@@ -187,6 +189,32 @@ private:
     [[nodiscard]] detail::process_pool_core& core() const;
     std::shared_ptr<detail::process_pool_core> core_;
 };
+
+namespace detail {
+using process_report = std::tuple<std::uint64_t, std::uint64_t, std::string>; // what report_progress sends: done, total, text
+template <class F, class... A>
+task<remote_result_t<F>> call_in_process(process_pool& pool, F* fn, A&... args);
+} // namespace detail
+
+/// The scale of `background` (<eddy/background.hpp>) for a pool's processes: `fn` is registered, arguments and result can be sent.
+/// What the function tells `report_progress` reaches the caller's listener.
+class processes_scale {
+public:
+    explicit processes_scale(process_pool& pool) noexcept : pool_(&pool) {}
+    template <class F, class... A>
+        requires std::is_function_v<F>
+    [[nodiscard]] auto call(F* fn, A&... args) const -> task<detail::remote_result_t<F>> {
+        return detail::call_in_process(*pool_, fn, args...);
+    }
+    [[nodiscard]] std::size_t width() const noexcept { return 2 * pool_->size(); }
+
+private:
+    process_pool* pool_;
+};
+/// The pool must outlive the call.
+[[nodiscard]] inline processes_scale on_processes(process_pool& pool) noexcept {
+    return processes_scale(pool);
+}
 
 /// The first thing in `main` of a program that uses a pool and has no EDDY_REMOTE itself, because all its functions are registered
 /// in shared libraries: in a fork server it does not return. Elsewhere it returns at once. Not needed otherwise.

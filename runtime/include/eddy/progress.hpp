@@ -1,6 +1,6 @@
 // progress: how far a background function has come, told from where it runs to where it was called.
 //
-//     progress_listener listener([&](const progress& p) { bar.draw(p.done, p.total); });   // runs on the loop
+//     progress_listener listener([&](const progress_report& p) { bar.draw(p.done, p.total); });   // runs on the loop
 //     auto listening = listener.listen();                                                   // for what this task calls now
 //     co_await offload([] { for (int i = 0; i < 100; ++i) { step(i); report_progress(i + 1, 100); } });
 //
@@ -23,7 +23,7 @@
 namespace eddy {
 
 /// What was reported. `total` is 0 where the function does not know it.
-struct progress {
+struct progress_report {
     std::uint64_t done = 0;
     std::uint64_t total = 0;
     std::string text = {};
@@ -38,7 +38,7 @@ class progress_link;
 /// Hears reports. Made, used and destroyed on the loop's thread; what is reported after it is gone is dropped.
 class progress_listener {
 public:
-    /// `f(const progress&)` runs on the loop, as a callback with the task-locals of this place (R11); what it throws goes to
+    /// `f(const progress_report&)` runs on the loop, as a callback with the task-locals of this place (R11); what it throws goes to
     /// the loop's exception handler. It may destroy the listener. Throws `std::logic_error` where no loop runs.
     template <class F>
     explicit progress_listener(F f);
@@ -65,25 +65,25 @@ void report_progress(std::uint64_t done, std::uint64_t total = 0, std::string_vi
 namespace detail {
 
 /// Where reports of the current task or call go. Reports may come from any thread.
-class progress_sink {
+class report_target {
 public:
-    progress_sink() = default;
-    progress_sink(const progress_sink&) = delete;
-    progress_sink& operator=(const progress_sink&) = delete;
-    virtual ~progress_sink() = default;
+    report_target() = default;
+    report_target(const report_target&) = delete;
+    report_target& operator=(const report_target&) = delete;
+    virtual ~report_target() = default;
     virtual void report(std::uint64_t done, std::uint64_t total, std::string_view text) noexcept = 0;
 };
 
-/// The sink of the current task or call, or null. A process or a job sets one that sends the reports on.
-[[nodiscard]] std::shared_ptr<progress_sink> current_progress_sink() noexcept;
-/// Until the returned object goes, reports of the current task or call go to `sink`.
-[[nodiscard]] task_local_scope with_progress_sink(std::shared_ptr<progress_sink> sink);
+/// Where the current task or call reports to, or null. A process or a job sets one that sends the reports on.
+[[nodiscard]] std::shared_ptr<report_target> current_report_target() noexcept;
+/// Until the returned object goes, reports of the current task or call go to `target`.
+[[nodiscard]] task_local_scope with_report_target(std::shared_ptr<report_target> target);
 
-[[nodiscard]] std::shared_ptr<progress_link> make_progress_link(unique_function<void(const progress&)> f);
+[[nodiscard]] std::shared_ptr<progress_link> make_progress_link(unique_function<void(const progress_report&)> f);
 
 } // namespace detail
 
 template <class F>
-progress_listener::progress_listener(F f) : link_(detail::make_progress_link(detail::unique_function<void(const progress&)>(std::move(f)))) {}
+progress_listener::progress_listener(F f) : link_(detail::make_progress_link(detail::unique_function<void(const progress_report&)>(std::move(f)))) {}
 
 } // namespace eddy

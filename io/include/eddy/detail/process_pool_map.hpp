@@ -113,7 +113,7 @@ task<detail::remote_result_t<F>> process_pool::run(call_options options, F* f, A
     detail::pool_request request(core(), detail::remote_for(f), options);
     wire::writer out = request.arguments();
     detail::write_arguments(out, typename detail::remote_traits<F>::parameters(), std::forward<A>(args)...);
-    return detail::typed_call<detail::remote_result_t<F>>(core_, std::move(request), std::source_location::current());
+    return detail::typed_pool_call<detail::remote_result_t<F>>(core_, std::move(request), std::source_location::current());
 }
 
 template <class F, class Range>
@@ -122,6 +122,16 @@ auto process_pool::map(F* f, Range&& range, map_options options) -> task<detail:
     static_cast<void>(core());
     // An lvalue is referred to, a temporary is moved into the task.
     return detail::map_all<F, Range>(core_, detail::remote_for(f), std::forward<Range>(range), options, std::source_location::current());
+}
+
+template <class F, class... A>
+task<detail::remote_result_t<F>> detail::call_in_process(process_pool& pool, F* fn, A&... args) {
+    const std::shared_ptr<report_target> target = current_report_target();
+    auto pass_on = [&](const process_report& r) { target->report(std::get<0>(r), std::get<1>(r), std::get<2>(r)); };
+    call_options options;
+    if (target) options.progress = progress_to<process_report>(pass_on);
+    auto running = pool.run(options, fn, args...);
+    co_return co_await std::move(running);
 }
 
 } // namespace eddy
