@@ -71,16 +71,24 @@ public:
         }
         co_return false;
     }
+    /// Else the test fails.
+    task<> must_start() {
+        const bool started = co_await start();
+        INFO(said);
+        REQUIRE(started);
+    }
     /// Its workers are replaced by new ones, and close the connections on which nothing is going on.
     task<bool> replace_workers() {
         process_.signal(SIGHUP);
         co_return co_await hear("exited with code 0");
     }
     /// In good order: requests that run are answered.
-    task<exit_status> stop() {
+    task<> must_stop() {
         process_.signal(SIGQUIT);
         for (bool more = true; more;) more = co_await read_more();
-        co_return co_await process_.wait();
+        const exit_status how = co_await process_.wait();
+        INFO(said);
+        CHECK(how.success());
     }
 
     [[nodiscard]] std::string site() const { return folder_.path() + "/site"; }
@@ -162,9 +170,7 @@ EDDY_TEST_REAL("interop: nginx keeps connections, and closes them between reques
     }
     nginx_server nginx(program);
     co_await nginx.prepare();
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     http::client hc;
     const std::array<const char*, 5> targets{"/hello", "/hello", "/missing", "/once", "/hello"};
     std::string log;
@@ -179,8 +185,7 @@ EDDY_TEST_REAL("interop: nginx keeps connections, and closes them between reques
     CHECK(replaced);
     const std::string after = co_await nginx_answer(hc, nginx.url("/hello"));
     CHECK(after == "200 hello, request 1");
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 EDDY_TEST_REAL("interop: nginx sends in chunks what it puts together") {
@@ -195,9 +200,7 @@ EDDY_TEST_REAL("interop: nginx sends in chunks what it puts together") {
         expected += "line amy\n";
     }
     co_await write_file(nginx.site() + "/page.html", page);
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     http::client hc;
     const http::response whole = co_await hc.get(nginx.url("/page.html?who=amy"));
     CHECK(whole.status == 200);
@@ -207,8 +210,7 @@ EDDY_TEST_REAL("interop: nginx sends in chunks what it puts together") {
     buffered_reader reader(piecewise.body);
     const std::string read = co_await reader.read_to_end();
     CHECK((read == expected));
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 EDDY_TEST_REAL("interop: nginx refuses an upload that is too large before it is sent") {
@@ -216,9 +218,7 @@ EDDY_TEST_REAL("interop: nginx refuses an upload that is too large before it is 
     if (program.empty()) co_return;
     nginx_server nginx(program);
     co_await nginx.prepare();
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     http::client hc;
     const http::response small = co_await hc.post(nginx.url("/upload"), std::string(10'000, 'x'));
     CHECK(small.status == 204);
@@ -232,8 +232,7 @@ EDDY_TEST_REAL("interop: nginx refuses an upload that is too large before it is 
     CHECK(larger.status == 413);
     const std::string after = co_await nginx_answer(hc, nginx.url("/hello"));
     CHECK(after == "200 hello, request 1"); // nginx ends the connection of what it has not read
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 EDDY_TEST_REAL("interop: a download from nginx goes on where it was broken off") {
@@ -244,9 +243,7 @@ EDDY_TEST_REAL("interop: a download from nginx goes on where it was broken off")
     std::string content;
     for (int i = 0; content.size() < 5'000'000; ++i) content += std::to_string(i) + "\n";
     co_await write_file(nginx.site() + "/big.bin", content);
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     http::client hc;
     temp_directory folder = co_await temp_directory::create();
     const std::string path = folder.path() + "/big.bin";
@@ -269,8 +266,7 @@ EDDY_TEST_REAL("interop: a download from nginx goes on where it was broken off")
     const http::response some = co_await hc.get(nginx.url("/big.bin"), {.headers = part});
     CHECK(some.status == 206);
     CHECK(some.body == content.substr(100, 100));
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 #if __has_include(<eddy/tls.hpp>)
@@ -306,9 +302,7 @@ EDDY_TEST_REAL("interop: tls_connect to nginx, with resumption, and HTTPS") {
     }
     nginx_server nginx(program);
     co_await nginx.prepare(&c);
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     tls_context trusting = tls_context::client(tls_trust::nobody);
     trusting.trust_file(c.file());
     trusting.alpn({"http/1.1"});
@@ -331,8 +325,7 @@ EDDY_TEST_REAL("interop: tls_connect to nginx, with resumption, and HTTPS") {
         const std::string answer = co_await nginx_answer(hc, nginx.tls_url("/hello"));
         CHECK(answer == e);
     }
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 namespace {
@@ -388,9 +381,7 @@ EDDY_TEST_REAL("interop: HTTP/2 to nginx: requests share a connection, and one t
     nginx_server nginx(program);
     co_await nginx.prepare(&c);
     nginx.speak_http2(ours.port());
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     const std::string file = c.file();
     http::client hc{{.ca_file = file, .http2 = true}};
     const http::response first = co_await hc.get(nginx.tls_url("/hello"));
@@ -411,8 +402,7 @@ EDDY_TEST_REAL("interop: HTTP/2 to nginx: requests share a connection, and one t
         CHECK(answer == "20 200 over " + connection);
     }
     co_await ours.shutdown(10s);
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 #endif
