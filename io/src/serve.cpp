@@ -95,7 +95,7 @@ task<> fail_with(std::exception_ptr failure) {
 } // namespace
 
 void connection_set::launch(task<> handler, core_ref socket) {
-    if (!handler) throw_logic_error("serve: the handler returned an empty task");
+    if (!handler) handler = fail_with(std::make_exception_ptr(std::logic_error("serve: the handler returned an empty task")));
     launch_child(new connection(std::move(handler), std::move(socket)), {.name = {}, .site = std::source_location::current()});
 }
 

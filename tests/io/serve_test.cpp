@@ -353,6 +353,21 @@ EDDY_TEST("SV-08 a handler that throws is reported once, its connection is close
     CHECK(reports.count() == 1);
 }
 
+EDDY_TEST("SV-08 a handler that returns an empty task is reported like one that throws, and the server goes on") {
+    words::reports reports;
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    server srv{l.lend(), [](tcp_stream) { return task<>(); }};
+    srv.start();
+    for (int i = 0; i < 2; ++i) {
+        tcp_stream s = co_await tcp_connect(l.local_endpoint());
+        std::string end = co_await read_text(s);
+        CHECK(end.empty());
+    }
+    co_await srv.shutdown(1s);
+    const std::string one = "connection: serve: the handler returned an empty task";
+    CHECK(reports.text() == one + "; " + one);
+}
+
 EDDY_TEST("SV-08 a handler that throws before there is a task is reported like any other") {
     words::reports reports;
     const auto handler = [](tcp_stream) -> task<> { throw std::runtime_error("no task came of it"); };
