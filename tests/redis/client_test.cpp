@@ -13,14 +13,14 @@ namespace {
 
 EDDY_TEST("redis client: a command and its reply") {
     scene s = co_await play();
-    auto pong = spawn(ending_of(s.rc.command("PING")));
+    auto pong = spawn_eager(ending_of(s.rc.command("PING")));
     std::string heard = co_await s.server.hear();
     CHECK(heard == "PING");
     co_await s.server.say("+PONG\r\n");
     std::string text = co_await pong;
     CHECK(text == "PONG");
     std::vector<std::string> words{"SET", "name", "value"};
-    auto set = spawn(ending_of(s.rc.command(words)));
+    auto set = spawn_eager(ending_of(s.rc.command(words)));
     heard = co_await s.server.hear();
     CHECK(heard == "SET name value");
     co_await s.server.say("+OK\r\n");
@@ -34,7 +34,7 @@ EDDY_TEST("redis client: the commands of many tasks go out in one write, and eac
     std::string expected;
     std::string replies;
     for (int i = 0; i < 100; ++i) {
-        tasks.push_back(spawn(ending_of(s.rc.command("GET", i))));
+        tasks.push_back(spawn_eager(ending_of(s.rc.command("GET", i))));
         expected += (i ? "|GET " : "GET ") + std::to_string(i);
         replies += ":" + std::to_string(i) + "\r\n";
     }
@@ -53,12 +53,12 @@ EDDY_TEST("redis client: the commands of many tasks go out in one write, and eac
 
 EDDY_TEST("ST-25 redis client: a cancelled command's reply is dropped, and nobody else gets it") {
     scene s = co_await play();
-    auto mine = spawn(ending_of(s.rc.command("GET", "mine")));
+    auto mine = spawn_eager(ending_of(s.rc.command("GET", "mine")));
     std::string heard = co_await s.server.hear();
     CHECK(heard == "GET mine");
     mine.cancel();
     co_await mine.join();
-    auto yours = spawn(ending_of(s.rc.command("GET", "yours")));
+    auto yours = spawn_eager(ending_of(s.rc.command("GET", "yours")));
     heard = co_await s.server.hear();
     CHECK(heard == "GET yours");
     co_await s.server.say(bulk("secret of mine") + bulk("yours"));
@@ -71,9 +71,9 @@ EDDY_TEST("ST-25 redis client: cancelled at every moment of a reply that comes b
     const std::string replies = bulk("of the first") + "*2\r\n:1\r\n" + bulk("of the second") + bulk("of the third");
     for (std::size_t cut = 0; cut <= replies.size(); ++cut) {
         scene s = co_await play();
-        auto first = spawn(ending_of(s.rc.command("A")));
-        auto second = spawn(ending_of(s.rc.command("B")));
-        auto third = spawn(ending_of(s.rc.command("C")));
+        auto first = spawn_eager(ending_of(s.rc.command("A")));
+        auto second = spawn_eager(ending_of(s.rc.command("B")));
+        auto third = spawn_eager(ending_of(s.rc.command("C")));
         static_cast<void>(co_await s.server.hear());
         for (std::size_t i = 0; i < cut; ++i) co_await s.server.say(replies.substr(i, 1));
         co_await until_quiet();
@@ -92,8 +92,8 @@ EDDY_TEST("ST-25 redis client: cancelled at every moment of a reply that comes b
 
 EDDY_TEST("redis client: a command that was cancelled before it was sent is never sent") {
     scene s = co_await play();
-    auto never = spawn(ending_of(s.rc.command("NEVER")));
-    auto now = spawn(ending_of(s.rc.command("NOW")));
+    auto never = spawn_eager(ending_of(s.rc.command("NEVER")));
+    auto now = spawn_eager(ending_of(s.rc.command("NOW")));
     never.cancel();
     const std::string heard = co_await s.server.hear();
     CHECK(heard == "NOW");
@@ -104,8 +104,8 @@ EDDY_TEST("redis client: a command that was cancelled before it was sent is neve
 
 EDDY_TEST("redis client: the server's error names the command, and the next command is unharmed") {
     scene s = co_await play();
-    auto wrong = spawn(ending_of(s.rc.command("INCR", "list")));
-    auto right = spawn(ending_of(s.rc.command("GET", "x")));
+    auto wrong = spawn_eager(ending_of(s.rc.command("INCR", "list")));
+    auto right = spawn_eager(ending_of(s.rc.command("GET", "x")));
     static_cast<void>(co_await s.server.hear());
     co_await s.server.say("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n$-1\r\n");
     std::string text = co_await wrong;
@@ -122,7 +122,7 @@ EDDY_TEST("redis client: every kind of reply, in fragments of each size") {
     for (const std::size_t fragment : {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{7}, std::size_t{4096}}) {
         scene s = co_await play({}, {.fragment = fragment});
         std::vector<task_handle<std::string>> tasks;
-        for (std::size_t i = 0; i < expected.size(); ++i) tasks.push_back(spawn(ending_of(s.rc.command("X"))));
+        for (std::size_t i = 0; i < expected.size(); ++i) tasks.push_back(spawn_eager(ending_of(s.rc.command("X"))));
         co_await until_quiet();
         co_await s.server.say(replies);
         for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -148,7 +148,7 @@ EDDY_TEST("redis client: what is no RESP2 ends the connection, and says so") {
     };
     for (const auto& [bytes, reason] : bad) {
         scene s = co_await play();
-        auto one = spawn(ending_of(s.rc.command("ONE")));
+        auto one = spawn_eager(ending_of(s.rc.command("ONE")));
         static_cast<void>(co_await s.server.hear());
         static_cast<void>(co_await as_result(s.server.say(bytes)));
         std::string text = co_await one;
@@ -167,7 +167,7 @@ EDDY_TEST("redis client: what is no RESP2 ends the connection, and says so") {
 
 EDDY_TEST("redis client: an array that announces more than comes costs no memory, and a reply beyond the limit is refused") {
     scene s = co_await play({.max_reply = 100'000});
-    auto one = spawn(ending_of(s.rc.command("ONE")));
+    auto one = spawn_eager(ending_of(s.rc.command("ONE")));
     static_cast<void>(co_await s.server.hear());
     co_await s.server.say("*2000000000\r\n:1\r\n");
     co_await until_quiet();
@@ -183,12 +183,12 @@ EDDY_TEST("redis client: an array that announces more than comes costs no memory
 EDDY_TEST("redis client: a large value goes both ways") {
     scene s = co_await play({}, {.fragment = 5000, .capacity = 10'000});
     const std::string large(3'000'000, 'v');
-    auto set = spawn(ending_of(s.rc.command("SET", "large", large)));
+    auto set = spawn_eager(ending_of(s.rc.command("SET", "large", large)));
     std::string heard;
     while (heard.empty()) heard = co_await s.server.hear();
     CHECK(heard.size() == large.size() + 10);
     auto saying = spawn(s.server.say("+OK\r\n" + bulk(large)));
-    auto get = spawn(s.rc.command("GET", "large"));
+    auto get = spawn_eager(s.rc.command("GET", "large"));
     std::string text = co_await set;
     CHECK(text == "OK");
     redis::value v = co_await std::move(get);
@@ -201,7 +201,7 @@ EDDY_TEST("redis client: the stream is cut at every byte of the replies") {
     for (std::size_t cut = 0; cut < replies.size(); ++cut) {
         scene s = co_await play();
         std::vector<task_handle<std::string>> tasks;
-        for (const char* name : {"A", "B", "C"}) tasks.push_back(spawn(ending_of(s.rc.command(name))));
+        for (const char* name : {"A", "B", "C"}) tasks.push_back(spawn_eager(ending_of(s.rc.command(name))));
         static_cast<void>(co_await s.server.hear());
         if (cut > 0) co_await s.server.say(replies.substr(0, cut));
         co_await s.server.stream().close();
@@ -220,7 +220,7 @@ EDDY_TEST("redis client: the stream is cut at every byte of the replies") {
 EDDY_TEST("redis client: no more than max_pending commands are on their way") {
     scene s = co_await play({.max_pending = 2});
     std::vector<task_handle<std::string>> tasks;
-    for (int i = 0; i < 5; ++i) tasks.push_back(spawn(ending_of(s.rc.command("GET", i))));
+    for (int i = 0; i < 5; ++i) tasks.push_back(spawn_eager(ending_of(s.rc.command("GET", i))));
     std::string heard = co_await s.server.hear();
     CHECK(heard == "GET 0|GET 1");
     co_await until_quiet();
@@ -241,10 +241,10 @@ EDDY_TEST("redis client: no more than max_pending commands are on their way") {
 
 EDDY_TEST("redis client: a time limit names command and endpoint; a server that says something is waited for, a silent one is dropped") {
     scene s = co_await play({.timeout = 10s});
-    auto first = spawn(ending_of(s.rc.command("SLOW", "secret")));
+    auto first = spawn_eager(ending_of(s.rc.command("SLOW", "secret")));
     static_cast<void>(co_await s.server.hear());
     co_await sleep_for(5s);
-    auto second = spawn(ending_of(s.rc.command("NEXT")));
+    auto second = spawn_eager(ending_of(s.rc.command("NEXT")));
     static_cast<void>(co_await s.server.hear());
     co_await s.server.say("$5\r\n"); // a sign of life
     std::string text = co_await first;
@@ -254,7 +254,7 @@ EDDY_TEST("redis client: a time limit names command and endpoint; a server that 
     text = co_await second;
     CHECK(text == "2");
     CHECK(s.rc.stats().dropped == 1);
-    auto third = spawn(ending_of(s.rc.command("DEAD")));
+    auto third = spawn_eager(ending_of(s.rc.command("DEAD")));
     text = co_await third;
     CHECK(text.starts_with("timeout: DEAD at played"));
     co_await until_quiet();
@@ -265,7 +265,7 @@ EDDY_TEST("redis client: a pipeline's errors hide no other reply, and its comman
     scene s = co_await play();
     redis::pipeline p;
     p.add("SET", "a", 1).add("LPUSH", "a", 2).add("GET", "a");
-    auto running = spawn(s.rc.run(p));
+    auto running = spawn_eager(s.rc.run(p));
     std::string heard = co_await s.server.hear();
     CHECK(heard == "SET a 1|LPUSH a 2|GET a");
     co_await s.server.say("+OK\r\n-WRONGTYPE x\r\n$1\r\n1\r\n");
@@ -278,12 +278,12 @@ EDDY_TEST("redis client: a pipeline's errors hide no other reply, and its comman
     replies = co_await s.rc.run(none);
     CHECK(replies.empty());
 
-    auto cancelled = spawn(s.rc.run(p));
+    auto cancelled = spawn_eager(s.rc.run(p));
     static_cast<void>(co_await s.server.hear());
     co_await s.server.say("+OK\r\n");
     co_await until_quiet();
     cancelled.cancel();
-    auto after = spawn(ending_of(s.rc.command("PING")));
+    auto after = spawn_eager(ending_of(s.rc.command("PING")));
     static_cast<void>(co_await s.server.hear());
     co_await s.server.say("-WRONGTYPE x\r\n$1\r\n1\r\n+PONG\r\n");
     const std::string text = co_await after;
@@ -294,19 +294,19 @@ EDDY_TEST("redis client: a transaction gives EXEC's replies, nullopt if it was d
     scene s = co_await play();
     redis::pipeline p;
     p.add("SET", "a", 1).add("GET", "a");
-    auto running = spawn(s.rc.transaction(p));
+    auto running = spawn_eager(s.rc.transaction(p));
     const std::string heard = co_await s.server.hear();
     CHECK(heard == "MULTI|SET a 1|GET a|EXEC");
     co_await s.server.say("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n$1\r\n1\r\n");
     std::optional<std::vector<redis::value>> replies = co_await std::move(running);
     REQUIRE(replies);
     CHECK(replies->at(1).as_string() == "1");
-    auto discarded = spawn(s.rc.transaction(p));
+    auto discarded = spawn_eager(s.rc.transaction(p));
     static_cast<void>(co_await s.server.hear());
     co_await s.server.say("+OK\r\n+QUEUED\r\n+QUEUED\r\n*-1\r\n");
     replies = co_await std::move(discarded);
     CHECK_FALSE(replies);
-    auto refused = spawn(failure_of(s.rc.transaction(p)));
+    auto refused = spawn_eager(failure_of(s.rc.transaction(p)));
     static_cast<void>(co_await s.server.hear());
     co_await s.server.say("+OK\r\n-OOM command not allowed\r\n+QUEUED\r\n-EXECABORT Transaction discarded\r\n");
     const std::string text = co_await refused;
@@ -317,7 +317,7 @@ EDDY_TEST("redis client: a script is sent by its digest, and whole where the ser
     scene s = co_await play();
     const redis::script add("return ARGV[1]");
     const std::vector<std::string> keys{"k1", "k2"};
-    auto running = spawn(ending_of(s.rc.eval(add, keys, 5, "x")));
+    auto running = spawn_eager(ending_of(s.rc.eval(add, keys, 5, "x")));
     std::string heard = co_await s.server.hear();
     CHECK(heard == "EVALSHA " + add.sha1() + " 2 k1 k2 5 x");
     co_await s.server.say("-NOSCRIPT No matching script\r\n");
@@ -326,13 +326,13 @@ EDDY_TEST("redis client: a script is sent by its digest, and whole where the ser
     co_await s.server.say("$1\r\n5\r\n");
     std::string text = co_await running;
     CHECK(text == "\"5\"");
-    auto failing = spawn(ending_of(s.rc.eval(add, std::vector<std::string>())));
+    auto failing = spawn_eager(ending_of(s.rc.eval(add, std::vector<std::string>())));
     heard = co_await s.server.hear();
     CHECK(heard == "EVALSHA " + add.sha1() + " 0");
     co_await s.server.say("-ERR user_script:1: no\r\n");
     text = co_await failing;
     CHECK(text == "error: redis EVALSHA: ERR user_script:1: no");
-    auto loading = spawn(failure_of(s.rc.load(add)));
+    auto loading = spawn_eager(failure_of(s.rc.load(add)));
     heard = co_await s.server.hear();
     CHECK(heard == "SCRIPT LOAD return ARGV[1]");
     co_await s.server.say(bulk(add.sha1()));
@@ -343,7 +343,7 @@ EDDY_TEST("redis client: a script is sent by its digest, and whole where the ser
 EDDY_TEST("redis client: LOADING means later, as often as the policy says") {
     scene s = co_await play({.timeout = 0s, .reconnect = {.attempts = 3, .first_delay = 1s, .factor = 1}});
     const auto start = this_loop().now();
-    auto running = spawn(ending_of(s.rc.command("GET", "a")));
+    auto running = spawn_eager(ending_of(s.rc.command("GET", "a")));
     static_cast<void>(co_await s.server.hear());
     co_await s.server.say("-LOADING Redis is loading the dataset in memory\r\n");
     std::string heard = co_await s.server.hear();
@@ -352,7 +352,7 @@ EDDY_TEST("redis client: LOADING means later, as often as the policy says") {
     co_await s.server.say("$1\r\n1\r\n");
     std::string text = co_await running;
     CHECK(text == "\"1\"");
-    running = spawn(ending_of(s.rc.command("GET", "b")));
+    running = spawn_eager(ending_of(s.rc.command("GET", "b")));
     for (int i = 0; i < 3; ++i) {
         heard = co_await s.server.hear();
         CHECK(heard == "GET b");
@@ -364,7 +364,7 @@ EDDY_TEST("redis client: LOADING means later, as often as the policy says") {
 
 EDDY_TEST("redis client: closed, it tells those that wait and those that come; the last copy closes it") {
     scene s = co_await play();
-    auto waiting = spawn(ending_of(s.rc.command("GET", "a")));
+    auto waiting = spawn_eager(ending_of(s.rc.command("GET", "a")));
     static_cast<void>(co_await s.server.hear());
     redis::client copy = s.rc;
     auto late = s.rc.command("LATE");
@@ -379,7 +379,7 @@ EDDY_TEST("redis client: closed, it tells those that wait and those that come; t
 
     scene other = co_await play();
     std::optional<redis::client> last = std::move(other.rc);
-    waiting = spawn(ending_of(last->command("GET", "a")));
+    waiting = spawn_eager(ending_of(last->command("GET", "a")));
     static_cast<void>(co_await other.server.hear());
     last.reset();
     text = co_await waiting;
@@ -390,8 +390,8 @@ EDDY_TEST("redis client: closed, it tells those that wait and those that come; t
 
 EDDY_TEST("redis client: quit waits for the replies") {
     scene s = co_await play();
-    auto waiting = spawn(ending_of(s.rc.command("GET", "a")));
-    auto quitting = spawn(s.rc.quit());
+    auto waiting = spawn_eager(ending_of(s.rc.command("GET", "a")));
+    auto quitting = spawn_eager(s.rc.quit());
     static_cast<void>(co_await s.server.hear());
     co_await until_quiet();
     CHECK_FALSE(quitting.done());

@@ -61,8 +61,8 @@ EDDY_TEST("redis client: the connection is lost: what was on its way may have be
     redis::options o = quick;
     o.max_pending = 1;
     redis::client rc = co_await redis::connect(server.url(), o);
-    auto sent = spawn(ending_of(rc.command("SENT")));
-    auto waiting = spawn(ending_of(rc.command("WAITING")));
+    auto sent = spawn_eager(ending_of(rc.command("SENT")));
+    auto waiting = spawn_eager(ending_of(rc.command("WAITING")));
     co_await sleep_for(1ms);
     CHECK(server.heard() == "SENT");
     answers = true;
@@ -102,7 +102,7 @@ EDDY_TEST("redis client: a server that comes back while commands wait") {
     server.stop();
     co_await sleep_for(1ms);
     std::vector<task_handle<std::string>> tasks;
-    for (int i = 0; i < 20; ++i) tasks.push_back(spawn(ending_of(rc.command("SET", i))));
+    for (int i = 0; i < 20; ++i) tasks.push_back(spawn_eager(ending_of(rc.command("SET", i))));
     tasks[3].cancel();
     co_await sleep_for(5s);
     CHECK_FALSE(tasks[0].done());
@@ -135,9 +135,9 @@ EDDY_TEST("redis client: a silent server is taken for dead, and replaced") {
     redis::options o = quick;
     o.timeout = 3s;
     redis::client rc = co_await redis::connect(server.url(), o);
-    auto first = spawn(ending_of(rc.command("FIRST")));
+    auto first = spawn_eager(ending_of(rc.command("FIRST")));
     co_await sleep_for(1s);
-    auto second = spawn(ending_of(rc.command("SECOND")));
+    auto second = spawn_eager(ending_of(rc.command("SECOND")));
     std::string text = co_await first;
     CHECK(has(text, "timeout: FIRST at "));
     answers = true;
@@ -172,7 +172,7 @@ EDDY_TEST("redis client: READONLY makes it look for another server, once a secon
     CHECK(has(text, "READONLY"));
     CHECK(server.connections() == 2);
     co_await sleep_for(2s);
-    auto failing_over = spawn(ending_of(rc.command("SET", "a", 3)));
+    auto failing_over = spawn_eager(ending_of(rc.command("SET", "a", 3)));
     while (server.connections() < 3) {
         replica = server.connections() < 3 && !has(server.heard(), "SET a 3");
         co_await this_task::yield();
@@ -206,7 +206,7 @@ EDDY_TEST("redis session: one command at a time; cancelled, timed out or lost, i
     std::string text = co_await ending_of(s.command("WATCH", "key"));
     CHECK(text == "OK");
     answers = false;
-    auto waiting = spawn(ending_of(s.command("GET", "key")));
+    auto waiting = spawn_eager(ending_of(s.command("GET", "key")));
     co_await this_task::yield();
     text = co_await ending_of(s.command("GET", "key"));
     CHECK(has(text, "it serves one at a time"));
@@ -219,7 +219,7 @@ EDDY_TEST("redis session: one command at a time; cancelled, timed out or lost, i
     text = co_await ending_of(slow.command("GET", "key"));
     CHECK(has(text, "timeout: GET at " + server.url()));
     redis::session lost = co_await rc.session();
-    waiting = spawn(ending_of(lost.command("GET", "key")));
+    waiting = spawn_eager(ending_of(lost.command("GET", "key")));
     co_await sleep_for(1ms);
     server.drop_connections();
     text = co_await waiting;
@@ -266,7 +266,7 @@ EDDY_TEST("redis blocking: cancelled, the server is told, and what it had taken 
 EDDY_TEST("redis blocking: a server that does not answer is waited for no longer than a second") {
     answering_server all([&](const words& w) -> std::string { return joined(w) == "CLIENT ID" ? ":42\r\n" : w.front() == "BLPOP" ? "" : ":1\r\n"; });
     redis::client rc = co_await redis::connect(all.url(), quick);
-    auto waiting = spawn(failure_of(rc.blocking_command("BLPOP", "jobs", 0)));
+    auto waiting = spawn_eager(failure_of(rc.blocking_command("BLPOP", "jobs", 0)));
     co_await sleep_for(1ms);
     const auto start = this_loop().now();
     waiting.cancel();
@@ -282,7 +282,7 @@ EDDY_TEST("redis blocking: lost, silent for too long, and closed") {
     o.timeout = 5s;
     redis::client rc = co_await redis::connect(all.url(), o);
     const std::vector<std::string> lists{"jobs"};
-    auto waiting = spawn(failure_of(rc.blpop(lists, 0s)));
+    auto waiting = spawn_eager(failure_of(rc.blpop(lists, 0s)));
     co_await sleep_for(1ms);
     all.drop_connections();
     std::string text = co_await waiting;
@@ -291,7 +291,7 @@ EDDY_TEST("redis blocking: lost, silent for too long, and closed") {
     text = co_await failure_of(rc.blpop(lists, 10s));
     CHECK(has(text, "lost: " + all.url() + ", BLPOP: "));
     CHECK(this_loop().now() - start >= 15s);
-    waiting = spawn(failure_of(rc.blpop(lists, 0s)));
+    waiting = spawn_eager(failure_of(rc.blpop(lists, 0s)));
     co_await sleep_for(1ms);
     rc.close();
     text = co_await waiting;

@@ -20,18 +20,21 @@ namespace {
     return wire;
 }
 
+/// A client of a connection that is there.
+[[nodiscard]] client start(std::shared_ptr<const detail::settings> s, detail::link_pointer l) {
+    auto handle = std::make_shared<detail::client_handle>(std::make_shared<detail::client_core>(std::move(s)));
+    handle->core->start_with(std::move(l));
+    return client(std::move(handle));
+}
+
 [[nodiscard]] task<client> connect_with(std::shared_ptr<const detail::settings> s) {
     detail::link_pointer l = co_await detail::dial(s, detail::purpose::commands);
-    auto core = std::make_shared<detail::client_core>(std::move(s));
-    core->start_with(std::move(l));
-    co_return client(std::make_shared<detail::client_handle>(std::move(core)));
+    co_return start(std::move(s), std::move(l));
 }
 
 [[nodiscard]] task<client> connect_with(std::shared_ptr<const detail::settings> s, any_stream stream) {
     detail::link_pointer l = co_await detail::introduce(s, std::move(stream), -1, detail::purpose::commands);
-    auto core = std::make_shared<detail::client_core>(std::move(s));
-    core->start_with(std::move(l));
-    co_return client(std::make_shared<detail::client_handle>(std::move(core)));
+    co_return start(std::move(s), std::move(l));
 }
 
 [[nodiscard]] task<std::optional<std::vector<value>>> run_transaction(detail::core_pointer core, std::string wire, std::size_t commands) {
