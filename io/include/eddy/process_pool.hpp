@@ -47,6 +47,7 @@
 /// cancellations. It is a macro because it defines objects with names of their own: the registration, and the constructor by which
 /// this program becomes a fork server.
 #define EDDY_REMOTE(...) EDDY_REMOTE_NUMBERED(__COUNTER__, __VA_ARGS__)
+// For the library, so that each gets a number.
 // clang-format off
 #define EDDY_REMOTE_NUMBERED(n, ...) EDDY_REMOTE_NAMED(n, __VA_ARGS__)
 #define EDDY_REMOTE_NAMED(n, ...)                                                                       \
