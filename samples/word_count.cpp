@@ -13,6 +13,7 @@
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -85,10 +86,11 @@ eddy::task<> count_file(eddy::process_pool& pool, const arguments& a, const std:
 eddy::task<int> count_all(arguments a) {
     eddy::process_pool pool(a.workers);
     totals all;
-    co_await eddy::with_task_group([&](eddy::task_group& g) -> eddy::task<> {
+    auto each = [&](eddy::task_group& g) -> eddy::task<> {
         for (const std::string& path : a.files) g.spawn(count_file, std::ref(pool), std::cref(a), std::cref(path), std::ref(all));
         co_return;
-    });
+    };
+    co_await eddy::with_task_group(each);
     co_await pool.close();
     std::vector<std::pair<std::string, long>> order(all.found.begin(), all.found.end());
     std::stable_sort(order.begin(), order.end(), [](const auto& x, const auto& y) { return x.second > y.second; });
@@ -106,14 +108,14 @@ bool read_arguments(int argc, char** argv, arguments& a) {
             a.files.emplace_back(name);
             continue;
         }
-        const auto value = ++i < argc ? samples::number(argv[i], 1, 1'000'000) : std::nullopt;
-        if (!value) return false;
+        if (++i == argc) return false;
+        const int value = samples::parse_number(name, argv[i], 1, 1'000'000);
         if (name == "--workers")
-            a.workers = static_cast<std::size_t>(*value);
+            a.workers = static_cast<std::size_t>(value);
         else if (name == "--memory")
-            a.call.memory = static_cast<std::uint64_t>(*value) << 20;
+            a.call.memory = static_cast<std::uint64_t>(value) << 20;
         else if (name == "--seconds")
-            a.call.timeout = std::chrono::seconds(*value);
+            a.call.timeout = std::chrono::seconds(value);
         else
             return false;
     }
@@ -126,11 +128,11 @@ EDDY_REMOTE(count_words)
 
 int main(int argc, char** argv) {
     arguments a;
-    if (!read_arguments(argc, argv, a)) {
+    try {
+        if (read_arguments(argc, argv, a)) return eddy::run_main(count_all(std::move(a)));
         std::fprintf(stderr, "usage: %s [--workers N] [--memory MEGABYTES] [--seconds S] FILE...\n", argv[0]);
-        return 2;
+    } catch (const std::invalid_argument& e) {
+        std::fprintf(stderr, "%s: %s\n", argv[0], e.what());
     }
-    int status = 0;
-    const int ended = eddy::run_main([&]() -> eddy::task<> { status = co_await count_all(std::move(a)); }());
-    return ended != 0 ? ended : status;
+    return 2;
 }
