@@ -75,6 +75,10 @@ set(elsewhere
   space=tests/io/fs_test.cpp
   communicate=tests/io/process_test.cpp
   run_process=tests/io/process_test.cpp
+  run=tests/io/process_pool_test.cpp
+  map=tests/io/process_pool_test.cpp
+  start=tests/io/process_pool_test.cpp
+  perform=tests/io/process_pool_test.cpp
   stop=tests/io/process_test.cpp
   serve=tests/io/serve_test.cpp
   join=tests/io/serve_test.cpp
@@ -107,7 +111,7 @@ set(elsewhere
   advance=tests/runtime/testing_test.cpp
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
-set(parts stop_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_from start_on until_room until_turn after_failure run_task
+set(parts stop_within close_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_from start_on until_room until_turn after_failure run_task
   offload_limited head post put patch del send_file_by_kernel send_file_by_copy splice_by_kernel splice_by_copy create_like nothing
   write_own write_text write_text_at until_ended drain write_one_by_one write_to)
 

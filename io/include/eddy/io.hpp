@@ -12,6 +12,7 @@
 #include <eddy/file_lock.hpp>
 #include <eddy/pipe.hpp>
 #include <eddy/process.hpp>
+#include <eddy/process_pool.hpp>
 #include <eddy/raw_socket.hpp>
 #include <eddy/readiness.hpp>
 #include <eddy/resolve.hpp>
@@ -29,4 +30,5 @@
 #include <eddy/unix.hpp>
 #include <eddy/unix_datagram.hpp>
 #include <eddy/unix_endpoint.hpp>
+#include <eddy/wire.hpp>
 #include <eddy/write_parts.hpp>

@@ -48,10 +48,11 @@
 /// are types that can be sent; views and `const char*` are given a copy to show. A first parameter `std::stop_token` hears of
 /// cancellations. It is a macro because it defines objects with names of their own: the registration, and the constructor by which
 /// this program becomes a fork server.
-#define EDDY_REMOTE(...) EDDY_REMOTE_NUMBERED(__COUNTER__, __VA_ARGS__)
+#define EDDY_REMOTE(...) EDDY_REMOTE_CONCAT(__COUNTER__, __VA_ARGS__)
+// For the library, so that each gets a number.
 // clang-format off
-#define EDDY_REMOTE_NUMBERED(n, ...) EDDY_REMOTE_NAMED(n, __VA_ARGS__)
-#define EDDY_REMOTE_NAMED(n, ...)                                                                       \
+#define EDDY_REMOTE_CONCAT(n, ...) EDDY_REMOTE_DEFINE(n, __VA_ARGS__)
+#define EDDY_REMOTE_DEFINE(n, ...)                                                                       \
     [[maybe_unused]] static const ::eddy::detail::remote_registration<+__VA_ARGS__> eddy_remote_##n(#__VA_ARGS__); \
     [[gnu::constructor]] static void eddy_enter_##n(int argc, char** argv, char** envp) {               \
         ::eddy::detail::enter_fork_server(&eddy_enter_##n, argc, argv, envp);                           \

@@ -182,13 +182,17 @@ T read_plain(reader& in) {
     return __builtin_bit_cast(T, raw);
 }
 
+inline void read_nothing(reader& in) {
+    if (const auto b = in.read<std::uint8_t>(); b != 0) refuse("a value without content", b);
+}
+
 template <class T>
 T read_fields(reader& in) {
     const reader::level deeper(in);
     T v{};
     auto fields = wire_fields(v);
     if constexpr (std::tuple_size_v<decltype(fields)> == 0)
-        static_cast<void>(in.bytes(1));
+        read_nothing(in);
     else
         std::apply([&](auto&... field) { ((field = in.read<std::remove_cvref_t<decltype(field)>>()), ...); }, fields);
     return v;
@@ -212,7 +216,7 @@ T read_any(reader& in) {
     } else if constexpr (std::is_same_v<T, bool>) {
         return read_bool(in);
     } else if constexpr (std::is_same_v<T, std::monostate>) {
-        static_cast<void>(in.bytes(1));
+        read_nothing(in);
         return {};
     } else if constexpr (path_like<T>) {
         return T(in.read<typename T::string_type>());
@@ -230,7 +234,7 @@ T read_any(reader& in) {
         return read_variant<T>(in, in.read<std::uint32_t>());
     } else if constexpr (is_array<T> || is_a<T, std::pair> || is_a<T, std::tuple>) {
         if constexpr (std::tuple_size_v<T> == 0) {
-            if constexpr (!is_array<T>) static_cast<void>(in.bytes(1));
+            if constexpr (!is_array<T>) read_nothing(in);
             return T{};
         } else {
             return read_pair<T>(in, std::make_index_sequence<std::tuple_size_v<T>>());

@@ -1,0 +1,511 @@
+// Functions in other processes.
+#include <eddy/eddy.hpp>
+#include <eddy/testing.hpp>
+
+#include <eddy/process_pool.hpp>
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+using namespace eddy;
+using namespace std::chrono_literals;
+
+namespace {
+
+int twice(int x) { return 2 * x; }
+EDDY_REMOTE(twice)
+
+struct order {
+    std::string article;
+    std::vector<int> amounts;
+};
+auto wire_fields(order& o) { return std::tie(o.article, o.amounts); }
+int amount_of(const order& o, std::string_view unit, std::span<const int> factors) {
+    return static_cast<int>(unit.size()) + std::inner_product(factors.begin(), factors.end(), o.amounts.begin(), 0);
+}
+EDDY_REMOTE(amount_of)
+std::string reversed(std::string text) noexcept {
+    std::reverse(text.begin(), text.end());
+    return text;
+}
+EDDY_REMOTE(reversed)
+int own_pid() { return ::getpid(); }
+EDDY_REMOTE(own_pid)
+int parent_pid() { return ::getppid(); }
+EDDY_REMOTE(parent_pid)
+void by_signal(int number) { ::raise(number); }
+EDDY_REMOTE(by_signal)
+void by_exit(int code) { std::_Exit(code); }
+EDDY_REMOTE(by_exit)
+/// Until somebody ends it.
+void hang() {
+    for (;;) ::pause();
+}
+EDDY_REMOTE(hang)
+void hang_hard() {
+    ::signal(SIGTERM, SIG_IGN);
+    hang();
+}
+EDDY_REMOTE(hang_hard)
+int until_stopped(std::stop_token stop, int result) {
+    this_call::progress(1);
+    while (!stop.stop_requested()) std::this_thread::yield();
+    return result;
+}
+EDDY_REMOTE(until_stopped)
+void stopped_by_throwing(std::stop_token stop) {
+    this_call::progress(1);
+    while (!stop.stop_requested()) std::this_thread::yield();
+    throw operation_cancelled();
+}
+EDDY_REMOTE(stopped_by_throwing)
+int counts_to(int n) {
+    for (int i = 1; i <= n; ++i) this_call::progress(i);
+    return n;
+}
+EDDY_REMOTE(counts_to)
+void says(const char* text) { this_call::log(text); }
+EDDY_REMOTE(says)
+
+class bad_order : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+const remote_exception<bad_order> bad_order_crosses;
+struct unknown_error : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+void fails(int how) {
+    if (how == 0) throw std::out_of_range("no such article");
+    if (how == 1) throw bad_order("none left");
+    if (how == 2) throw unknown_error("nobody registered it");
+    if (how == 3) throw std::system_error(std::make_error_code(std::errc::permission_denied), "open x");
+    throw 42;
+}
+EDDY_REMOTE(fails)
+
+int warmth = 0;
+void warms_up() { warmth += 10; }
+EDDY_REMOTE(warms_up)
+void preloads() { warmth += 100; }
+EDDY_REMOTE(preloads)
+int how_warm() { return warmth; }
+EDDY_REMOTE(how_warm)
+void fails_to_warm_up() { throw bad_order("cold"); }
+EDDY_REMOTE(fails_to_warm_up)
+std::size_t takes_memory(std::size_t bytes) {
+    std::vector<char> v(bytes, 'x');
+    return v.size();
+}
+EDDY_REMOTE(takes_memory)
+int not_registered(int x) { return x; }
+
+/// Does it exist, be it as a zombie?
+bool there_is(int pid) { return ::kill(pid, 0) == 0; }
+/// Real time; the test's watchdog ends it.
+task<> until_gone(int pid) {
+    while (there_is(pid)) co_await this_task::yield();
+}
+
+} // namespace
+
+EDDY_TEST("process_pool: a function runs in another process, and its result comes back") {
+    process_pool pp{2};
+    CHECK(pp.size() == 2);
+    const int v = co_await pp.run(twice, 21);
+    CHECK(v == 42);
+    const int pid = co_await pp.run(own_pid);
+    CHECK(pid != ::getpid());
+    const int server = co_await pp.run(parent_pid);
+    CHECK(server != ::getpid());
+    CHECK(pp.stats().started == 1); // one was enough
+    CHECK(pp.stats().calls == 3);
+    co_await pp.close();
+    CHECK_FALSE(there_is(pid));
+    CHECK_FALSE(there_is(server));
+    std::string text;
+    try {
+        co_await pp.run(twice, 1);
+    } catch (const closed_resource& e) {
+        text = e.what();
+    }
+    CHECK(text == "process_pool: it is closed, and 'twice' was not called");
+    co_await pp.close(); // twice does no harm
+}
+
+EDDY_TEST("process_pool: arguments of many kinds, by value, by reference and as views") {
+    process_pool pp{1};
+    const order o{"pears", {1, 2, 3}};
+    const std::vector<int> factors{1, 10, 100};
+    const int n = co_await pp.run(amount_of, o, "kilos", factors);
+    CHECK(n == 326);
+    const std::string text = co_await pp.run(reversed, std::string("stressed"));
+    CHECK(text == "desserts");
+    CHECK(amount_of(o, "kilos", factors) == 326); // it is a function like any other
+}
+
+EDDY_TEST("process_pool: arguments and results of megabytes cross in a memfd") {
+    process_pool pp{1};
+    for (const std::size_t size : {std::size_t(65'000), std::size_t(65'512), std::size_t(66'000), std::size_t(5'000'000)}) {
+        std::string text(size, 'x');
+        text.front() = 'a';
+        const std::string back = co_await pp.run(reversed, text);
+        CHECK(back.size() == size);
+        CHECK(back.back() == 'a');
+    }
+}
+
+EDDY_TEST("process_pool: map gives the results in the order of the items") {
+    process_pool pp{2};
+    std::vector<int> in(100);
+    std::iota(in.begin(), in.end(), 0);
+    const std::vector<int> all = co_await pp.map(twice, in);
+    REQUIRE(all.size() == 100);
+    for (int i = 0; i < 100; ++i) CHECK(all[static_cast<std::size_t>(i)] == 2 * i);
+    const std::vector<int> chunked = co_await pp.map(twice, in, {.chunk = 7});
+    CHECK(chunked == all);
+    std::vector<int> none;
+    const std::vector<int> nothing = co_await pp.map(twice, none);
+    CHECK(nothing.empty());
+    CHECK(pp.stats().started == 2);
+}
+
+EDDY_TEST("process_pool: a map whose items fail throws the first error, and the pool goes on") {
+    process_pool pp{2};
+    std::vector<int> in{1, 1, 1, 1, 1, 1};
+    bool failed = false;
+    try {
+        co_await pp.map(fails, in);
+    } catch (const bad_order& e) {
+        failed = std::string_view(e.what()) == "none left";
+    }
+    CHECK(failed);
+    const int v = co_await pp.run(twice, 1);
+    CHECK(v == 2);
+}
+
+EDDY_TEST("process_pool: a signal, an exit: each fails its own call, says how, and the pool heals") {
+    process_pool pp{2};
+    auto bystander = spawn([&]() -> task<int> { co_return co_await pp.run(until_stopped, 7); });
+    std::optional<worker_died> e;
+    try {
+        co_await pp.run(by_signal, SIGSEGV);
+    } catch (const worker_died& died) {
+        e = died;
+    }
+    REQUIRE(e);
+    CHECK(e->status().signal() == SIGSEGV);
+    CHECK(e->function() == "by_signal");
+    const std::string text = e->what();
+    CHECK(text.starts_with("process_pool: the worker that ran 'by_signal' (process " + std::to_string(e->pid()) + ") died: killed by signal 11 (Segmentation fault)"));
+    for (const int code : {0, 3}) {
+        e.reset();
+        try {
+            co_await pp.run(by_exit, code);
+        } catch (const worker_died& died) {
+            e = died;
+        }
+        REQUIRE(e);
+        CHECK(e->status().exited());
+        CHECK(e->status().code() == code);
+    }
+    const int v = co_await pp.run(twice, 4);
+    CHECK(v == 8);
+    CHECK_FALSE(bystander.done());
+    bystander.cancel();
+    const outcome<int> kept = co_await as_result(bystander);
+    CHECK(kept.has_value()); // it returned what it had
+    CHECK(pp.stats().died == 3);
+}
+
+EDDY_TEST("process_pool: exceptions cross as themselves where they are registered, else by name and text") {
+    process_pool pp{1};
+    std::string log;
+    for (int how = 0; how < 5; ++how) {
+        try {
+            co_await pp.run(fails, how);
+        } catch (const std::out_of_range& e) {
+            log += std::string("range: ") + e.what() + "; ";
+        } catch (const bad_order& e) {
+            log += std::string("order: ") + e.what() + "; ";
+        } catch (const std::system_error& e) {
+            log += std::string("system: ") + e.what() + (e.code() == std::errc::permission_denied ? "!; " : "?; ");
+        } catch (const remote_error& e) {
+            log += "[" + e.type_name() + "] [" + std::string(e.message()) + "] ";
+        }
+    }
+    CHECK(log == "range: no such article; order: none left; [(anonymous namespace)::unknown_error] [nobody registered it] "
+                 "system: open x: Permission denied!; [int] [] ");
+    CHECK(pp.stats().failed == 5);
+    CHECK(pp.stats().started == 1); // the worker lives
+}
+
+EDDY_TEST("process_pool: a function that is not registered is refused at once, with what to write") {
+    process_pool pp{1};
+    std::string text;
+    try {
+        co_await pp.run(not_registered, 1);
+    } catch (const std::logic_error& e) {
+        text = e.what();
+    }
+    CHECK(text.find("EDDY_REMOTE") != std::string::npos);
+}
+
+EDDY_TEST("process_pool: more calls than workers wait their turn, first come first served") {
+    process_pool pp{1};
+    std::vector<int> order;
+    auto call = [&](int i) -> task<> {
+        static_cast<void>(co_await pp.run(twice, i));
+        order.push_back(i);
+    };
+    auto body = [&](task_group& g) -> task<> {
+        for (int i = 0; i < 5; ++i) g.spawn(call, i);
+        co_return;
+    };
+    co_await with_task_group(body);
+    CHECK(order == std::vector<int>{0, 1, 2, 3, 4});
+    CHECK(pp.stats().started == 1);
+}
+
+EDDY_TEST("process_pool: cancelled in the queue, the function does not run") {
+    process_pool pp{1};
+    queue<int> reports(4);
+    auto first = spawn([&]() -> task<int> { co_return co_await pp.run({.progress = progress_to(reports)}, until_stopped, 1); });
+    static_cast<void>(co_await reports.pop());
+    auto second = spawn([&]() -> task<int> { co_return co_await pp.run(twice, 1); });
+    co_await this_task::yield();
+    CHECK(pp.stats().waiting == 1);
+    co_await second.cancel_and_join();
+    CHECK(second.cancelled());
+    CHECK(pp.stats().waiting == 0);
+    first.cancel();
+    const int v = co_await first; // R2: what it returns is returned
+    CHECK(v == 1);
+    CHECK(pp.stats().ended_by_us == 0);
+}
+
+EDDY_TEST_REAL("process_pool: cancelled, a function with a stop_token hears of it, and its worker lives on") {
+    process_pool pp{1};
+    queue<int> reports(4);
+    auto call = spawn([&]() -> task<> { co_await pp.run({.progress = progress_to(reports)}, stopped_by_throwing); });
+    static_cast<void>(co_await reports.pop());
+    co_await call.cancel_and_join();
+    CHECK(call.cancelled());
+    CHECK(pp.stats().ended_by_us == 0);
+    const int v = co_await pp.run(twice, 2);
+    CHECK(v == 4);
+    CHECK(pp.stats().started == 1);
+}
+
+EDDY_TEST("process_pool: cancelled, a function without a token gets SIGTERM, one that does not mind SIGKILL") {
+    process_pool pp{1};
+    for (void (*f)() : {&hang, &hang_hard}) {
+        auto call = spawn([&]() -> task<> { co_await pp.run(f); });
+        while (pp.stats().busy == 0) co_await this_task::yield();
+        const int pid = pp.worker_pids().front();
+        co_await call.cancel_and_join();
+        CHECK(call.cancelled());
+        CHECK_FALSE(there_is(pid)); // collected before the cancellation went on
+    }
+    CHECK(pp.stats().ended_by_us == 2);
+    const int v = co_await pp.run(twice, 2);
+    CHECK(v == 4);
+}
+
+EDDY_TEST("process_pool: a time limit ends the call with timeout_error, and says what took too long") {
+    process_pool pp{1};
+    co_await pp.start();
+    std::string text;
+    try {
+        co_await pp.run({.timeout = 50ms, .kill_grace = 0ns}, hang);
+    } catch (const timeout_error& e) {
+        text = e.what();
+        CHECK(e.limit() == 50ms);
+    }
+    CHECK(text.find("hang") != std::string::npos);
+    const int v = co_await pp.run({.timeout = 1h}, twice, 2);
+    CHECK(v == 4);
+}
+
+EDDY_TEST("process_pool: progress goes into a queue or to a function, in order; the wrong type is an error of the call") {
+    process_pool pp{1};
+    std::vector<int> seen;
+    auto show = [&](int i) { seen.push_back(i); };
+    const int n = co_await pp.run({.progress = progress_to<int>(show)}, counts_to, 5);
+    CHECK(n == 5);
+    CHECK(seen == std::vector<int>{1, 2, 3, 4, 5});
+    queue<double> other(4);
+    std::string text;
+    try {
+        co_await pp.run({.progress = progress_to(other)}, counts_to, 5);
+    } catch (const std::logic_error& e) {
+        text = e.what();
+    }
+    CHECK(text.find("'counts_to' reports its progress in another type") != std::string::npos);
+    CHECK(counts_to(3) == 3); // here nobody listens
+}
+
+EDDY_TEST("process_pool: lines that a worker logs arrive with their function and process") {
+    process_pool pp{1};
+    std::vector<std::string> lines;
+    int pid = 0;
+    pp.on_log([&](const worker_log& l) {
+        lines.push_back(std::string(l.function) + ": " + std::string(l.text));
+        pid = l.pid;
+    });
+    co_await pp.run(says, "hello");
+    CHECK(lines == std::vector<std::string>{"says: hello"});
+    CHECK(pid == pp.worker_pids().front());
+}
+
+EDDY_TEST("process_pool: a worker is replaced after max_tasks_per_worker calls") {
+    process_pool pp{{.workers = 1, .max_tasks_per_worker = 2}};
+    std::vector<int> pids;
+    for (int i = 0; i < 5; ++i) {
+        const int pid = co_await pp.run(own_pid);
+        pids.push_back(pid);
+    }
+    CHECK(pids[0] == pids[1]);
+    CHECK(pids[1] != pids[2]);
+    CHECK(pids[2] == pids[3]);
+    CHECK(pids[3] != pids[4]);
+    CHECK(pp.stats().retired == 2);
+}
+
+EDDY_TEST("process_pool: preload runs once in the server, warm_up in each worker") {
+    process_pool pp{{.workers = 1, .max_tasks_per_worker = 1, .preload = preloads, .warm_up = warms_up}};
+    for (int i = 0; i < 2; ++i) {
+        const int warm = co_await pp.run(how_warm);
+        CHECK(warm == 110);
+    }
+    CHECK(warmth == 0); // not here
+}
+
+EDDY_TEST("process_pool: a warm_up that fails fails the calls that needed the worker") {
+    process_pool pp{{.workers = 1, .warm_up = fails_to_warm_up}};
+    for (int i = 0; i < 2; ++i) {
+        std::string text;
+        try {
+            co_await pp.run(twice, 1);
+        } catch (const bad_order& e) {
+            text = e.what();
+        }
+        CHECK(text == "cold");
+    }
+    CHECK(pp.stats().workers == 0);
+}
+
+EDDY_TEST("process_pool: a memory limit ends in memory_limit_error, and the worker lives") {
+    process_pool pp{1};
+    std::string text;
+    try {
+        co_await pp.run({.memory = 64 << 20}, takes_memory, 512 << 20);
+    } catch (const memory_limit_error& e) {
+        text = e.what();
+    }
+    CHECK(text == "process_pool: 'takes_memory' needs more memory than its limit of 67108864 bytes");
+    const std::size_t n = co_await pp.run({.memory = 64 << 20}, takes_memory, 16 << 20);
+    CHECK(n == 16 << 20);
+    CHECK(pp.stats().started == 1);
+}
+
+EDDY_TEST("process_pool: an idle worker that is killed is replaced, and no call fails") {
+    process_pool pp{1};
+    static_cast<void>(co_await pp.run(twice, 1));
+    const int pid = pp.worker_pids().front();
+    ::kill(pid, SIGKILL);
+    const int v = co_await pp.run(twice, 2); // whether or not we know of it yet
+    CHECK(v == 4);
+    CHECK(pp.stats().started == 2);
+}
+
+EDDY_TEST("process_pool: the fork server killed: its workers go, their calls fail, and the next call has a new one") {
+    process_pool pp{1};
+    const int server = co_await pp.run(parent_pid);
+    auto call = spawn([&]() -> task<> { co_await pp.run(hang); });
+    while (pp.stats().busy == 0) co_await this_task::yield();
+    const int worker = pp.worker_pids().front();
+    ::kill(server, SIGKILL);
+    bool died = false;
+    try {
+        co_await call;
+    } catch (const worker_died& e) {
+        died = e.status().unknown();
+    }
+    CHECK(died);
+    const int v = co_await pp.run(twice, 2);
+    CHECK(v == 4);
+    co_await pp.close();
+    co_await until_gone(worker);
+    CHECK_FALSE(there_is(server));
+}
+
+EDDY_TEST("process_pool: SIGINT, which a terminal sends to all, does not end a worker") {
+    process_pool pp{1};
+    queue<int> reports(4);
+    auto call = spawn([&]() -> task<int> { co_return co_await pp.run({.progress = progress_to(reports)}, until_stopped, 3); });
+    static_cast<void>(co_await reports.pop());
+    ::kill(pp.worker_pids().front(), SIGINT);
+    call.cancel();
+    const int v = co_await call;
+    CHECK(v == 3);
+}
+
+EDDY_TEST("process_pool: destroyed while a call runs, that ends with closed_resource") {
+    std::optional<process_pool> pp(std::in_place, std::size_t(1));
+    auto call = spawn([&]() -> task<> { co_await pp->run(hang); });
+    while (pp->stats().busy == 0) co_await this_task::yield();
+    const int worker = pp->worker_pids().front();
+    pp.reset();
+    bool closed = false;
+    try {
+        co_await call;
+    } catch (const closed_resource&) {
+        closed = true;
+    }
+    CHECK(closed);
+    co_await until_gone(worker);
+}
+
+EDDY_TEST_REAL("process_pool: shutdown waits until its deadline, then ends what runs") {
+    process_pool pp{2};
+    auto call = spawn([&]() -> task<> { co_await pp.run(hang); });
+    while (pp.stats().busy == 0) co_await this_task::yield();
+    co_await pp.shutdown(1ms);
+    bool closed = false;
+    try {
+        co_await call;
+    } catch (const closed_resource& e) {
+        closed = std::string_view(e.what()) == "process_pool: it was closed before 'hang' was over";
+    }
+    CHECK(closed);
+    CHECK(pp.worker_pids().empty());
+}
+
+EDDY_TEST("process_pool: close lets the calls that were made end first") {
+    process_pool pp{1};
+    auto first = spawn([&]() -> task<int> { co_return co_await pp.run(twice, 1); });
+    auto second = spawn([&]() -> task<int> { co_return co_await pp.run(twice, 2); });
+    co_await this_task::yield();
+    co_await pp.close();
+    CHECK(first.done());
+    CHECK(second.done());
+    const int v = co_await second;
+    CHECK(v == 4);
+}
