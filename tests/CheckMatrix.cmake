@@ -98,6 +98,16 @@ set(elsewhere
   blpop=tests/redis/reconnect_test.cpp
   brpop=tests/redis/server_test.cpp
   blmove=tests/redis/server_test.cpp
+  send=tests/jobs/cancel_test.cpp
+  results=tests/jobs/cancel_test.cpp
+  group_members=tests/jobs/cancel_test.cpp
+  forget=tests/jobs/cancel_test.cpp
+  revoke=tests/jobs/cancel_test.cpp
+  queued=tests/jobs/cancel_test.cpp
+  purge=tests/jobs/cancel_test.cpp
+  dead_letters=tests/jobs/cancel_test.cpp
+  revive=tests/jobs/cancel_test.cpp
+  wait_ready=tests/jobs/cancel_test.cpp
   retry=tests/runtime/retry_test.cpp
   background=tests/runtime/background_test.cpp
   background_map=tests/runtime/background_test.cpp
@@ -111,9 +121,9 @@ set(elsewhere
   advance=tests/runtime/testing_test.cpp
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
-set(parts stop_within close_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_from start_on until_room until_turn after_failure run_task
+set(parts call_in_process run_as_job stop_within close_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_from start_on until_room until_turn after_failure run_task
   offload_limited head post put patch del send_file_by_kernel send_file_by_copy splice_by_kernel splice_by_copy create_like nothing
-  write_own write_text write_text_at until_ended drain write_one_by_one write_to)
+  run await_json run_plain typed_result call_json wait_json send_json write_own write_text write_text_at until_ended drain write_one_by_one write_to)
 
 file(GLOB_RECURSE headers "${SOURCE_DIR}/coro/include/*.hpp" "${SOURCE_DIR}/runtime/include/*.hpp" "${SOURCE_DIR}/io/include/*.hpp"
   "${SOURCE_DIR}/io/http/include/*.hpp" "${SOURCE_DIR}/io/tls/include/*.hpp" "${SOURCE_DIR}/io/redis/include/*.hpp"

@@ -78,7 +78,11 @@ EDDY_TEST("JOB-31 results, workflows, remote control and dead letters are in the
         const bool revived = co_await c.revive(letters[0].tag);
         CHECK(revived);
     };
+    int reports = 0;
+    this_loop().set_exception_handler([&](const error_context&) { ++reports; });
     co_await while_serving(w, body);
+    this_loop().set_exception_handler({});
+    CHECK(reports >= 1); // of the dead letter
 }
 
 EDDY_TEST("JOB-32 a claim whose worker is gone comes back when its lease is over, marked and once") {

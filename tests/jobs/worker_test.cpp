@@ -1,6 +1,8 @@
 // Workers and clients, over the broker in memory, on a clock that jumps.
 #include "jobs/support.hpp"
 
+#include "../../io/jobs/src/client_core.hpp"
+
 using namespace jobs_tests;
 
 EDDY_TEST("JOB-01 a function and a coroutine are called by name, with JSON between") {
@@ -179,8 +181,13 @@ EDDY_TEST("JOB-07 time limits: the soft one cancels a coroutine and asks a funct
         const auto polite = co_await c.call<std::string>("polite", {.soft_time_limit = 1s, .time_limit = 3s});
         CHECK(polite == "stopped");
     };
+    std::string reports;
+    this_loop().set_exception_handler([&](const error_context& e) { reports += e.message; });
     co_await while_serving(w, body);
+    this_loop().set_exception_handler({});
     CHECK(w.stats().abandoned == 1);
+    CHECK(reports.starts_with("jobs: hardy["));
+    CHECK(reports.ends_with("] has gone beyond its time limit; its function is let go of"));
 }
 
 EDDY_TEST("JOB-08 revoked before it starts, a job does not run; terminated, it is cancelled") {
@@ -257,7 +264,7 @@ EDDY_TEST("JOB-10 a cancelled serve is a warm shutdown that lasts at most its gr
     CHECK(left == 1);
 }
 
-EDDY_TEST("JOB-11 a claim that is not refreshed is another's, marked; one that is refreshed is not; too many deliveries are a dead letter") {
+EDDY_TEST("JOB-11 a job that takes longer than its lease is not given out twice") {
     jobs::client c = co_await jobs::connect("memory:");
     int runs = 0;
     {
@@ -274,6 +281,38 @@ EDDY_TEST("JOB-11 a claim that is not refreshed is another's, marked; one that i
         co_await while_serving(lost, body);
     }
     CHECK(runs == 1);
+}
+
+EDDY_TEST("JOB-17 a claim that nobody refreshes comes back, marked; given out too often, it is a dead letter") {
+    jobs::client c = co_await jobs::connect("memory:");
+    const auto broker = c.core()->broker;
+    const std::vector<std::string> queues(1, "celery");
+    const auto claim_and_vanish = [&](std::string id) -> task<> {
+        const json nothing = json::array();
+        jobs::send_options how;
+        how.id = id;
+        co_await c.send_json("work", nothing, how);
+        static_cast<void>(co_await broker->claim(queues, 1));
+    };
+    co_await claim_and_vanish("one");
+    const auto start = loop_clock::now();
+    jobs::worker w{"memory:", {.visibility_timeout = 5s, .sweep = 1s}};
+    w.add("work", [](jobs::context& job) -> task<bool> { co_return job.redelivered(); });
+    const auto body = [&]() -> task<> {
+        const bool redelivered = co_await c.result<bool>("one");
+        CHECK(redelivered);
+        CHECK(loop_clock::now() - start > 5s);
+        CHECK(loop_clock::now() - start < 7s);
+    };
+    co_await while_serving(w, body);
+    CHECK(w.stats().restored == 1);
+    co_await claim_and_vanish("two");
+    co_await sleep_for(2s);
+    const auto restored = co_await broker->restore(1s, 1);
+    const auto letters = co_await c.dead_letters();
+    CHECK(restored == 1);
+    REQUIRE(letters.size() == 1);
+    CHECK(letters[0].reason == "given out 1 times and never finished");
 }
 
 EDDY_TEST("JOB-12 what is no message is a dead letter, can be looked at and sent again") {
@@ -295,8 +334,13 @@ EDDY_TEST("JOB-12 what is no message is a dead letter, can be looked at and sent
         const int three = co_await c.call<int>("add", 1, 2);
         CHECK(three == 3);
     };
+    std::string reports;
+    this_loop().set_exception_handler([&](const error_context& e) { reports += std::string(e.message) + "\n"; });
     co_await while_serving(w, body);
+    this_loop().set_exception_handler({});
     CHECK(w.stats().dead == 2);
+    const std::string one = "jobs: not a job's message: its body is compressed (application/x-gzip), which is not supported; it is a dead letter now\n";
+    CHECK(reports == one + one);
 }
 
 EDDY_TEST("JOB-13 progress is seen before the end, a result that is too large is a failure, results can be ignored") {

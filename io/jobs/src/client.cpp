@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
 
 #include "client_core.hpp"
@@ -49,7 +50,16 @@ message message_of(std::string name, json args, const send_options& how, std::st
     return m;
 }
 
+/// A call of the broker, which lives as long as it takes; a checkpoint, which not every broker's calls are.
+template <class T>
+task<T> checked(std::shared_ptr<client_core> core, task<T> call) {
+    co_await this_task::checkpoint();
+    static_cast<void>(core);
+    co_return co_await std::move(call);
+}
+
 task<std::string> send_message(std::shared_ptr<client_core> core, message m) {
+    co_await this_task::checkpoint();
     m.reply_to = core->id;
     outgoing o(m.queue, m.priority, m.tag, encode_message(m));
     co_await core->broker->declare(m.queue);
@@ -57,6 +67,7 @@ task<std::string> send_message(std::shared_ptr<client_core> core, message m) {
     co_return std::move(m.id);
 }
 task<json> wait_value(std::shared_ptr<client_core> core, std::string id) {
+    co_await this_task::checkpoint();
     std::string text = co_await core->broker->wait_final(std::move(id));
     const job_status s(parse_json(text));
     co_return s.value();
@@ -66,7 +77,15 @@ task<json> send_and_wait(std::shared_ptr<client_core> core, message m) {
     co_return co_await wait_value(std::move(core), std::move(id));
 }
 
+task<job_status> read_status(std::shared_ptr<client_core> core, std::string id) {
+    co_await this_task::checkpoint();
+    const std::optional<std::string> text = co_await core->broker->fetch(std::move(id));
+    if (!text) co_return job_status();
+    co_return job_status(parse_json(*text));
+}
+
 task<std::string> send_workflow(std::shared_ptr<client_core> core, json form) {
+    co_await this_task::checkpoint();
     origin from;
     from.queue = core->queue;
     from.reply_to = core->id;
@@ -88,6 +107,7 @@ std::vector<std::string> members_in(const json& stored) {
 }
 
 task<std::vector<std::string>> find_members(std::shared_ptr<client_core> core, std::string id) {
+    co_await this_task::checkpoint();
     const std::optional<std::string> text = co_await core->broker->fetch_group(id);
     if (!text) throw error("jobs: there is no group " + id);
     try {
@@ -123,6 +143,7 @@ task<> collect_answers(broker_ptr from, std::string id, std::string ticket, std:
 }
 
 task<json> ask_workers(std::shared_ptr<client_core> core, std::string method, json parameters, std::vector<std::string> workers, std::chrono::nanoseconds patience, std::size_t expected) {
+    co_await this_task::checkpoint();
     const std::string ticket = make_uuid();
     const std::string inbox = make_uuid();
     co_await core->broker->listen_for_answers(inbox);
@@ -199,42 +220,40 @@ task<std::vector<std::string>> client::group_members(std::string group_id) {
     return find_members(core_, std::move(group_id));
 }
 task<job_status> client::status(std::string id) {
-    const auto core = core_;
-    const std::optional<std::string> text = co_await core->broker->fetch(std::move(id));
-    if (!text) co_return job_status();
-    co_return job_status(parse_json(*text));
+    return read_status(core_, std::move(id));
 }
 task<> client::forget(std::string id) {
-    return core_->broker->forget(std::move(id));
+    return checked(core_, core_->broker->forget(std::move(id)));
 }
 task<> client::revoke(std::string id, const revoke_options& how) {
     json arguments = {{"task_id", std::move(id)}, {"terminate", how.terminate}, {"signal", std::string(how.signal)}};
     const json body = control_message("revoke", std::move(arguments), {}, {}, {});
-    return core_->broker->broadcast(control_envelope(body, std::chrono::seconds(10)));
+    return checked(core_, core_->broker->broadcast(control_envelope(body, std::chrono::seconds(10))));
 }
 task<json> client::control(std::string method, json parameters, std::vector<std::string> workers, std::chrono::nanoseconds patience, std::size_t expected) {
     return ask_workers(core_, std::move(method), std::move(parameters), std::move(workers), patience, expected);
 }
 task<std::size_t> client::queued(std::string queue) {
-    return core_->broker->length(queue.empty() ? core_->queue : std::move(queue));
+    return checked(core_, core_->broker->length(queue.empty() ? core_->queue : std::move(queue)));
 }
 task<std::size_t> client::purge(std::string queue) {
-    return core_->broker->purge(queue.empty() ? core_->queue : std::move(queue));
+    return checked(core_, core_->broker->purge(queue.empty() ? core_->queue : std::move(queue)));
 }
 task<std::vector<dead_letter>> client::dead_letters(std::size_t most) {
-    return core_->broker->dead_letters(most);
+    return checked(core_, core_->broker->dead_letters(most));
 }
 task<bool> client::revive(std::string tag) {
-    return core_->broker->revive(std::move(tag));
+    return checked(core_, core_->broker->revive(std::move(tag)));
 }
 task<bool> client::lock(std::string name, std::string owner, std::chrono::nanoseconds ttl) {
-    return core_->broker->lock(std::move(name), std::move(owner), ttl);
+    return checked(core_, core_->broker->lock(std::move(name), std::move(owner), ttl));
 }
 
 namespace detail {
 namespace {
 
 task<client> connect_now(std::shared_ptr<const broker_settings> settings, std::string queue, std::chrono::nanoseconds ttl) {
+    co_await this_task::checkpoint();
     connect_options options;
     options.queue = queue;
     options.result_ttl = ttl;

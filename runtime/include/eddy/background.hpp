@@ -4,7 +4,7 @@
 //     auto r = co_await background(on_loop, resize, image, 800);
 //     auto r = co_await background(on_pool(pool), {.retry = policy, .timeout = 2s}, resize, image, 800);
 //     auto r = co_await background(on_processes(processes), resize, image, 800);      // <eddy/process_pool.hpp>
-//     auto r = co_await background(on_jobs(client, "images.resize"), resize, image, 800);   // <eddy/jobs.hpp>
+//     auto r = co_await background(jobs::on_jobs(client, "images.resize"), resize, image, 800);   // <eddy/jobs.hpp>
 //     auto all = co_await background_map(on_pool(), {.in_flight = 8}, resize, images);
 //
 // What holds at every scale: the call is awaited like a task, its value or exception arrives on the loop's thread; cancelling
