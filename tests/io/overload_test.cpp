@@ -177,7 +177,7 @@ TEST_CASE("child: load", "[.child]") {
     for (;;) ::pause();
 }
 
-TEST_CASE("ST-30 20 000 simultaneous connects against 256 descriptors: the server waits, recovers and leaks nothing", "[slow]") {
+TEST_CASE("ST-30 20 000 simultaneous connects against 256 descriptors: the server waits, recovers and leaks nothing", "[slow][flood]") {
     child srv("child: server with few descriptors");
     const std::string port = srv.line();
     {
@@ -195,7 +195,7 @@ TEST_CASE("ST-30 20 000 simultaneous connects against 256 descriptors: the serve
     CHECK(srv.wait() == "exit 143");
 }
 
-TEST_CASE("ST-30 1000 clients that each want an answer all get it from a server with 256 descriptors") {
+TEST_CASE("ST-30 1000 clients that each want an answer all get it from a server with 256 descriptors", "[flood]") {
     child srv("child: server with few descriptors");
     const ip_endpoint where = local(srv.line());
     std::size_t answered = 0;
@@ -211,7 +211,7 @@ TEST_CASE("ST-30 1000 clients that each want an answer all get it from a server 
     CHECK(srv.wait() == "exit 143");
 }
 
-EDDY_TEST("more connects than there are ports, in waves, each reset: at once, before its answer is read or after it; nothing is left of them", "[slow]") {
+EDDY_TEST("more connects than there are ports, in waves, each reset: at once, before its answer is read or after it; nothing is left of them", "[slow][flood]") {
     constexpr int waves = 1000; // 100 000 connects
     constexpr std::size_t size = 100; // fits into the shortest queue of a listener that kernels have
     tally t;
