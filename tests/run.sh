@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # From a fresh Debian machine to all tests run, in one command:
 #
-#   tests/run.sh [--core] [--unity] [--preset NAME] [-- CTEST-ARGUMENT...]
+#   tests/run.sh [--core] [--one-by-one] [--preset NAME] [-- CTEST-ARGUMENT...]
 #
 #   --core          leave out the tests that need outside programs (nginx, openssl, redis-cli, curl, wrk, ab, h2load, socat), and
 #                   do not install those, nor valgrind
-#   --unity         compile eight sources at a time, as all presets but debug and coverage do anyway: half the time from nothing,
-#                   more after a change
+#   --one-by-one    compile each source by itself: twice the time from nothing, less after a change. A build/debug that is there
+#                   goes on as it is
 #   --preset NAME   debug (default), release, asan, tsan, coverage, clang, clang-asan or clang-19;
 #                   built in build/NAME
 #   --              the rest goes to ctest: -- -R io -V
@@ -17,16 +17,16 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$top/tests/lib/packages.sh"
 
-core=no unity=() preset=debug
+core=no unity=ON preset=debug
 while [ $# -gt 0 ]; do
     case $1 in
         --core) core=yes ;;
-        --unity) unity=(-DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8) ;;
+        --one-by-one) unity=OFF ;;
         --preset) [ $# -ge 2 ] || die "--preset needs a name, e.g. --preset asan"; preset=$2; shift ;;
         --preset=*) preset=${1#*=} ;;
         --) shift; break ;;
         -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        *) die "cannot read '$1'" "usage: tests/run.sh [--core] [--unity] [--preset NAME] [-- CTEST-ARGUMENT...]" ;;
+        *) die "cannot read '$1'" "usage: tests/run.sh [--core] [--one-by-one] [--preset NAME] [-- CTEST-ARGUMENT...]" ;;
     esac
     shift
 done
@@ -52,7 +52,9 @@ need_compiler
 cd "$top"
 options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON -DEDDY_TLS=ON -DEDDY_REDIS=ON -DEDDY_JOBS=ON)
 [ "$preset" != release ] || options+=(-DEDDY_BUILD_BENCH=ON) # so that the benchmarks are built somewhere
-configure "$preset" "${options[@]}" "${unity[@]}"
+[ "$unity" = ON ] || options+=(-DCMAKE_UNITY_BUILD=OFF)
+[ "$preset" != debug ] || [ -e build/debug/CMakeCache.txt ] || options+=("-DCMAKE_UNITY_BUILD=$unity" -DCMAKE_UNITY_BUILD_BATCH_SIZE=8)
+configure "$preset" "${options[@]}"
 say "building"
 cmake --build "build/$preset" -j "$jobs" || die "the build failed (the compiler's words are above)"
 
