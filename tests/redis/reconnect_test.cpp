@@ -38,6 +38,7 @@ EDDY_TEST("redis connect: what the server refuses is its error; without the pass
     text = co_await failure_of(redis::connect(server.url("/99")));
     CHECK(text == "error: redis SELECT: ERR DB index is out of range");
     server.stop();
+    co_await sleep_for(1ms);
     text = co_await failure_of(redis::connect(server.url()));
     CHECK(has(text, "onnection refused"));
     const tcp_listener silent = tcp_listener::bind({"127.0.0.1", 0});
