@@ -78,7 +78,6 @@ set(elsewhere
   run=tests/io/process_pool_test.cpp
   map=tests/io/process_pool_test.cpp
   start=tests/io/process_pool_test.cpp
-  perform=tests/io/process_pool_test.cpp
   stop=tests/io/process_test.cpp
   serve=tests/io/serve_test.cpp
   join=tests/io/serve_test.cpp

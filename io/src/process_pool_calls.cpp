@@ -101,15 +101,13 @@ task<pool_reply> process_pool_core::perform(pool_request request, std::source_lo
         pool_exchange x(*w, request, next_call_++);
         std::exception_ptr ended_by; // a cancellation, or the time limit
         try {
+            const external_work running(*current().loop);
             co_await converse_at_most(x, request.timeout);
             if (!x.over()) throw timeout_error(request.timeout, site, std::string("process_pool: '") + request.function->name + "'");
         } catch (const operation_cancelled&) {
             ended_by = std::current_exception();
         } catch (const timeout_error&) {
             ended_by = std::current_exception();
-        } catch (const closed_resource&) {
-            if (killed_) throw_closed(request.function->name);
-            throw;
         } catch (...) { // its answer cannot be received
             w->spent = true;
             throw;
@@ -174,11 +172,14 @@ task<> process_pool_core::send(pool_exchange& x) {
     } catch (const std::system_error& e) {
         if (!peer_is_gone(e)) throw;
         x.died = x.unread = true;
+    } catch (const closed_resource&) {
+        if (!killed_) throw;
+        x.died = true;
     }
 }
 
 task<> process_pool_core::converse(pool_exchange& x) {
-    if (!x.sent) co_await send(x);
+    if (!x.sent && !x.died) co_await send(x);
     while (!x.over()) {
         while (const std::optional<incoming_frame> f = x.worker.next_frame()) {
             note(x, *f);
@@ -191,13 +192,15 @@ task<> process_pool_core::converse(pool_exchange& x) {
         } catch (const std::system_error& e) { // what we have sent was not read
             if (!peer_is_gone(e)) throw;
             x.died = x.unread = true;
+        } catch (const closed_resource&) { // the pool object has gone
+            if (!killed_) throw;
+            x.died = true;
         }
     }
 }
 
 task<> process_pool_core::converse_at_most(pool_exchange& x, std::chrono::nanoseconds limit) {
     if (limit.count() <= 0) {
-        const external_work running(*current().loop);
         co_await converse(x);
         co_return;
     }
@@ -244,7 +247,10 @@ task<> process_pool_core::end_call(pool_exchange& x) {
     if (x.sent && x.request.function->takes_stop) {
         page_[w.slot].call.store(x.call);
         ::syscall(SYS_futex, &page_[w.slot].call, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
-        if (x.request.stop_grace.count() > 0) co_await converse_at_most(x, x.request.stop_grace);
+        if (x.request.stop_grace.count() > 0) {
+            const external_work stopping(*current().loop);
+            co_await converse_at_most(x, x.request.stop_grace);
+        }
         if (x.over()) co_return;
     }
     w.spent = true;

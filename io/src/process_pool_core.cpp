@@ -49,7 +49,7 @@ task<> collect_server(process server) {
 }
 
 /// It ends by itself: its socket is closed.
-void collect_in_background(std::optional<process>& server) noexcept {
+void let_server_go(std::optional<process>& server) noexcept {
     if (!server) return;
     event_loop* const loop = event_loop::current();
     try {
@@ -108,7 +108,7 @@ task<> process_pool_core::start_server() {
     auto spawning = process::spawn(std::move(c));
     server_ = co_await std::move(spawning);
     server_socket_ = std::move(ends.ours);
-    server_reader_ = event_loop::current()->spawn(read_server(shared_from_this()), {.name = "listens to a fork server"});
+    server_reader_ = event_loop::current()->spawn(read_server(shared_from_this(), generation_), {.name = "listens to a fork server"});
     if (options.preload) co_await preload();
 }
 
@@ -122,11 +122,11 @@ task<> process_pool_core::preload() {
     co_await sending;
     co_await preload_over_.wait();
     if (preloaded_ && preloaded_->word == server_word::started) co_return;
-    server_socket_.abort();
+    server_ended();
     throw std::runtime_error(std::string("process_pool: '") + remote_at(options.preload).name + "' failed in the fork server (preload)");
 }
 
-task<> process_pool_core::read_server(std::shared_ptr<process_pool_core> self) {
+task<> process_pool_core::read_server(std::shared_ptr<process_pool_core> self, std::uint64_t generation) {
     server_message m{};
     descriptor_list descriptors;
     const std::span<std::byte> all = std::as_writable_bytes(std::span(&m, 1));
@@ -143,7 +143,7 @@ task<> process_pool_core::read_server(std::shared_ptr<process_pool_core> self) {
         }
     } catch (const std::exception&) { // the same: it is gone, or we are
     }
-    self->server_ended();
+    if (self->generation_ == generation) self->server_ended();
 }
 
 void process_pool_core::heard(const server_message& m, descriptor_list& d) {
@@ -179,8 +179,9 @@ void process_pool_core::heard(const server_message& m, descriptor_list& d) {
 }
 
 void process_pool_core::server_ended() noexcept {
+    ++generation_;
     server_socket_.abort();
-    collect_in_background(server_);
+    let_server_go(server_);
     preload_over_.set();
     for (pool_worker* const w : idle_) discard(*w);
     idle_.clear();
@@ -235,6 +236,14 @@ void process_pool_core::give_back(pool_worker& w) noexcept {
 
 task<pool_worker*> process_pool_core::start_worker() {
     const external_work starting(*current().loop);
+    pool_worker* w = co_await try_to_start_worker();
+    if (!w) w = co_await try_to_start_worker(); // the server had ended, and nobody knew
+    if (!w) throw std::runtime_error("process_pool: the fork server ended before it had started a worker");
+    co_return w;
+}
+
+/// Null if the server is gone.
+task<pool_worker*> process_pool_core::try_to_start_worker() {
     {
         const mutex_guard one = co_await starting_.lock();
         if (!server_) co_await start_server();
@@ -257,12 +266,18 @@ task<pool_worker*> process_pool_core::start_worker() {
     m.worker = w.number;
     m.slot = w.slot;
     const std::array<int, 1> passed{ends.theirs.get()};
-    auto sending = server_socket_.send_descriptors(std::as_bytes(std::span(&m, 1)), passed);
-    co_await shielded(std::move(sending));
+    const std::uint64_t generation = generation_;
+    try {
+        auto sending = server_socket_.send_descriptors(std::as_bytes(std::span(&m, 1)), passed);
+        co_await shielded(std::move(sending));
+    } catch (const std::exception&) { // it is gone
+        if (generation == generation_) server_ended();
+        co_return nullptr;
+    }
     ends.theirs = {};
     co_await w.started.wait();
     if (w.start_error != 0) throw std::system_error(w.start_error, std::generic_category(), "process_pool: a worker cannot be forked");
-    if (w.pid == 0) throw std::runtime_error("process_pool: the fork server ended before it had started a worker");
+    if (w.pid == 0) co_return nullptr;
     ++counted_.started;
     if (options.warm_up) co_await warm_up(w);
     unless_done.worker = nullptr;
@@ -312,9 +327,8 @@ task<> process_pool_core::stop_processes() {
     while (!idle_.empty()) { // they end with their sockets, and may write what they have left to write
         pool_worker& w = *idle_.back();
         idle_.pop_back();
-        auto leave = w.socket.shutdown_write();
-        co_await leave;
-        co_await until_collected(w);
+        w.socket.abort();
+        co_await w.ended.wait();
         discard(w);
     }
     process server = std::move(*server_);
@@ -323,10 +337,6 @@ task<> process_pool_core::stop_processes() {
     co_await server_reader_.join();
     auto end = server.wait();
     co_await end;
-}
-
-task<> process_pool_core::until_collected(pool_worker& w) {
-    co_await w.ended.wait();
 }
 
 task<> process_pool_core::close_within(std::optional<std::chrono::nanoseconds> deadline) {
@@ -346,9 +356,8 @@ void process_pool_core::let_go() noexcept {
     closed_ = true;
     kill_all();
     for (const auto& w : workers_) w->socket.abort(); // who waits for it gets closed_resource
-    server_socket_.abort();
     if (server_reader_ && current().loop && bound_ && *loop_ == current().loop) server_reader_.cancel();
-    collect_in_background(server_);
+    server_ended();
 }
 
 std::vector<int> process_pool_core::pids() const {

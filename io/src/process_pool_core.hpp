@@ -115,17 +115,17 @@ private:
     task<> start_server();
     task<> preload();
     task<pool_worker*> start_worker();
+    task<pool_worker*> try_to_start_worker();
     task<> warm_up(pool_worker& w);
     [[nodiscard]] pool_worker* take_idle() noexcept;
     task<> send(pool_exchange& x);
     task<> converse(pool_exchange& x);
     task<> converse_at_most(pool_exchange& x, std::chrono::nanoseconds limit);
     task<> end_call(pool_exchange& x);
-    task<> until_collected(pool_worker& w);
     void note(pool_exchange& x, const incoming_frame& f);
     void log(const pool_exchange& x, std::string_view text);
     pool_reply answer(pool_exchange& x, lease& held, const std::exception_ptr& ended_by);
-    static task<> read_server(std::shared_ptr<process_pool_core> self);
+    static task<> read_server(std::shared_ptr<process_pool_core> self, std::uint64_t generation);
     void heard(const server_message& m, descriptor_list& d);
     void server_ended() noexcept;
     task<> stop_processes();
@@ -142,6 +142,7 @@ private:
     std::optional<process> server_;
     unix_stream server_socket_;
     task_handle<> server_reader_;
+    std::uint64_t generation_ = 0; // how many servers have ended
     std::optional<server_message> preloaded_;
     event preload_over_;
     unique_fd page_fd_;

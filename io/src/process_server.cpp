@@ -90,7 +90,7 @@ public:
     explicit fork_server(server_descriptors d) : socket_(d.socket), page_(map_page(d.page)) {
         ::fcntl(socket_, F_SETFD, FD_CLOEXEC);
         ::prctl(PR_SET_NAME, "eddy-fork-srv");
-        ignore_interrupts();
+        reset_signals();
         ucred parent{};
         socklen_t size = sizeof parent;
         ::getsockopt(socket_, SOL_SOCKET, SO_PEERCRED, &parent, &size);
@@ -127,9 +127,15 @@ private:
         std::perror(what);
         std::_Exit(1);
     }
-    // The terminal sends it to all of the group; what becomes of a call is the caller's to say. A handler, and not SIG_IGN: programs
-    // that a worker starts have the default again.
-    static void ignore_interrupts() {
+    // What the program ignores or blocks is its own affair: with SIGCHLD ignored the kernel would tell nobody how a worker ended.
+    // SIGINT goes from the terminal to all of the group; what becomes of a call is the caller's to say. A handler, and not SIG_IGN:
+    // programs that a worker starts have the default again.
+    static void reset_signals() {
+        sigset_t none;
+        ::sigemptyset(&none);
+        ::sigprocmask(SIG_SETMASK, &none, nullptr);
+        ::signal(SIGCHLD, SIG_DFL);
+        ::signal(SIGTERM, SIG_DFL);
         struct sigaction a {};
         a.sa_handler = [](int) {};
         a.sa_flags = SA_RESTART;
@@ -207,7 +213,7 @@ private:
     void collect(std::size_t i) {
         const child& c = children_[i];
         siginfo_t info{};
-        if (::waitid(P_PIDFD, static_cast<id_t>(c.pidfd.get()), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+        if (::waitid(P_PIDFD, static_cast<id_t>(c.pidfd.get()), &info, WEXITED | WNOHANG) == 0 && info.si_pid == 0) return;
         server_message m{};
         m.word = server_word::died;
         m.worker = c.number;

@@ -72,7 +72,7 @@ private:
     const remote_function* known_ = nullptr; // the first when we last looked: new ones are put before it
 };
 
-function_index& index() {
+function_index& known_functions() {
     static function_index i;
     return i;
 }
@@ -118,13 +118,13 @@ void add_remote(remote_function& f) noexcept {
 
 const remote_function& remote_at(void (*address)()) {
     const std::lock_guard lock(registry_lock);
-    if (const remote_function* const f = index().at(address)) return *f;
+    if (const remote_function* const f = known_functions().at(address)) return *f;
     throw std::logic_error("process_pool: this function is not registered; write EDDY_REMOTE(its_name) at namespace scope, after its declaration");
 }
 
 const remote_function* remote_of(std::uint64_t id) {
     const std::lock_guard lock(registry_lock);
-    return index().of(id);
+    return known_functions().of(id);
 }
 
 void add_exception(exception_codec& c) noexcept {

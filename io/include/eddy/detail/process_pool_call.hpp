@@ -110,7 +110,7 @@ template <class F>
 using map_result_t = typename map_result<F>::type;
 
 template <class R>
-task<R> typed_pool_call(std::shared_ptr<process_pool_core> core, pool_request request, std::source_location site) {
+task<R> await_reply(std::shared_ptr<process_pool_core> core, pool_request request, std::source_location site) {
     const pool_reply reply = co_await perform(std::move(core), std::move(request), site);
     wire::reader in = reply.reader();
     if constexpr (std::is_void_v<R>) {

@@ -17,13 +17,10 @@ template <class F>
     return remote_at(reinterpret_cast<void (*)()>(f));
 }
 
-template <class... P>
-struct only_parameter {
+template <class... P, class Item>
+void write_item(wire::writer& out, parameter_list<P...> parameters, Item&& item) {
     static_assert(sizeof...(P) == 1, "process_pool::map: the function has to take one argument (besides a std::stop_token)");
-};
-template <class P, class Item>
-void write_item(wire::writer& out, parameter_list<P>, Item&& item) {
-    write_argument<P>(out, std::forward<Item>(item));
+    write_arguments(out, parameters, std::forward<Item>(item));
 }
 
 /// What the tasks of one `map` share: each takes the next items, until there are none.
@@ -113,7 +110,7 @@ task<detail::remote_result_t<F>> process_pool::run(call_options options, F* f, A
     detail::pool_request request(core(), detail::remote_for(f), options);
     wire::writer out = request.arguments();
     detail::write_arguments(out, typename detail::remote_traits<F>::parameters(), std::forward<A>(args)...);
-    return detail::typed_pool_call<detail::remote_result_t<F>>(core_, std::move(request), std::source_location::current());
+    return detail::await_reply<detail::remote_result_t<F>>(core_, std::move(request), std::source_location::current());
 }
 
 template <class F, class Range>
