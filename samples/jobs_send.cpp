@@ -3,6 +3,8 @@
 //     jobs_send --url redis://127.0.0.1:6379/0 [--results redis://127.0.0.1:6379/1] [--queue celery] [--id ID] [--countdown SECONDS]
 //               [--expires SECONDS] [--priority 0-9] [--time-limit SECONDS] [--kwargs JSON] [--no-wait] TASK [JSON…]
 //
+//     jobs_send --url URL [--results URL] --result ID            waits for a job that was sent before
+//
 //     jobs_send --url sqlite:jobs.db tasks.add 2 3             prints 5
 //
 // With --no-wait it prints the job's id. Exit status 1: the job has failed, and stderr says how.
@@ -30,6 +32,7 @@ struct send_arguments {
     json args = json::array();
     json named = json::object();
     bool wait = true;
+    std::string of_id; // a job that was sent before
 };
 
 json read_json(const std::string& text) {
@@ -61,12 +64,13 @@ send_arguments parse_arguments(std::span<char*> given) {
         else if (option == "--time-limit") a.how.time_limit = seconds_of(option, value());
         else if (option == "--priority") a.how.priority = samples::parse_number<int>(option, value(), 0, 9);
         else if (option == "--kwargs") a.named = read_json(value());
+        else if (option == "--result") a.of_id = value();
         else if (option == "--no-wait") a.wait = false;
         else if (option == "--rq") a.protocol = jobs::protocol::rq;
         else throw std::invalid_argument("cannot read '" + std::string(option) + "'");
     }
     if (a.url.empty()) throw std::invalid_argument("--url is missing");
-    if (a.name.empty()) throw std::invalid_argument("the task's name is missing");
+    if (a.name.empty() && a.of_id.empty()) throw std::invalid_argument("the task's name is missing");
     return a;
 }
 
@@ -78,7 +82,8 @@ task<int> send(send_arguments a) {
     jobs::client c = co_await jobs::connect(a.url, to);
     a.how.id = a.id;
     a.how.named = &a.named;
-    const std::string id = co_await c.send_json(a.name, a.args, a.how);
+    std::string id = a.of_id;
+    if (id.empty()) id = co_await c.send_json(a.name, a.args, a.how);
     if (!a.wait) {
         std::printf("%s\n", id.c_str());
         co_return 0;

@@ -8,10 +8,8 @@ EDDY_TEST("JOB-60 a schedule enqueues at its times, once however many programs r
     jobs::client c = co_await jobs::connect("memory:");
     const auto all = [&](task_group& g) -> task<> {
         jobs::schedule a{c, "same"}, b{c, "same"}, other{c, "other"};
-        for (jobs::schedule* s : {&a, &b}) {
-            s->every(10s, signature("poll"));
-            s->cron("* * * * *", signature("minute"));
-        }
+        a.every(10s, signature("poll")).cron("* * * * *", signature("minute"));
+        b.every(10s, signature("poll")).cron("* * * * *", signature("minute"));
         other.every(30s, signature("poll"));
         g.spawn(a.serve());
         g.spawn(b.serve());

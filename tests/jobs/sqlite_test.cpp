@@ -112,9 +112,10 @@ EDDY_TEST("JOB-32 a claim whose worker is gone comes back when its lease is over
 }
 
 EDDY_TEST("JOB-33 a lock is one owner's until it ends") {
-    for (const std::string& url : {std::string("memory:"), job_file().url()}) {
-        const job_file f;
-        jobs::client c = co_await jobs::connect(url == "memory:" ? url : f.url());
+    const job_file f;
+    const std::vector<std::string> urls{"memory:", f.url()};
+    for (const std::string& url : urls) {
+        jobs::client c = co_await jobs::connect(url);
         const bool ours = co_await c.lock("beat", "a", 10s);
         const bool theirs = co_await c.lock("beat", "b", 10s);
         const bool again = co_await c.lock("beat", "a", 10s);

@@ -95,7 +95,8 @@ EDDY_TEST("JOB-03 exceptions fail the job under their name, an unknown task is N
 EDDY_TEST("JOB-04 priorities: 0 is served first, 9 last; among equals in their order [fifo]") {
     std::string log;
     jobs::client c = co_await jobs::connect("memory:");
-    for (const int p : {9, 3, 0, 5, 0}) co_await c.send("note", {.priority = p}, p);
+    const std::vector<int> all{9, 3, 0, 5, 0};
+    for (const int p : all) co_await c.send("note", {.priority = p}, p);
     jobs::worker w{"memory:", {.concurrency = 1, .prefetch = 1}};
     w.add("note", [&](int p) -> task<> {
         log += std::to_string(p);
@@ -234,7 +235,8 @@ EDDY_TEST("JOB-09 a warm shutdown lets running jobs end and gives the others bac
         };
         co_await with_task_group(all);
     };
-    for (const char* name : {"a", "b", "c"}) co_await c.send("work", name);
+    const std::vector<std::string> names{"a", "b", "c"};
+    for (const std::string& name : names) co_await c.send("work", name);
     co_await serve(true);
     const auto after_cold = co_await c.queued();
     CHECK(after_cold == 3);
@@ -371,7 +373,8 @@ EDDY_TEST("JOB-13 progress is seen before the end, a result that is too large is
 }
 
 EDDY_TEST("JOB-14 the same id twice runs twice, or once with deduplication") {
-    for (const bool deduplicate : {false, true}) {
+    for (int round = 0; round < 2; ++round) {
+        const bool deduplicate = round == 1;
         int runs = 0;
         jobs::worker w{"memory:", {.deduplicate = deduplicate}};
         w.add("work", [&]() -> task<int> { co_return ++runs; });

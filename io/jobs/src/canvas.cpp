@@ -264,6 +264,14 @@ plan plan_signature(const json& form, const std::optional<json>& first, const or
     return plan_task(form, first, from);
 }
 
+std::string result_id_in(const json& form) {
+    const std::string type = subtask_type(form);
+    const json kwargs = form.value("kwargs", json::object());
+    if (type == "celery.chain") return require_tasks(form).empty() ? std::string() : result_id_in(require_tasks(form).back());
+    if (type == "celery.chord") return kwargs.contains("body") ? result_id_in(kwargs["body"]) : std::string();
+    return text_option(options_of(form), "task_id");
+}
+
 void append_plan(plan& to, plan more) {
     std::ranges::move(more.chords, std::back_inserter(to.chords));
     std::ranges::move(more.groups, std::back_inserter(to.groups));

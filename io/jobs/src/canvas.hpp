@@ -45,5 +45,7 @@ struct origin {
 /// `first`: what is put in front of its arguments unless it is immutable. Throws `malformed_message` for what is no signature.
 [[nodiscard]] plan plan_signature(const json& form, const std::optional<json>& first, const origin& from);
 void append_plan(plan& to, plan more);
+/// Where the result of a signature will be stored, as far as it says so; else empty.
+[[nodiscard]] std::string result_id_in(const json& form);
 
 } // namespace eddy::jobs::detail

@@ -539,7 +539,7 @@ task<> worker_core::add_to_chord(const message& m, const job_result& result) {
 task<> worker_core::fail_chord(json body, const message& part, const job_result& result) {
     const json body_options = body.contains("options") ? body["options"] : json::object();
     message m;
-    m.id = body_options.is_object() ? body_options.value("task_id", std::string()) : std::string();
+    m.id = result_id_in(body);
     if (m.id.empty()) co_return;
     const std::string type = result.value.is_object() ? result.value.value("exc_type", "Exception") : "Exception";
     const json arguments = result.value.is_object() && result.value.contains("exc_message") ? result.value["exc_message"] : json::array();

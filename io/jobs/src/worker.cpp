@@ -112,7 +112,7 @@ void worker_core::count_changed() noexcept {
 
 /// When there is something to do for it, or room for a batch: a claim for each job that ends would be slow.
 bool worker_core::claim_now() const noexcept {
-    if (queues.empty() || room() == 0) return false;
+    if (draining || queues.empty() || room() == 0) return false;
     const std::size_t busy = claimed_.size() - std::min(claimed_.size(), counts.scheduled);
     return busy < concurrency_ || 2 * room() >= concurrency_ * std::max<std::size_t>(1, options.prefetch);
 }

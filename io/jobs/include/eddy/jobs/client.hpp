@@ -88,6 +88,10 @@ struct revoke_options {
     std::string_view signal = "SIGTERM"; // for workers with processes
 };
 
+// They are written into co_await expressions (trap T1).
+static_assert(std::is_trivially_destructible_v<connect_options> && std::is_trivially_destructible_v<send_options> &&
+              std::is_trivially_destructible_v<revoke_options>);
+
 namespace detail {
 class client_core;
 template <class... A>
