@@ -252,8 +252,9 @@ public:
     [[nodiscard]] task<bool> start(std::vector<std::string> options = {}) {
         options_ = std::move(options);
         if (folder_.path().empty()) folder_ = co_await temp_directory::create();
+        const bool before = port_ != 0; // it comes back where it was
         for (int attempt = 0; attempt < 5; ++attempt) {
-            if (port_ == 0 || attempt > 0) port_ = tcp_listener::bind({"127.0.0.1", 0}).local_endpoint().port(); // free again when it starts
+            if (!before) port_ = tcp_listener::bind({"127.0.0.1", 0}).local_endpoint().port(); // free again when it starts
             const bool there = co_await launch();
             if (!there) {
                 tests::left_out("there is no redis-server (Debian: redis-server)");
@@ -295,9 +296,8 @@ private:
         co_return true;
     }
     [[nodiscard]] task<bool> answers() {
-        const ip_endpoint at("127.0.0.1", port_);
-        for (int i = 0; i < 500; ++i) {
-            outcome<tcp_stream> s = co_await as_result(tcp_connect(at));
+        for (int i = 0; i < 1000; ++i) {
+            outcome<unix_stream> s = co_await as_result(unix_connect(folder_.path() + "/s")); // which it opens last
             if (s) co_return true;
             co_await sleep_for(10ms);
         }

@@ -69,7 +69,7 @@ task<value> client_core::converse(link& l, std::string_view wire, std::chrono::n
     if (limit.count() == 0) co_return co_await l.read();
     auto limited = move_on_after(limit, [&l](cancel_scope&) { return l.read(); });
     std::optional<value> v = co_await std::move(limited);
-    if (!v) throw timeout_error(limit, std::source_location::current(), "silence of the server");
+    if (!v) throw timeout_error(limit, settings_->site, "silence of the server");
     co_return std::move(*v);
 }
 
@@ -105,7 +105,7 @@ task<value> client_core::send_blocking(core_pointer core, std::string wire, std:
     {
         const listed while_it_waits(core->blocked_, *l);
         try {
-            value reply = co_await converse(*l, wire, limit, sent);
+            value reply = co_await core->converse(*l, wire, limit, sent);
             core->put_back(std::move(l));
             if (reply.is_error()) throw error(name, reply.error_text());
             co_return reply;

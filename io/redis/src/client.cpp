@@ -227,11 +227,12 @@ const std::string& client::endpoint() const {
     return core().config()->endpoint;
 }
 
-task<client> connect(std::string url, options options) {
-    return connect_with(std::make_shared<const detail::settings>(detail::settings_of(url, options)));
+task<client> connect(std::string url, options options, std::source_location site) {
+    return connect_with(std::make_shared<const detail::settings>(detail::settings_of(url, options, site)));
 }
-task<client> connect_over(any_stream stream, std::string name, options options) {
-    return connect_with(std::make_shared<const detail::settings>(detail::settings_of_stream(std::move(name), options)), std::move(stream));
+task<client> connect_over(any_stream stream, std::string name, options options, std::source_location site) {
+    auto s = std::make_shared<const detail::settings>(detail::settings_of_stream(std::move(name), options, site));
+    return connect_with(std::move(s), std::move(stream));
 }
 
 } // namespace eddy::redis

@@ -117,8 +117,11 @@ task<> client_core::connect_and_use(link_pointer l) {
     eddy::detail::task_context& self = co_await eddy::detail::this_context();
     std::optional<eddy::detail::retry_course> course; // of connections that break at once
     try {
-        for (;; ++counts_.reconnects) {
-            if (!l) l = co_await dial_patiently(settings_, purpose::commands);
+        for (;;) {
+            if (!l) {
+                l = co_await dial_patiently(settings_, purpose::commands);
+                ++counts_.reconnects;
+            }
             co_await use(*l);
             l.reset();
             if (settings_->over == transport::given) std::rethrow_exception(loss_);
@@ -293,7 +296,7 @@ void client_core::expire(loop_clock::time_point now) noexcept {
     }
     if (!late || !link_ || now - heard_ < settings_->timeout) return;
     try {
-        note_loss(*link_, std::make_exception_ptr(timeout_error(settings_->timeout, std::source_location::current(), "silence of the server")));
+        note_loss(*link_, std::make_exception_ptr(timeout_error(settings_->timeout, settings_->site, "silence of the server")));
     } catch (...) {
         note_loss(*link_, std::current_exception());
     }
@@ -302,7 +305,7 @@ void client_core::expire(loop_clock::time_point now) noexcept {
 std::exception_ptr client_core::timeout_of(const request& r) const noexcept {
     try {
         const std::string what = std::string(command_of(r.wire_)) + " at " + settings_->endpoint;
-        return std::make_exception_ptr(timeout_error(settings_->timeout, std::source_location::current(), what));
+        return std::make_exception_ptr(timeout_error(settings_->timeout, settings_->site, what));
     } catch (...) {
         return std::current_exception();
     }

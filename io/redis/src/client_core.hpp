@@ -145,7 +145,7 @@ private:
 
     // blocking commands
     void put_back(link_pointer l) noexcept;
-    [[nodiscard]] static task<value> converse(link& l, std::string_view wire, std::chrono::nanoseconds limit, bool& sent);
+    [[nodiscard]] task<value> converse(link& l, std::string_view wire, std::chrono::nanoseconds limit, bool& sent);
     [[nodiscard]] static task<value> last_word(core_pointer core, link& l);
     [[nodiscard]] static task<std::optional<value>> rescue(core_pointer core, link_pointer& l);
 

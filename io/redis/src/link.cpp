@@ -167,7 +167,7 @@ task<link_pointer> dial(std::shared_ptr<const settings> s, purpose p) {
     auto connecting = connect_and_introduce(s, p);
     auto limited = move_on_after(s->connect_timeout, [&](cancel_scope&) -> task<link_pointer> { return std::move(connecting); });
     std::optional<link_pointer> l = co_await std::move(limited);
-    if (!l) throw timeout_error(s->connect_timeout, std::source_location::current(), "connect to " + s->endpoint);
+    if (!l) throw timeout_error(s->connect_timeout, s->site, "connect to " + s->endpoint);
     co_return std::move(*l);
 }
 

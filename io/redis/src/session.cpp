@@ -30,7 +30,7 @@ task<std::vector<value>> session_core::converse_in_time(std::string_view wire, s
     if (limit.count() == 0) co_return co_await converse(wire, replies);
     auto limited = move_on_after(limit, [&](cancel_scope&) { return converse(wire, replies); });
     std::optional<std::vector<value>> values = co_await std::move(limited);
-    if (!values) throw timeout_error(limit, std::source_location::current(), std::string(command_of(wire)) + " at " + settings_->endpoint);
+    if (!values) throw timeout_error(limit, settings_->site, std::string(command_of(wire)) + " at " + settings_->endpoint);
     co_return std::move(*values);
 }
 

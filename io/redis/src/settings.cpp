@@ -203,8 +203,9 @@ void take_options(settings& s, const options& o) {
 
 } // namespace
 
-settings settings_of(std::string_view url, const options& o) {
+settings settings_of(std::string_view url, const options& o, std::source_location site) {
     settings s;
+    s.site = site;
     url_parser(url, s).parse();
     take_options(s, o);
     s.endpoint = endpoint_of(s);
@@ -213,8 +214,9 @@ settings settings_of(std::string_view url, const options& o) {
     return s;
 }
 
-settings settings_of_stream(std::string name, const options& o) {
+settings settings_of_stream(std::string name, const options& o, std::source_location site) {
     settings s;
+    s.site = site;
     take_options(s, o);
     s.over = transport::given;
     s.endpoint = std::move(name);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -33,11 +34,12 @@ struct settings {
     retry_policy reconnect;
     bool verify_tls = true;
     std::optional<tls_context> tls;
+    std::source_location site; // where the time limits were given
 };
 
 /// Throws `std::invalid_argument` that says what is wrong with the URL, without quoting its user and password, or with an option.
-[[nodiscard]] settings settings_of(std::string_view url, const options& o);
+[[nodiscard]] settings settings_of(std::string_view url, const options& o, std::source_location site);
 /// For a stream that is there.
-[[nodiscard]] settings settings_of_stream(std::string name, const options& o);
+[[nodiscard]] settings settings_of_stream(std::string name, const options& o, std::source_location site);
 
 } // namespace eddy::redis::detail

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -174,9 +175,10 @@ private:
 /// Checkpoint; cancelled, no socket is left. Throws what `tcp_connect`, `unix_connect` and `tls_connect` throw, `timeout_error` after
 /// `options::connect_timeout`, `redis::error` (WRONGPASS, NOAUTH, "DB index is out of range"), `protocol_error`, `connection_lost`. One
 /// attempt is made: `retry` makes more.
-task<client> connect(std::string url, options options = {});
+task<client> connect(std::string url, options options = {}, std::source_location site = std::source_location::current());
 /// The same over a stream that is there; it is not replaced when it is lost, and there are no blocking commands, subscriptions and
 /// sessions (`std::logic_error`). `name` stands for the endpoint in errors.
-task<client> connect_over(any_stream stream, std::string name, options options = {});
+task<client> connect_over(any_stream stream, std::string name, options options = {},
+                          std::source_location site = std::source_location::current());
 
 } // namespace eddy::redis
