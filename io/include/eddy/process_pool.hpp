@@ -103,6 +103,7 @@ struct call_options {
     std::chrono::nanoseconds stop_grace{-1};    // negative: as the pool's
     std::chrono::nanoseconds kill_grace{-1};
     progress_sink progress{};                   // see progress_to
+    std::source_location site = std::source_location::current(); // what a timeout_error says
 };
 
 struct map_options {
