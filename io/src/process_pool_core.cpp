@@ -48,6 +48,13 @@ task<> collect_server(process server) {
     co_await with_shield(std::chrono::seconds(10), body); // then its object kills it
 }
 
+void kill_server(std::optional<process>& server) noexcept {
+    try {
+        if (server) server->kill();
+    } catch (const std::exception&) { // it has ended
+    }
+}
+
 /// It ends by itself: its socket is closed.
 void let_server_go(std::optional<process>& server) noexcept {
     if (!server) return;
@@ -89,7 +96,8 @@ void process_pool_core::expect_open(const char* function) const {
 
 // --- the fork server
 
-task<> process_pool_core::start_server() {
+/// `function`: for whom. Who awaits this may find the pool killed, and no server, whenever it goes on.
+task<> process_pool_core::start_server(const char* function) {
     if (!can_serve_forks())
         throw std::logic_error("process_pool: this program has no EDDY_REMOTE of its own (those in shared libraries do not count), so "
                                "that it cannot become a fork server; let main begin with eddy::serve_process_pool()");
@@ -107,20 +115,30 @@ task<> process_pool_core::start_server() {
     c.inherit(ends.theirs.get()).inherit(page_fd_.get());
     auto spawning = process::spawn(std::move(c));
     server_ = co_await std::move(spawning);
+    if (killed_) {
+        let_server_go(server_);
+        throw_closed(function);
+    }
     server_socket_ = std::move(ends.ours);
     server_reader_ = event_loop::current()->spawn(read_server(shared_from_this(), generation_), {.name = "listens to a fork server"});
-    if (options.preload) co_await preload();
+    if (options.preload) co_await preload(function);
 }
 
-task<> process_pool_core::preload() {
+task<> process_pool_core::preload(const char* function) {
     server_message m{};
     m.word = server_word::preload;
     m.function = remote_at(options.preload).id;
     preload_over_.clear();
     preloaded_.reset();
+    struct mark {
+        bool& on;
+        explicit mark(bool& b) noexcept : on(b) { on = true; }
+        ~mark() { on = false; }
+    } now{preloading_};
     auto sending = server_socket_.write(std::as_bytes(std::span(&m, 1)));
     co_await sending;
     co_await preload_over_.wait();
+    expect_alive(function);
     if (preloaded_ && preloaded_->word == server_word::started) co_return;
     server_ended();
     throw std::runtime_error(std::string("process_pool: '") + remote_at(options.preload).name + "' failed in the fork server (preload)");
@@ -234,20 +252,22 @@ void process_pool_core::give_back(pool_worker& w) noexcept {
     permits_.release();
 }
 
-task<pool_worker*> process_pool_core::start_worker() {
+task<pool_worker*> process_pool_core::start_worker(const char* function) {
     const external_work starting(*current().loop);
-    pool_worker* w = co_await try_to_start_worker();
-    if (!w) w = co_await try_to_start_worker(); // the server had ended, and nobody knew
+    pool_worker* w = co_await try_to_start_worker(function);
+    if (!w) w = co_await try_to_start_worker(function); // the server had ended, and nobody knew
     if (!w) throw std::runtime_error("process_pool: the fork server ended before it had started a worker");
     co_return w;
 }
 
 /// Null if the server is gone.
-task<pool_worker*> process_pool_core::try_to_start_worker() {
+task<pool_worker*> process_pool_core::try_to_start_worker(const char* function) {
     {
         const mutex_guard one = co_await starting_.lock();
-        if (!server_) co_await start_server();
+        expect_alive(function);
+        if (!server_) co_await start_server(function);
     }
+    expect_alive(function);
     socket_ends ends = new_socket_pair();
     idle_.reserve(options.workers);
     workers_.push_back(std::make_unique<pool_worker>(next_worker_++, free_slot(), std::move(ends.ours)));
@@ -272,14 +292,17 @@ task<pool_worker*> process_pool_core::try_to_start_worker() {
         co_await shielded(std::move(sending));
     } catch (const std::exception&) { // it is gone
         if (generation == generation_) server_ended();
+        expect_alive(function);
         co_return nullptr;
     }
     ends.theirs = {};
     co_await w.started.wait();
+    expect_alive(function);
     if (w.start_error != 0) throw std::system_error(w.start_error, std::generic_category(), "process_pool: a worker cannot be forked");
     if (w.pid == 0) co_return nullptr;
     ++counted_.started;
     if (options.warm_up) co_await warm_up(w);
+    expect_alive(function);
     unless_done.worker = nullptr;
     ++busy_;
     co_return &w;
@@ -289,6 +312,7 @@ task<> process_pool_core::start_all() {
     const std::shared_ptr<process_pool_core> keep = shared_from_this();
     expect_open("start");
     bind();
+    const counted_use counted(*this); // close and shutdown wait for it as for a call
     co_await this_task::checkpoint();
     std::vector<pool_worker*> fresh;
     fresh.reserve(options.workers);
@@ -305,7 +329,8 @@ task<> process_pool_core::start_all() {
     while (workers_.size() < options.workers) {
         std::optional<semaphore_permit> permit = permits_.try_acquire();
         if (!permit) co_return; // who has it starts one
-        pool_worker* const w = co_await start_worker();
+        expect_alive("start");
+        pool_worker* const w = co_await start_worker("start");
         permit->detach();
         fresh.push_back(w);
     }
@@ -313,12 +338,17 @@ task<> process_pool_core::start_all() {
 
 // --- the end
 
+void process_pool_core::use_is_over() noexcept {
+    if (--calls_now_ == 0) no_calls_.set();
+}
+
 void process_pool_core::kill_all() noexcept {
     killed_ = true;
     for (const auto& w : workers_) {
         w->spent = true;
         w->kill();
     }
+    if (preloading_) kill_server(server_); // it does not listen, and has no workers
 }
 
 task<> process_pool_core::stop_processes() {

@@ -109,13 +109,25 @@ public:
     unique_function<void(const worker_log&)> log_handler;
 
 private:
-    class counted_call;
+    /// A call, or what is as good as one: the pool's end waits for those.
+    class counted_use {
+    public:
+        explicit counted_use(process_pool_core& core) noexcept : core_(&core) {
+            if (core.calls_now_++ == 0) core.no_calls_.clear();
+        }
+        counted_use(const counted_use&) = delete;
+        counted_use& operator=(const counted_use&) = delete;
+        ~counted_use() { core_->use_is_over(); }
+
+    private:
+        process_pool_core* core_;
+    };
     class lease;
     void bind();
-    task<> start_server();
-    task<> preload();
-    task<pool_worker*> start_worker();
-    task<pool_worker*> try_to_start_worker();
+    task<> start_server(const char* function);
+    task<> preload(const char* function);
+    task<pool_worker*> start_worker(const char* function);
+    task<pool_worker*> try_to_start_worker(const char* function);
     task<> warm_up(pool_worker& w);
     [[nodiscard]] pool_worker* take_idle() noexcept;
     task<> send(pool_exchange& x);
@@ -130,10 +142,14 @@ private:
     void server_ended() noexcept;
     task<> stop_processes();
     void kill_all() noexcept;
+    void use_is_over() noexcept;
     [[nodiscard]] pool_worker* worker_of(std::uint32_t number) noexcept;
     void discard(pool_worker& w) noexcept;
     [[nodiscard]] std::uint32_t free_slot() const;
     [[noreturn]] void throw_closed(const char* function) const;
+    void expect_alive(const char* function) const {
+        if (killed_) throw_closed(function);
+    }
 
     loop_link loop_; // which one it belongs to
     bool bound_ = false;
@@ -145,6 +161,7 @@ private:
     std::uint64_t generation_ = 0; // how many servers have ended
     std::optional<server_message> preloaded_;
     event preload_over_;
+    bool preloading_ = false;
     unique_fd page_fd_;
     stop_slot* page_ = nullptr;
     std::size_t page_size_ = 0;

@@ -496,6 +496,66 @@ EDDY_TEST("process_pool: destroyed while a call runs, that ends with closed_reso
     co_await until_gone(worker);
 }
 
+EDDY_TEST("process_pool: destroyed while a worker is being started, the call does not run") {
+    for (const bool has_server : {false, true}) {
+        std::optional<process_pool> pp(std::in_place, std::size_t(2));
+        if (has_server) static_cast<void>(co_await pp->run(twice, 1));
+        const std::size_t more = pp->stats().workers;
+        auto first = spawn([&]() -> task<> { co_await pp->run(hang); });
+        auto second = spawn([&]() -> task<> { co_await pp->run(hang); }); // with a server it is the one that starts a worker
+        while (pp->stats().workers == more && !first.done()) co_await this_task::yield();
+        pp.reset();
+        for (task_handle<>* const call : {&first, &second}) {
+            bool closed = false;
+            try {
+                co_await *call;
+            } catch (const closed_resource&) {
+                closed = true;
+            }
+            CHECK(closed);
+        }
+    }
+}
+
+EDDY_TEST("process_pool: destroyed while the fork server is being started, or in its preload") {
+    for (const bool soon : {true, false}) {
+        std::optional<process_pool> pp(std::in_place, process_pool_options{.workers = 1, .preload = hang});
+        auto call = spawn([&]() -> task<> { co_await pp->run(hang); });
+        co_await this_task::yield();
+        for (int i = 0; !soon && i < 1000; ++i) co_await this_task::yield();
+        pp.reset();
+        bool closed = false;
+        try {
+            co_await call;
+        } catch (const closed_resource&) {
+            closed = true;
+        }
+        CHECK(closed);
+    }
+}
+
+EDDY_TEST_REAL("process_pool: shutdown while workers are being started ends the calls and start()") {
+    process_pool pp{2};
+    auto call = spawn([&]() -> task<> { co_await pp.run(hang); });
+    auto starting = spawn([&]() -> task<> { co_await pp.start(); });
+    co_await this_task::yield();
+    auto end = pp.shutdown(0ms);
+    co_await std::move(end);
+    bool closed = false;
+    try {
+        co_await call;
+    } catch (const closed_resource&) {
+        closed = true;
+    }
+    CHECK(closed);
+    CHECK(starting.done()); // as good as a call
+    try {
+        co_await starting;
+    } catch (const closed_resource&) { // or it had come to its end
+    }
+    CHECK(pp.stats().workers == 0);
+}
+
 EDDY_TEST_REAL("process_pool: shutdown waits until its deadline, then ends what runs") {
     process_pool pp{2};
     auto call = spawn([&]() -> task<> { co_await pp.run(hang); });
