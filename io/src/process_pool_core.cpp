@@ -352,6 +352,7 @@ void process_pool_core::kill_all() noexcept {
 }
 
 task<> process_pool_core::stop_processes() {
+    const mutex_guard one = co_await stopping_.lock(); // a second closer waits for the first
     if (!server_) co_return;
     const external_work ending(*current().loop);
     while (!idle_.empty()) { // they end with their sockets, and may write what they have left to write
@@ -361,6 +362,7 @@ task<> process_pool_core::stop_processes() {
         co_await w.ended.wait();
         discard(w);
     }
+    if (!server_) co_return; // it has ended meanwhile, or the pool object has gone
     process server = std::move(*server_);
     server_.reset();
     server_socket_.abort();

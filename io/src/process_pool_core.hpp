@@ -155,6 +155,7 @@ private:
     bool bound_ = false;
     semaphore permits_;
     mutex starting_;
+    mutex stopping_;
     std::optional<process> server_;
     unix_stream server_socket_;
     task_handle<> server_reader_;

@@ -571,6 +571,33 @@ EDDY_TEST_REAL("process_pool: shutdown waits until its deadline, then ends what 
     CHECK(pp.worker_pids().empty());
 }
 
+EDDY_TEST("process_pool: closed by two at once, both have it closed") {
+    process_pool pp{2};
+    const int worker = co_await pp.run(own_pid);
+    auto close = [&]() -> task<> {
+        co_await pp.close();
+        CHECK_FALSE(there_is(worker));
+    };
+    auto first = spawn(close);
+    auto second = spawn(close);
+    co_await first;
+    co_await second;
+    CHECK(pp.stats().workers == 0);
+}
+
+EDDY_TEST("process_pool: close when the fork server has just been killed, and destroyed during close") {
+    for (const bool killed : {true, false}) {
+        std::optional<process_pool> pp(std::in_place, std::size_t(1));
+        const int server = co_await pp->run(parent_pid);
+        if (killed) ::kill(server, SIGKILL);
+        auto close = spawn([&]() -> task<> { co_await pp->close(); });
+        co_await this_task::yield();
+        if (!killed) pp.reset();
+        co_await close;
+        co_await until_gone(server);
+    }
+}
+
 EDDY_TEST("process_pool: close lets the calls that were made end first") {
     process_pool pp{1};
     auto first = spawn([&]() -> task<int> { co_return co_await pp.run(twice, 1); });
