@@ -16,6 +16,7 @@
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/detail/external_work.hpp>
+#include <eddy/errors.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
@@ -144,22 +145,45 @@ task<> process_pool_core::preload(const char* function) {
     throw std::runtime_error(std::string("process_pool: '") + remote_at(options.preload).name + "' failed in the fork server (preload)");
 }
 
-task<> process_pool_core::read_server(std::shared_ptr<process_pool_core> self, std::uint64_t generation) {
-    server_message m{};
+/// Where the reader of the server's messages is.
+struct process_pool_core::server_talk {
+    server_message message{};
+    std::size_t have = 0; // bytes of it
     descriptor_list descriptors;
-    const std::span<std::byte> all = std::as_writable_bytes(std::span(&m, 1));
+};
+
+/// Until the server is gone, or we are.
+task<> process_pool_core::listen_to_server(server_talk& t) {
+    const std::span<std::byte> all = std::as_writable_bytes(std::span(&t.message, 1));
+    for (;;) {
+        received_descriptors got = co_await server_socket_.receive_descriptors(all.subspan(t.have));
+        if (got.size == 0) co_return;
+        if (!got.descriptors.empty()) t.descriptors = std::move(got.descriptors);
+        t.have += got.size;
+        if (t.have < all.size()) continue;
+        t.have = 0;
+        heard(t.message, t.descriptors);
+        t.descriptors = {};
+    }
+}
+
+task<> process_pool_core::read_server(std::shared_ptr<process_pool_core> self, std::uint64_t generation) {
+    server_talk t;
+    bool leaving = false;
     try {
-        for (std::size_t have = 0;;) {
-            received_descriptors got = co_await self->server_socket_.receive_descriptors(all.subspan(have));
-            if (got.size == 0) break;
-            if (!got.descriptors.empty()) descriptors = std::move(got.descriptors);
-            have += got.size;
-            if (have < all.size()) continue;
-            have = 0;
-            self->heard(m, descriptors);
-            descriptors = {};
+        co_await self->listen_to_server(t);
+    } catch (const operation_cancelled&) { // the program ends
+        leaving = true;
+    } catch (const std::exception&) { // the same as the end of the stream
+    }
+    // Calls that are being ended wait to hear of their workers' ends: the last one closes our socket.
+    if (leaving && self->generation_ == generation && self->calls_now_ > 0) {
+        self->reader_leaves_ = true;
+        try {
+            co_await shielded(self->listen_to_server(t));
+        } catch (const std::exception&) {
         }
-    } catch (const std::exception&) { // the same: it is gone, or we are
+        self->reader_leaves_ = false;
     }
     if (self->generation_ == generation) self->server_ended();
 }
@@ -339,7 +363,9 @@ task<> process_pool_core::start_all() {
 // --- the end
 
 void process_pool_core::use_is_over() noexcept {
-    if (--calls_now_ == 0) no_calls_.set();
+    if (--calls_now_ > 0) return;
+    no_calls_.set();
+    if (reader_leaves_) server_socket_.abort();
 }
 
 void process_pool_core::kill_all() noexcept {

@@ -137,6 +137,8 @@ private:
     void note(pool_exchange& x, const incoming_frame& f);
     void log(const pool_exchange& x, std::string_view text);
     pool_reply answer(pool_exchange& x, lease& held, const std::exception_ptr& ended_by);
+    struct server_talk;
+    task<> listen_to_server(server_talk& t);
     static task<> read_server(std::shared_ptr<process_pool_core> self, std::uint64_t generation);
     void heard(const server_message& m, descriptor_list& d);
     void server_ended() noexcept;
@@ -163,6 +165,7 @@ private:
     std::optional<server_message> preloaded_;
     event preload_over_;
     bool preloading_ = false;
+    bool reader_leaves_ = false; // as soon as there are no calls
     unique_fd page_fd_;
     stop_slot* page_ = nullptr;
     std::size_t page_size_ = 0;

@@ -501,8 +501,8 @@ EDDY_TEST("process_pool: destroyed while a worker is being started, the call doe
         std::optional<process_pool> pp(std::in_place, std::size_t(2));
         if (has_server) static_cast<void>(co_await pp->run(twice, 1));
         const std::size_t more = pp->stats().workers;
-        auto first = spawn([&]() -> task<> { co_await pp->run(hang); });
-        auto second = spawn([&]() -> task<> { co_await pp->run(hang); }); // with a server it is the one that starts a worker
+        auto first = spawn(pp->run(hang));
+        auto second = spawn(pp->run(hang)); // with a server it is the one that starts a worker
         while (pp->stats().workers == more && !first.done()) co_await this_task::yield();
         pp.reset();
         for (task_handle<>* const call : {&first, &second}) {
@@ -520,7 +520,7 @@ EDDY_TEST("process_pool: destroyed while a worker is being started, the call doe
 EDDY_TEST("process_pool: destroyed while the fork server is being started, or in its preload") {
     for (const bool soon : {true, false}) {
         std::optional<process_pool> pp(std::in_place, process_pool_options{.workers = 1, .preload = hang});
-        auto call = spawn([&]() -> task<> { co_await pp->run(hang); });
+        auto call = spawn(pp->run(hang));
         co_await this_task::yield();
         for (int i = 0; !soon && i < 1000; ++i) co_await this_task::yield();
         pp.reset();
@@ -539,8 +539,8 @@ EDDY_TEST_REAL("process_pool: shutdown while workers are being started ends the 
     auto call = spawn([&]() -> task<> { co_await pp.run(hang); });
     auto starting = spawn([&]() -> task<> { co_await pp.start(); });
     co_await this_task::yield();
-    auto end = pp.shutdown(0ms);
-    co_await std::move(end);
+    while (pp.stats().waiting == 0 && pp.stats().workers == 0 && !call.done()) co_await this_task::yield(); // both have begun, or have had the time to
+    co_await pp.shutdown(0ms);
     bool closed = false;
     try {
         co_await call;
@@ -590,12 +590,34 @@ EDDY_TEST("process_pool: close when the fork server has just been killed, and de
         std::optional<process_pool> pp(std::in_place, std::size_t(1));
         const int server = co_await pp->run(parent_pid);
         if (killed) ::kill(server, SIGKILL);
-        auto close = spawn([&]() -> task<> { co_await pp->close(); });
+        bool begun = false;
+        auto close = spawn([&]() -> task<> {
+            begun = true;
+            co_await pp->close();
+        });
+        while (!begun) co_await this_task::yield();
         co_await this_task::yield();
         if (!killed) pp.reset();
         co_await close;
         co_await until_gone(server);
     }
+}
+
+TEST_CASE("process_pool: the program's coroutine returns while calls run: they end with their workers, without waiting out a grace period") {
+    std::vector<int> workers;
+    process_pool pp{2}; // it outlives the loop
+    const auto before = std::chrono::steady_clock::now();
+    const auto program = [](process_pool& pool, std::vector<int>& pids) -> task<> {
+        auto call = [&pool]() -> task<> { co_await pool.run(hang); };
+        auto one = spawn(call);
+        auto two = spawn(call);
+        while (pool.worker_pids().size() < 2 || pool.stats().busy < 2) co_await this_task::yield();
+        pids = pool.worker_pids();
+    };
+    run(program(pp, workers));
+    CHECK(std::chrono::steady_clock::now() - before < 8s); // 10 s and more where they waited for news that nobody read
+    REQUIRE(workers.size() == 2);
+    for (const int pid : workers) CHECK_FALSE(there_is(pid));
 }
 
 EDDY_TEST("process_pool: close lets the calls that were made end first") {
