@@ -121,8 +121,19 @@ task<> process_pool_core::start_server(const char* function) {
         throw_closed(function);
     }
     server_socket_ = std::move(ends.ours);
+    struct gone_unless_done { // cancelled, or without memory: the next call starts another, which gets its preload
+        process_pool_core& core;
+        std::uint64_t generation;
+        bool done;
+        ~gone_unless_done() {
+            if (done || core.generation_ != generation) return;
+            kill_server(core.server_); // it may be in its preload, and not listen
+            core.server_ended();
+        }
+    } server{*this, generation_, false};
     server_reader_ = event_loop::current()->spawn(read_server(shared_from_this(), generation_), {.name = "listens to a fork server"});
     if (options.preload) co_await preload(function);
+    server.done = true;
 }
 
 task<> process_pool_core::preload(const char* function) {
@@ -141,7 +152,6 @@ task<> process_pool_core::preload(const char* function) {
     co_await preload_over_.wait();
     expect_alive(function);
     if (preloaded_ && preloaded_->word == server_word::started) co_return;
-    server_ended();
     throw std::runtime_error(std::string("process_pool: '") + remote_at(options.preload).name + "' failed in the fork server (preload)");
 }
 

@@ -408,6 +408,35 @@ EDDY_TEST("process_pool: preload runs once in the server, warm_up in each worker
     CHECK(warmth == 0); // not here
 }
 
+EDDY_TEST("process_pool: the call that starts the fork server is cancelled, and the next has its preload") {
+    for (int ticks = 0; ticks < 400; ticks += 1 + ticks / 4) { // at each step of the start
+        process_pool pp{{.workers = 1, .preload = preloads}};
+        auto first = spawn(pp.run(how_warm));
+        for (int i = 0; i < ticks; ++i) co_await this_task::yield();
+        co_await first.cancel_and_join();
+        const int warm = co_await pp.run(how_warm);
+        CHECK(warm == 100);
+    }
+}
+
+EDDY_TEST("process_pool: a preload that fails fails each call, also after one that was cancelled") {
+    process_pool pp{{.workers = 1, .preload = fails_to_warm_up}};
+    for (int i = 0; i < 3; ++i) {
+        if (i == 1) {
+            auto cancelled = spawn(pp.run(twice, 1));
+            for (int t = 0; t < 20; ++t) co_await this_task::yield();
+            co_await cancelled.cancel_and_join();
+        }
+        std::string text;
+        try {
+            static_cast<void>(co_await pp.run(twice, 1));
+        } catch (const std::runtime_error& e) {
+            text = e.what();
+        }
+        CHECK(text == "process_pool: 'fails_to_warm_up' failed in the fork server (preload)");
+    }
+}
+
 EDDY_TEST("process_pool: a warm_up that fails fails the calls that needed the worker") {
     process_pool pp{{.workers = 1, .warm_up = fails_to_warm_up}};
     for (int i = 0; i < 2; ++i) {
