@@ -69,9 +69,15 @@ void hang() {
     for (;;) ::pause();
 }
 EDDY_REMOTE(hang)
+/// The same, and says that it has begun.
+void begin_and_hang() {
+    this_call::progress(1);
+    hang();
+}
+EDDY_REMOTE(begin_and_hang)
 void hang_hard() {
     ::signal(SIGTERM, SIG_IGN);
-    hang();
+    begin_and_hang();
 }
 EDDY_REMOTE(hang_hard)
 int until_stopped(std::stop_token stop, int result) {
@@ -129,9 +135,17 @@ int not_registered(int x) { return x; }
 
 /// Does it exist, be it as a zombie?
 bool there_is(int pid) { return ::kill(pid, 0) == 0; }
+/// Does it run? One that nobody collects, as in a container without an init process, does not.
+bool lives(int pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string line;
+    if (!std::getline(file, line)) return false;
+    const std::size_t name_end = line.rfind(')');
+    return name_end != std::string::npos && name_end + 2 < line.size() && line[name_end + 2] != 'Z' && line[name_end + 2] != 'X';
+}
 /// Real time; the test's watchdog ends it.
 task<> until_gone(int pid) {
-    while (there_is(pid)) co_await this_task::yield();
+    while (lives(pid)) co_await this_task::yield();
 }
 
 } // namespace
@@ -326,9 +340,10 @@ EDDY_TEST_REAL("process_pool: cancelled, a function with a stop_token hears of i
 
 EDDY_TEST("process_pool: cancelled, a function without a token gets SIGTERM, one that does not mind SIGKILL") {
     process_pool pp{1};
-    for (void (*f)() : {&hang, &hang_hard}) {
-        auto call = spawn([&]() -> task<> { co_await pp.run(f); });
-        while (pp.stats().busy == 0) co_await this_task::yield();
+    for (void (*f)() : {&begin_and_hang, &hang_hard}) {
+        queue<int> reports(4);
+        auto call = spawn([&]() -> task<> { co_await pp.run({.progress = progress_to(reports)}, f); });
+        static_cast<void>(co_await reports.pop());
         const int pid = pp.worker_pids().front();
         co_await call.cancel_and_join();
         CHECK(call.cancelled());
@@ -480,8 +495,9 @@ EDDY_TEST("process_pool: an idle worker that is killed is replaced, and no call 
 EDDY_TEST("process_pool: the fork server killed: its workers go, their calls fail, and the next call has a new one") {
     process_pool pp{1};
     const int server = co_await pp.run(parent_pid);
-    auto call = spawn([&]() -> task<> { co_await pp.run(hang); });
-    while (pp.stats().busy == 0) co_await this_task::yield();
+    queue<int> reports(4);
+    auto call = spawn([&]() -> task<> { co_await pp.run({.progress = progress_to(reports)}, begin_and_hang); });
+    static_cast<void>(co_await reports.pop()); // else it may not have been read, and is tried again
     const int worker = pp.worker_pids().front();
     ::kill(server, SIGKILL);
     bool died = false;
