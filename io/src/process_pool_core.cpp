@@ -208,7 +208,10 @@ void process_pool_core::heard(const server_message& m, descriptor_list& d) {
     switch (m.word) {
     case server_word::started:
         w->pid = m.pid;
-        if (!d.empty()) w->pidfd = unique_fd(d.take(0));
+        if (d.empty()) // so many are open here that the kernel could not hand it over; without it, it cannot be ended
+            w->start_error = EMFILE;
+        else
+            w->pidfd = unique_fd(d.take(0));
         break;
     case server_word::failed:
         w->start_error = m.code;
@@ -332,7 +335,7 @@ task<pool_worker*> process_pool_core::try_to_start_worker(const char* function) 
     ends.theirs = {};
     co_await w.started.wait();
     expect_alive(function);
-    if (w.start_error != 0) throw std::system_error(w.start_error, std::generic_category(), "process_pool: a worker cannot be forked");
+    if (w.start_error != 0) throw std::system_error(w.start_error, std::generic_category(), "process_pool: a worker cannot be started");
     if (w.pid == 0) co_return nullptr;
     ++counted_.started;
     if (options.warm_up) co_await warm_up(w);

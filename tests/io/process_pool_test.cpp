@@ -452,6 +452,38 @@ EDDY_TEST("process_pool: a preload that fails fails each call, also after one th
     }
 }
 
+EDDY_TEST("process_pool: without a descriptor for a new worker the call fails, and the pool goes on") {
+    process_pool pp{2};
+    const int server = co_await pp.run(parent_pid);
+    queue<int> reports(4);
+    auto busy = spawn(pp.run({.progress = progress_to(reports)}, until_stopped, 1));
+    static_cast<void>(co_await reports.pop());
+    ::kill(server, SIGSTOP); // until its answer is one that we have no room for
+    auto call = spawn(pp.run(twice, 1));
+    while (pp.stats().workers < 2) co_await this_task::yield();
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    rlimit none = before;
+    const int lowest = ::dup(0);
+    ::close(lowest);
+    none.rlim_cur = static_cast<rlim_t>(lowest);
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    ::kill(server, SIGCONT);
+    std::error_code code;
+    try {
+        static_cast<void>(co_await call);
+    } catch (const std::system_error& e) {
+        code = e.code();
+    }
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(code == std::errc::too_many_files_open);
+    CHECK(pp.stats().workers == 1);
+    const int v = co_await pp.run(twice, 2);
+    CHECK(v == 4);
+    busy.cancel();
+    static_cast<void>(co_await busy);
+}
+
 EDDY_TEST("process_pool: a warm_up that fails fails the calls that needed the worker") {
     process_pool pp{{.workers = 1, .warm_up = fails_to_warm_up}};
     for (int i = 0; i < 2; ++i) {
