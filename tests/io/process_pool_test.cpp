@@ -70,15 +70,9 @@ void hang() {
     for (;;) ::pause();
 }
 EDDY_REMOTE(hang)
-/// The same, and says that it has begun.
-void begin_and_hang() {
-    this_call::progress(1);
-    hang();
-}
-EDDY_REMOTE(begin_and_hang)
 void hang_hard() {
     ::signal(SIGTERM, SIG_IGN);
-    begin_and_hang();
+    hang();
 }
 EDDY_REMOTE(hang_hard)
 int until_stopped(std::stop_token stop, int result) {
