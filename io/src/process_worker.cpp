@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -20,7 +21,6 @@
 #include <span>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <eddy/errors.hpp>
@@ -172,8 +172,21 @@ private:
 class stop_watch {
 public:
     explicit stop_watch(stop_slot& slot) noexcept : slot_(&slot) {}
+    /// Before the memory limit of a call: the thread needs a stack. Throws `std::system_error`.
+    void start() {
+        if (started_) return;
+        const signals_kept_away here;
+        pthread_attr_t how;
+        ::pthread_attr_init(&how);
+        ::pthread_attr_setstacksize(&how, 256 * 1024); // for the callbacks of tokens
+        pthread_t thread{};
+        const int error = ::pthread_create(&thread, &how, [](void* self) -> void* { static_cast<stop_watch*>(self)->watch(); }, this);
+        ::pthread_attr_destroy(&how);
+        if (error != 0) throw std::system_error(error, std::generic_category(), "process_pool: a thread for stop requests");
+        ::pthread_detach(thread);
+        started_ = true;
+    }
     void begin(std::uint32_t call, std::stop_source& source) {
-        start();
         const std::lock_guard lock(lock_);
         call_ = call;
         source_ = &source;
@@ -185,16 +198,21 @@ public:
     }
 
 private:
-    void start() {
-        if (started_) return;
-        sigset_t all;
-        sigset_t before;
-        ::sigfillset(&all); // signals are for the functions' thread
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
-        std::thread([this] { watch(); }).detach();
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        started_ = true;
-    }
+    /// Signals are for the functions' thread.
+    class signals_kept_away {
+    public:
+        signals_kept_away() noexcept {
+            sigset_t all;
+            ::sigfillset(&all);
+            ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+        }
+        signals_kept_away(const signals_kept_away&) = delete;
+        signals_kept_away& operator=(const signals_kept_away&) = delete;
+        ~signals_kept_away() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+    private:
+        sigset_t before_{};
+    };
     [[noreturn]] void watch() {
         for (std::uint32_t seen = 0;;) {
             const std::uint32_t now = slot_->call.load();
@@ -286,6 +304,7 @@ private:
             const remote_function* const f = remote_of(h.function);
             if (!f) throw std::logic_error("process_pool: the worker does not know this function; it was registered after the program's start (in a library that was loaded later?)");
             function_ = f->name;
+            if (f->takes_stop) stops_.start();
             const memory_limit limit(h.memory);
             for (; item < h.items; ++item) call(*f, in);
             in.expect_end();

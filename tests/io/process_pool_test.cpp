@@ -508,6 +508,16 @@ EDDY_TEST("process_pool: a memory limit ends in memory_limit_error, and the work
     CHECK(n == 16 << 20);
     CHECK(pp.stats().started == 1);
 }
+
+EDDY_TEST("process_pool: a memory limit leaves room for the stop requests") {
+    process_pool pp{1};
+    queue<int> reports(4);
+    auto call = spawn(pp.run({.memory = 1 << 20, .progress = progress_to(reports)}, until_stopped, 5));
+    while (reports.empty() && !call.done()) co_await this_task::yield();
+    call.cancel();
+    const int v = co_await call;
+    CHECK(v == 5);
+}
 #endif
 
 EDDY_TEST("process_pool: an idle worker that is killed is replaced, and no call fails") {
