@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -100,6 +101,13 @@ public:
     using std::runtime_error::runtime_error;
 };
 const remote_exception<bad_order> bad_order_crosses;
+/// Its code is of a category that cannot be sent.
+struct odd_error : std::runtime_error {
+    odd_error() : std::runtime_error("odd") {}
+    std::error_code code = std::make_error_code(std::future_errc::broken_promise);
+};
+auto wire_fields(odd_error& e) { return std::tie(e.code); }
+const remote_exception<odd_error> odd_error_crosses;
 struct unknown_error : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -111,6 +119,8 @@ void fails_somehow(int how) {
     throw 42;
 }
 EDDY_REMOTE(fails_somehow)
+void fails_oddly() { throw odd_error(); }
+EDDY_REMOTE(fails_oddly)
 
 int warmth = 0;
 void warms_up() { warmth += 10; }
@@ -276,6 +286,20 @@ EDDY_TEST("process_pool: exceptions cross as themselves where they are registere
                  "system: open x: Permission denied!; [int] [] ");
     CHECK(pp.stats().failed == 5);
     CHECK(pp.stats().started == 1); // the worker lives
+}
+
+EDDY_TEST("process_pool: an exception that cannot be written crosses by name and text, and the worker lives") {
+    process_pool pp{1};
+    std::string text;
+    try {
+        co_await pp.run(fails_oddly);
+    } catch (const remote_error& e) {
+        text = e.message();
+    }
+    CHECK(text == "odd");
+    const int v = co_await pp.run(twice, 1);
+    CHECK(v == 2);
+    CHECK(pp.stats().started == 1);
 }
 
 EDDY_TEST("process_pool: a function that is not registered is refused at once, with what to write") {
