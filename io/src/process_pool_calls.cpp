@@ -197,6 +197,7 @@ task<> process_pool_core::converse_at_most(pool_exchange& x, std::chrono::nanose
 }
 
 void process_pool_core::note(pool_exchange& x, const incoming_frame& f) {
+    if (f.header.call != x.call) return; // from a thread that has outlived its call
     switch (f.header.kind) {
     case frame_kind::result:
     case frame_kind::failure: x.reply = f; return;

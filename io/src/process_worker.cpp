@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -335,7 +336,7 @@ private:
     worker_socket socket_;
     stop_watch stops_;
     std::vector<std::byte> answer_;
-    std::uint32_t call_ = 0;
+    std::atomic<std::uint32_t> call_{0}; // threads of functions ask, too
     const char* function_ = "";
 };
 

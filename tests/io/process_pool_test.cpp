@@ -93,6 +93,17 @@ int counts_to(int n) {
     return n;
 }
 EDDY_REMOTE(counts_to)
+/// Reports once more when its call is over, and then makes `file`.
+int reports_late(std::string file) {
+    std::thread([file] {
+        std::this_thread::sleep_for(20ms);
+        this_call::progress(99);
+        std::ofstream(file).put('x');
+    }).detach();
+    this_call::progress(1);
+    return 1;
+}
+EDDY_REMOTE(reports_late)
 void says(const char* text) { this_call::log(text); }
 EDDY_REMOTE(says)
 
@@ -405,6 +416,18 @@ EDDY_TEST("process_pool: progress goes into a queue or to a function, in order; 
     }
     CHECK(text.find("'counts_to' reports its progress in another type") != std::string::npos);
     CHECK(counts_to(3) == 3); // here nobody listens
+}
+
+EDDY_TEST("process_pool: what a thread reports after its call's end is not taken for the next one's") {
+    process_pool pp{1};
+    const std::string file = "/tmp/eddy-late-report-" + std::to_string(::getpid());
+    std::vector<int> seen;
+    auto show = [&](int i) { seen.push_back(i); };
+    static_cast<void>(co_await pp.run({.progress = progress_to<int>(show)}, reports_late, file));
+    while (::access(file.c_str(), F_OK) != 0) co_await this_task::yield();
+    ::unlink(file.c_str());
+    static_cast<void>(co_await pp.run({.progress = progress_to<int>(show)}, counts_to, 2));
+    CHECK(seen == std::vector<int>{1, 1, 2});
 }
 
 EDDY_TEST("process_pool: lines that a worker logs arrive with their function and process") {
