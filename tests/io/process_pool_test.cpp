@@ -610,6 +610,27 @@ EDDY_TEST("process_pool: SIGINT, which a terminal sends to all, does not end a w
     CHECK(v == 3);
 }
 
+EDDY_TEST_REAL("process_pool: SIGTERM and SIGHUP to the process group end neither server nor workers") {
+    process_pool pp{1};
+    const int server = co_await pp.run(parent_pid);
+    queue<int> reports(4);
+    auto call = spawn(pp.run({.progress = progress_to(reports)}, until_stopped, 3));
+    static_cast<void>(co_await reports.pop());
+    const int worker = pp.worker_pids().front();
+    for (const char* const number : {"-TERM", "-HUP"}) {
+        command kill("kill", number, std::to_string(server), std::to_string(worker)); // as an init system would
+        process sent = co_await process::spawn(std::move(kill));
+        const exit_status end = co_await sent.wait();
+        REQUIRE(end.code() == 0);
+    }
+    call.cancel();
+    const int v = co_await call;
+    CHECK(v == 3);
+    const int after = co_await pp.run(parent_pid);
+    CHECK(after == server);
+    CHECK(pp.stats().started == 1);
+}
+
 EDDY_TEST("process_pool: destroyed while a call runs, that ends with closed_resource") {
     std::optional<process_pool> pp(std::in_place, std::size_t(1));
     queue<int> reports(1);
