@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <stdexcept>
@@ -394,20 +395,45 @@ task<> process_pool_core::stop_processes() {
     const mutex_guard one = co_await stopping_.lock(); // a second closer waits for the first
     if (!server_) co_return;
     const external_work ending(*current().loop);
-    while (!idle_.empty()) { // they end with their sockets, and may write what they have left to write
-        pool_worker& w = *idle_.back();
-        idle_.pop_back();
-        w.socket.abort();
-        co_await w.ended.wait();
-        discard(w);
-    }
+    co_await stop_idle();
     if (!server_) co_return; // it has ended meanwhile, or the pool object has gone
     process server = std::move(*server_);
     server_.reset();
     server_socket_.abort();
     co_await server_reader_.join();
+    auto wait = [&server](cancel_scope&) -> task<> {
+        auto end = server.wait();
+        co_await end;
+    };
+    co_await move_on_after(patience(), wait);
+    if (server.running()) server.kill();
     auto end = server.wait();
     co_await end;
+}
+
+std::chrono::nanoseconds process_pool_core::patience() const noexcept {
+    return std::max<std::chrono::nanoseconds>(options.kill_grace, std::chrono::milliseconds(100));
+}
+
+/// They end with their sockets, and may write what they have left to write. One that does not, because it is stopped, is killed.
+task<> process_pool_core::stop_idle() {
+    std::vector<pool_worker*> leaving = idle_;
+    idle_.clear();
+    for (pool_worker* const w : leaving) w->socket.abort();
+    auto ends = [&leaving](cancel_scope&) -> task<> {
+        for (pool_worker* const w : leaving) co_await w->ended.wait();
+    };
+    const auto one_left = [&leaving] { return !std::all_of(leaving.begin(), leaving.end(), [](const pool_worker* w) { return w->ended.is_set(); }); };
+    co_await move_on_after(patience(), ends);
+    if (one_left()) {
+        for (pool_worker* const w : leaving) {
+            if (!w->ended.is_set()) w->kill();
+        }
+        co_await move_on_after(patience(), ends);
+    }
+    if (one_left()) kill_server(server_); // it should have told
+    for (pool_worker* const w : leaving) co_await w->ended.wait();
+    for (pool_worker* const w : leaving) discard(*w);
 }
 
 task<> process_pool_core::close_within(std::optional<std::chrono::nanoseconds> deadline) {

@@ -143,6 +143,8 @@ private:
     void heard(const server_message& m, descriptor_list& d);
     void server_ended() noexcept;
     task<> stop_processes();
+    task<> stop_idle();
+    [[nodiscard]] std::chrono::nanoseconds patience() const noexcept;
     void kill_all() noexcept;
     void use_is_over() noexcept;
     [[nodiscard]] pool_worker* worker_of(std::uint32_t number) noexcept;

@@ -773,6 +773,20 @@ TEST_CASE("process_pool: the program's coroutine returns while calls run: they e
     for (const int pid : workers) CHECK_FALSE(there_is(pid));
 }
 
+EDDY_TEST_REAL("process_pool: close kills workers that are stopped, and a fork server that is") {
+    for (const bool server_too : {false, true}) {
+        process_pool pp{{.workers = 1, .kill_grace = 10ms}};
+        const int server = co_await pp.run(parent_pid);
+        const int worker = pp.worker_pids().front();
+        ::kill(worker, SIGSTOP);
+        if (server_too) ::kill(server, SIGSTOP);
+        co_await pp.close();
+        co_await until_gone(worker);
+        CHECK_FALSE(there_is(server));
+        CHECK(pp.stats().workers == 0);
+    }
+}
+
 EDDY_TEST("process_pool: close lets the calls that were made end first") {
     process_pool pp{1};
     auto first = spawn([&]() -> task<int> { co_return co_await pp.run(twice, 1); });
