@@ -27,10 +27,6 @@ namespace {
 
 constexpr int most_attempts = 4; // of a call whose workers die before they have read it
 
-bool peer_is_gone(const std::system_error& e) noexcept {
-    return e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe;
-}
-
 } // namespace
 
 /// A worker that has a call, and its permit.

@@ -325,10 +325,16 @@ task<pool_worker*> process_pool_core::try_to_start_worker(const char* function) 
     m.slot = w.slot;
     const std::array<int, 1> passed{ends.theirs.get()};
     const std::uint64_t generation = generation_;
+    bool told = false;
     try {
         auto sending = server_socket_.send_descriptors(std::as_bytes(std::span(&m, 1)), passed);
         co_await shielded(std::move(sending));
-    } catch (const std::exception&) { // it is gone
+        told = true;
+    } catch (const std::system_error& e) {
+        if (!peer_is_gone(e)) throw; // no memory, no descriptors: the others' calls go on
+    } catch (const closed_resource&) {
+    }
+    if (!told) {
         if (generation == generation_) server_ended();
         expect_alive(function);
         co_return nullptr;

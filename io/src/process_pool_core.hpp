@@ -10,6 +10,7 @@
 #include <source_location>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <eddy/event.hpp>
@@ -26,6 +27,10 @@ namespace eddy::detail {
 
 /// Does the executable have a constructor of ours, by which it becomes a fork server?
 [[nodiscard]] bool can_serve_forks() noexcept;
+
+[[nodiscard]] inline bool peer_is_gone(const std::system_error& e) noexcept {
+    return e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe;
+}
 
 struct incoming_frame {
     frame_header header{};
