@@ -101,6 +101,34 @@ void on_sigterm(int number, siginfo_t* info, void*) {
     ::raise(number); // when we return
 }
 
+int watched_socket = -1;
+void end_if_alone(int) {
+    const int error = errno;
+    pollfd p{watched_socket, POLLRDHUP, 0};
+    if (::poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP)) != 0) ::_exit(0);
+    errno = error;
+}
+/// While one lives, and the server runs a user's function instead of listening, the end of the program ends it all the same.
+class end_with_program {
+public:
+    explicit end_with_program(int socket) : flags_(::fcntl(socket, F_GETFL)) {
+        watched_socket = socket;
+        struct sigaction a {};
+        a.sa_handler = &end_if_alone; // it stays: a late SIGIO would end us by default
+        a.sa_flags = SA_RESTART;
+        ::sigaction(SIGIO, &a, nullptr);
+        ::fcntl(socket, F_SETOWN, ::getpid());
+        ::fcntl(socket, F_SETFL, flags_ | O_ASYNC);
+        end_if_alone(SIGIO); // it ended before we asked
+    }
+    end_with_program(const end_with_program&) = delete;
+    end_with_program& operator=(const end_with_program&) = delete;
+    ~end_with_program() { ::fcntl(watched_socket, F_SETFL, flags_); }
+
+private:
+    int flags_;
+};
+
 // --- the server
 
 class fork_server {
@@ -198,7 +226,11 @@ private:
             preload(m);
     }
     void preload(server_message m) {
-        const bool done = call_preload(m.function);
+        bool done = false;
+        {
+            const end_with_program watched(socket_);
+            done = call_preload(m.function);
+        }
         std::fflush(nullptr);
         m.word = done ? server_word::started : server_word::failed;
         tell(m);
