@@ -130,7 +130,7 @@ pool_reply process_pool_core::answer(pool_exchange& x, lease& held, const std::e
 task<> process_pool_core::send(pool_exchange& x) {
     std::vector<std::byte>& bytes = x.request.bytes;
     frame_header h{frame_kind::call, 0, x.call, bytes.size() - sizeof h};
-    const call_header c{x.request.function->id, x.request.memory, x.request.items, 0};
+    const call_header c{x.request.function->id, x.request.memory, x.request.items, x.request.progress ? 1U : 0U};
     std::memcpy(bytes.data() + sizeof h, &c, sizeof c);
     std::array<int, 1> passed{-1};
     unique_fd large;

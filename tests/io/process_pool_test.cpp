@@ -71,6 +71,11 @@ void hang() {
     for (;;) ::pause();
 }
 EDDY_REMOTE(hang)
+int stays(int x) {
+    hang();
+    return x;
+}
+EDDY_REMOTE(stays)
 void hang_hard() {
     ::signal(SIGTERM, SIG_IGN);
     hang();
@@ -104,6 +109,32 @@ int reports_late(std::string file) {
     return 1;
 }
 EDDY_REMOTE(reports_late)
+/// Its attempts are counted in a file.
+int succeeds_third(std::string file) {
+    std::ofstream(file, std::ios::app).put('x');
+    const auto size = std::ifstream(file, std::ios::ate).tellg();
+    if (size < 3) throw std::runtime_error("not yet");
+    return static_cast<int>(size);
+}
+EDDY_REMOTE(succeeds_third)
+int reports_to_listener(int n) {
+    for (int i = 1; i <= n; ++i) report_progress(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(n));
+    return n;
+}
+EDDY_REMOTE(reports_to_listener)
+bool somebody_listens() { return progress_wanted(); }
+EDDY_REMOTE(somebody_listens)
+std::string file_at_sigterm;
+void leaves_a_file_at_sigterm(std::string file) {
+    file_at_sigterm = std::move(file);
+    ::signal(SIGTERM, [](int) {
+        std::fclose(std::fopen(file_at_sigterm.c_str(), "w"));
+        std::_Exit(0);
+    });
+    this_call::progress(1);
+    for (;;) ::pause();
+}
+EDDY_REMOTE(leaves_a_file_at_sigterm)
 void says(const char* text) { this_call::log(text); }
 EDDY_REMOTE(says)
 
@@ -428,6 +459,70 @@ EDDY_TEST("process_pool: what a thread reports after its call's end is not taken
     ::unlink(file.c_str());
     static_cast<void>(co_await pp.run({.progress = progress_to<int>(show)}, counts_to, 2));
     CHECK(seen == std::vector<int>{1, 1, 2});
+}
+
+EDDY_TEST("process_pool: background on_processes retries, maps and tells its progress") {
+    process_pool pp{2};
+    const std::string file = "/tmp/eddy-attempts-" + std::to_string(::getpid());
+    background_options options;
+    options.retry = retry_policy{.attempts = 5};
+    const int third = co_await background(on_processes(pp), options, succeeds_third, file);
+    ::unlink(file.c_str());
+    CHECK(third == 3);
+    std::vector<int> in{1, 2, 3};
+    const std::vector<int> all = co_await background_map(on_processes(pp), twice, in);
+    CHECK(all == std::vector<int>{2, 4, 6});
+    bool listens = co_await background(on_processes(pp), somebody_listens);
+    CHECK_FALSE(listens);
+    std::uint64_t heard = 0;
+    progress_listener listener([&](const progress_report& p) { heard = p.done; });
+    const auto listening = listener.listen();
+    listens = co_await background(on_processes(pp), somebody_listens);
+    CHECK(listens);
+    for (const int n : {1, 10, 20'000}) { // more than the socket has room for
+        static_cast<void>(co_await background(on_processes(pp), reports_to_listener, n));
+        CHECK(heard == static_cast<std::uint64_t>(n));
+    }
+}
+
+EDDY_TEST_REAL("process_pool: background on_processes with a time limit ends the function") {
+    process_pool pp{{.workers = 1, .kill_grace = 10ms}};
+    co_await pp.start();
+    bool late = false;
+    try {
+        co_await background(on_processes(pp), {.timeout = 20ms}, hang);
+    } catch (const timeout_error&) {
+        late = true;
+    }
+    CHECK(late);
+    CHECK(pp.stats().ended_by_us == 1);
+}
+
+EDDY_TEST_REAL("process_pool: cancelled, map ends what runs, and start leaves a pool that works") {
+    process_pool pp{{.workers = 2, .kill_grace = 1s}};
+    auto starting = spawn(pp.start());
+    co_await this_task::yield();
+    co_await starting.cancel_and_join();
+    const std::vector<int> codes(10, 1);
+    auto mapping = spawn([&]() -> task<> { static_cast<void>(co_await pp.map(stays, codes)); });
+    while (pp.stats().busy < 2) co_await this_task::yield();
+    co_await mapping.cancel_and_join();
+    CHECK(mapping.cancelled());
+    CHECK(pp.stats().busy == 0);
+    CHECK(pp.stats().waiting == 0);
+    const int v = co_await pp.run(twice, 2);
+    CHECK(v == 4);
+}
+
+EDDY_TEST_REAL("process_pool: a function that is ended has its handler of SIGTERM called first") {
+    process_pool pp{{.workers = 1, .kill_grace = 30s}};
+    const std::string file = "/tmp/eddy-sigterm-" + std::to_string(::getpid());
+    queue<int> reports(4);
+    auto call = spawn(pp.run({.progress = progress_to(reports)}, leaves_a_file_at_sigterm, file));
+    static_cast<void>(co_await reports.pop());
+    co_await call.cancel_and_join();
+    CHECK(call.cancelled());
+    CHECK(::unlink(file.c_str()) == 0);
 }
 
 EDDY_TEST("process_pool: lines that a worker logs arrive with their function and process") {

@@ -127,7 +127,9 @@ task<detail::remote_result_t<F>> detail::call_in_process(process_pool& pool, F* 
     call_options options;
     if (target) options.progress = progress_to<process_report>(pass_on);
     auto running = pool.run(options, fn, args...);
-    co_return co_await std::move(running);
+    if (!target) co_return co_await std::move(running);
+    auto heard = with_reports_heard<remote_result_t<F>>(std::move(running), target);
+    co_return co_await std::move(heard);
 }
 
 } // namespace eddy
