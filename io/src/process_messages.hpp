@@ -44,7 +44,7 @@ struct call_header {
     std::uint64_t function;
     std::uint64_t memory; // limit, or 0
     std::uint32_t items;
-    std::uint32_t unused;
+    std::uint32_t wants_progress; // or 0: nobody listens
 };
 inline constexpr std::size_t request_room = sizeof(frame_header) + sizeof(call_header);
 /// Longer bodies come as a memfd.

@@ -10,7 +10,7 @@
 namespace eddy {
 
 worker_died::worker_died(std::string function, int pid, exit_status status)
-    : std::runtime_error("process_pool: the worker that ran '" + function + "' (process " + std::to_string(pid) + ") died: " + status.to_string() +
+    : std::runtime_error("process_pool: the worker that ran '" + function + "' (process " + std::to_string(pid) + ") died: " + (status.unknown() ? "its fork server has ended" : status.to_string()) +
                          (status.signal() == SIGKILL ? "; nobody here sent that: out of memory?" : "")),
       function_(std::move(function)), pid_(pid), status_(status) {}
 

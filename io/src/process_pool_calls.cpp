@@ -27,28 +27,7 @@ namespace {
 
 constexpr int most_attempts = 4; // of a call whose workers die before they have read it
 
-bool peer_is_gone(const std::system_error& e) noexcept {
-    return e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe;
-}
-
 } // namespace
-
-/// The pool's end waits for those.
-class process_pool_core::counted_call {
-public:
-    explicit counted_call(process_pool_core& core) noexcept : core_(&core) {
-        if (core.calls_now_++ == 0) core.no_calls_.clear();
-    }
-    counted_call(const counted_call&) = delete;
-    counted_call& operator=(const counted_call&) = delete;
-    ~counted_call() {
-        ++core_->counted_.calls;
-        if (--core_->calls_now_ == 0) core_->no_calls_.set();
-    }
-
-private:
-    process_pool_core* core_;
-};
 
 /// A worker that has a call, and its permit.
 class process_pool_core::lease {
@@ -91,13 +70,18 @@ task<pool_reply> process_pool_core::perform(pool_request request, std::source_lo
     const std::shared_ptr<process_pool_core> keep = shared_from_this();
     expect_open(request.function->name);
     bind();
-    const counted_call counted(*this);
+    const counted_use counted(*this);
+    struct counts_at_end {
+        std::uint64_t& calls;
+        ~counts_at_end() { ++calls; }
+    } finished{counted_.calls};
     for (int attempt = 1;; ++attempt) {
         semaphore_permit permit = co_await permits_.acquire();
-        if (killed_) throw_closed(request.function->name);
+        expect_alive(request.function->name);
         pool_worker* w = take_idle();
-        if (!w) w = co_await start_worker();
+        if (!w) w = co_await start_worker(request.function->name);
         lease held(*this, *w, permit);
+        expect_alive(request.function->name);
         pool_exchange x(*w, request, next_call_++);
         std::exception_ptr ended_by; // a cancellation, or the time limit
         try {
@@ -146,7 +130,7 @@ pool_reply process_pool_core::answer(pool_exchange& x, lease& held, const std::e
 task<> process_pool_core::send(pool_exchange& x) {
     std::vector<std::byte>& bytes = x.request.bytes;
     frame_header h{frame_kind::call, 0, x.call, bytes.size() - sizeof h};
-    const call_header c{x.request.function->id, x.request.memory, x.request.items, 0};
+    const call_header c{x.request.function->id, x.request.memory, x.request.items, x.request.progress ? 1U : 0U};
     std::memcpy(bytes.data() + sizeof h, &c, sizeof c);
     std::array<int, 1> passed{-1};
     unique_fd large;
@@ -209,6 +193,7 @@ task<> process_pool_core::converse_at_most(pool_exchange& x, std::chrono::nanose
 }
 
 void process_pool_core::note(pool_exchange& x, const incoming_frame& f) {
+    if (f.header.call != x.call) return; // from a thread that has outlived its call
     switch (f.header.kind) {
     case frame_kind::result:
     case frame_kind::failure: x.reply = f; return;
@@ -273,6 +258,7 @@ task<> process_pool_core::warm_up(pool_worker& w) {
     if (x.died) {
         w.kill();
         co_await shielded(w.ended.wait());
+        expect_alive(request.function->name);
         throw worker_died(request.function->name, w.pid, w.status);
     }
     if (x.reply->header.kind == frame_kind::failure) read_failure(wire::reader(x.reply->body)).raise();

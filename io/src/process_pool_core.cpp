@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <stdexcept>
@@ -16,6 +17,7 @@
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/detail/external_work.hpp>
+#include <eddy/errors.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
@@ -46,6 +48,13 @@ task<> collect_server(process server) {
         co_await end;
     };
     co_await with_shield(std::chrono::seconds(10), body); // then its object kills it
+}
+
+void kill_server(std::optional<process>& server) noexcept {
+    try {
+        if (server) server->kill();
+    } catch (const std::exception&) { // it has ended
+    }
 }
 
 /// It ends by itself: its socket is closed.
@@ -89,7 +98,8 @@ void process_pool_core::expect_open(const char* function) const {
 
 // --- the fork server
 
-task<> process_pool_core::start_server() {
+/// `function`: for whom. Who awaits this may find the pool killed, and no server, whenever it goes on.
+task<> process_pool_core::start_server(const char* function) {
     if (!can_serve_forks())
         throw std::logic_error("process_pool: this program has no EDDY_REMOTE of its own (those in shared libraries do not count), so "
                                "that it cannot become a fork server; let main begin with eddy::serve_process_pool()");
@@ -107,41 +117,84 @@ task<> process_pool_core::start_server() {
     c.inherit(ends.theirs.get()).inherit(page_fd_.get());
     auto spawning = process::spawn(std::move(c));
     server_ = co_await std::move(spawning);
+    if (killed_) {
+        let_server_go(server_);
+        throw_closed(function);
+    }
     server_socket_ = std::move(ends.ours);
+    struct gone_unless_done { // cancelled, or without memory: the next call starts another, which gets its preload
+        process_pool_core& core;
+        std::uint64_t generation;
+        bool done;
+        ~gone_unless_done() {
+            if (done || core.generation_ != generation) return;
+            kill_server(core.server_); // it may be in its preload, and not listen
+            core.server_ended();
+        }
+    } server{*this, generation_, false};
     server_reader_ = event_loop::current()->spawn(read_server(shared_from_this(), generation_), {.name = "listens to a fork server"});
-    if (options.preload) co_await preload();
+    if (options.preload) co_await preload(function);
+    server.done = true;
 }
 
-task<> process_pool_core::preload() {
+task<> process_pool_core::preload(const char* function) {
     server_message m{};
     m.word = server_word::preload;
     m.function = remote_at(options.preload).id;
     preload_over_.clear();
     preloaded_.reset();
+    struct mark {
+        bool& on;
+        explicit mark(bool& b) noexcept : on(b) { on = true; }
+        ~mark() { on = false; }
+    } now{preloading_};
     auto sending = server_socket_.write(std::as_bytes(std::span(&m, 1)));
     co_await sending;
     co_await preload_over_.wait();
+    expect_alive(function);
     if (preloaded_ && preloaded_->word == server_word::started) co_return;
-    server_ended();
     throw std::runtime_error(std::string("process_pool: '") + remote_at(options.preload).name + "' failed in the fork server (preload)");
 }
 
-task<> process_pool_core::read_server(std::shared_ptr<process_pool_core> self, std::uint64_t generation) {
-    server_message m{};
+/// Where the reader of the server's messages is.
+struct process_pool_core::server_talk {
+    server_message message{};
+    std::size_t have = 0; // bytes of it
     descriptor_list descriptors;
-    const std::span<std::byte> all = std::as_writable_bytes(std::span(&m, 1));
+};
+
+/// Until the server is gone, or we are.
+task<> process_pool_core::listen_to_server(server_talk& t) {
+    const std::span<std::byte> all = std::as_writable_bytes(std::span(&t.message, 1));
+    for (;;) {
+        received_descriptors got = co_await server_socket_.receive_descriptors(all.subspan(t.have));
+        if (got.size == 0) co_return;
+        if (!got.descriptors.empty()) t.descriptors = std::move(got.descriptors);
+        t.have += got.size;
+        if (t.have < all.size()) continue;
+        t.have = 0;
+        heard(t.message, t.descriptors);
+        t.descriptors = {};
+    }
+}
+
+task<> process_pool_core::read_server(std::shared_ptr<process_pool_core> self, std::uint64_t generation) {
+    server_talk t;
+    bool leaving = false;
     try {
-        for (std::size_t have = 0;;) {
-            received_descriptors got = co_await self->server_socket_.receive_descriptors(all.subspan(have));
-            if (got.size == 0) break;
-            if (!got.descriptors.empty()) descriptors = std::move(got.descriptors);
-            have += got.size;
-            if (have < all.size()) continue;
-            have = 0;
-            self->heard(m, descriptors);
-            descriptors = {};
+        co_await self->listen_to_server(t);
+    } catch (const operation_cancelled&) { // the program ends
+        leaving = true;
+    } catch (const std::exception&) { // the same as the end of the stream
+    }
+    // Calls that are being ended wait to hear of their workers' ends: the last one closes our socket.
+    if (leaving && self->generation_ == generation && self->calls_now_ > 0) {
+        self->reader_leaves_ = true;
+        try {
+            co_await shielded(self->listen_to_server(t));
+        } catch (const std::exception&) {
         }
-    } catch (const std::exception&) { // the same: it is gone, or we are
+        self->reader_leaves_ = false;
     }
     if (self->generation_ == generation) self->server_ended();
 }
@@ -156,7 +209,10 @@ void process_pool_core::heard(const server_message& m, descriptor_list& d) {
     switch (m.word) {
     case server_word::started:
         w->pid = m.pid;
-        if (!d.empty()) w->pidfd = unique_fd(d.take(0));
+        if (d.empty()) // so many are open here that the kernel could not hand it over; without it, it cannot be ended
+            w->start_error = EMFILE;
+        else
+            w->pidfd = unique_fd(d.take(0));
         break;
     case server_word::failed:
         w->start_error = m.code;
@@ -234,20 +290,22 @@ void process_pool_core::give_back(pool_worker& w) noexcept {
     permits_.release();
 }
 
-task<pool_worker*> process_pool_core::start_worker() {
+task<pool_worker*> process_pool_core::start_worker(const char* function) {
     const external_work starting(*current().loop);
-    pool_worker* w = co_await try_to_start_worker();
-    if (!w) w = co_await try_to_start_worker(); // the server had ended, and nobody knew
+    pool_worker* w = co_await try_to_start_worker(function);
+    if (!w) w = co_await try_to_start_worker(function); // the server had ended, and nobody knew
     if (!w) throw std::runtime_error("process_pool: the fork server ended before it had started a worker");
     co_return w;
 }
 
 /// Null if the server is gone.
-task<pool_worker*> process_pool_core::try_to_start_worker() {
+task<pool_worker*> process_pool_core::try_to_start_worker(const char* function) {
     {
         const mutex_guard one = co_await starting_.lock();
-        if (!server_) co_await start_server();
+        expect_alive(function);
+        if (!server_) co_await start_server(function);
     }
+    expect_alive(function);
     socket_ends ends = new_socket_pair();
     idle_.reserve(options.workers);
     workers_.push_back(std::make_unique<pool_worker>(next_worker_++, free_slot(), std::move(ends.ours)));
@@ -267,19 +325,28 @@ task<pool_worker*> process_pool_core::try_to_start_worker() {
     m.slot = w.slot;
     const std::array<int, 1> passed{ends.theirs.get()};
     const std::uint64_t generation = generation_;
+    bool told = false;
     try {
         auto sending = server_socket_.send_descriptors(std::as_bytes(std::span(&m, 1)), passed);
         co_await shielded(std::move(sending));
-    } catch (const std::exception&) { // it is gone
+        told = true;
+    } catch (const std::system_error& e) {
+        if (!peer_is_gone(e)) throw; // no memory, no descriptors: the others' calls go on
+    } catch (const closed_resource&) {
+    }
+    if (!told) {
         if (generation == generation_) server_ended();
+        expect_alive(function);
         co_return nullptr;
     }
     ends.theirs = {};
     co_await w.started.wait();
-    if (w.start_error != 0) throw std::system_error(w.start_error, std::generic_category(), "process_pool: a worker cannot be forked");
+    expect_alive(function);
+    if (w.start_error != 0) throw std::system_error(w.start_error, std::generic_category(), "process_pool: a worker cannot be started");
     if (w.pid == 0) co_return nullptr;
     ++counted_.started;
     if (options.warm_up) co_await warm_up(w);
+    expect_alive(function);
     unless_done.worker = nullptr;
     ++busy_;
     co_return &w;
@@ -289,6 +356,7 @@ task<> process_pool_core::start_all() {
     const std::shared_ptr<process_pool_core> keep = shared_from_this();
     expect_open("start");
     bind();
+    const counted_use counted(*this); // close and shutdown wait for it as for a call
     co_await this_task::checkpoint();
     std::vector<pool_worker*> fresh;
     fresh.reserve(options.workers);
@@ -305,7 +373,8 @@ task<> process_pool_core::start_all() {
     while (workers_.size() < options.workers) {
         std::optional<semaphore_permit> permit = permits_.try_acquire();
         if (!permit) co_return; // who has it starts one
-        pool_worker* const w = co_await start_worker();
+        expect_alive("start");
+        pool_worker* const w = co_await start_worker("start");
         permit->detach();
         fresh.push_back(w);
     }
@@ -313,30 +382,64 @@ task<> process_pool_core::start_all() {
 
 // --- the end
 
+void process_pool_core::use_is_over() noexcept {
+    if (--calls_now_ > 0) return;
+    no_calls_.set();
+    if (reader_leaves_) server_socket_.abort();
+}
+
 void process_pool_core::kill_all() noexcept {
     killed_ = true;
     for (const auto& w : workers_) {
         w->spent = true;
         w->kill();
     }
+    if (preloading_) kill_server(server_); // it does not listen, and has no workers
 }
 
 task<> process_pool_core::stop_processes() {
+    const mutex_guard one = co_await stopping_.lock(); // a second closer waits for the first
     if (!server_) co_return;
     const external_work ending(*current().loop);
-    while (!idle_.empty()) { // they end with their sockets, and may write what they have left to write
-        pool_worker& w = *idle_.back();
-        idle_.pop_back();
-        w.socket.abort();
-        co_await w.ended.wait();
-        discard(w);
-    }
+    co_await stop_idle();
+    if (!server_) co_return; // it has ended meanwhile, or the pool object has gone
     process server = std::move(*server_);
     server_.reset();
     server_socket_.abort();
     co_await server_reader_.join();
+    auto wait = [&server](cancel_scope&) -> task<> {
+        auto end = server.wait();
+        co_await end;
+    };
+    co_await move_on_after(patience(), wait);
+    if (server.running()) server.kill();
     auto end = server.wait();
     co_await end;
+}
+
+std::chrono::nanoseconds process_pool_core::patience() const noexcept {
+    return std::max<std::chrono::nanoseconds>(options.kill_grace, std::chrono::milliseconds(100));
+}
+
+/// They end with their sockets, and may write what they have left to write. One that does not, because it is stopped, is killed.
+task<> process_pool_core::stop_idle() {
+    std::vector<pool_worker*> leaving = idle_;
+    idle_.clear();
+    for (pool_worker* const w : leaving) w->socket.abort();
+    auto ends = [&leaving](cancel_scope&) -> task<> {
+        for (pool_worker* const w : leaving) co_await w->ended.wait();
+    };
+    const auto one_left = [&leaving] { return !std::all_of(leaving.begin(), leaving.end(), [](const pool_worker* w) { return w->ended.is_set(); }); };
+    co_await move_on_after(patience(), ends);
+    if (one_left()) {
+        for (pool_worker* const w : leaving) {
+            if (!w->ended.is_set()) w->kill();
+        }
+        co_await move_on_after(patience(), ends);
+    }
+    if (one_left()) kill_server(server_); // it should have told
+    for (pool_worker* const w : leaving) co_await w->ended.wait();
+    for (pool_worker* const w : leaving) discard(*w);
 }
 
 task<> process_pool_core::close_within(std::optional<std::chrono::nanoseconds> deadline) {

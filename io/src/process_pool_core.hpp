@@ -10,6 +10,7 @@
 #include <source_location>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <eddy/event.hpp>
@@ -26,6 +27,10 @@ namespace eddy::detail {
 
 /// Does the executable have a constructor of ours, by which it becomes a fork server?
 [[nodiscard]] bool can_serve_forks() noexcept;
+
+[[nodiscard]] inline bool peer_is_gone(const std::system_error& e) noexcept {
+    return e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe;
+}
 
 struct incoming_frame {
     frame_header header{};
@@ -109,13 +114,25 @@ public:
     unique_function<void(const worker_log&)> log_handler;
 
 private:
-    class counted_call;
+    /// A call, or what is as good as one: the pool's end waits for those.
+    class counted_use {
+    public:
+        explicit counted_use(process_pool_core& core) noexcept : core_(&core) {
+            if (core.calls_now_++ == 0) core.no_calls_.clear();
+        }
+        counted_use(const counted_use&) = delete;
+        counted_use& operator=(const counted_use&) = delete;
+        ~counted_use() { core_->use_is_over(); }
+
+    private:
+        process_pool_core* core_;
+    };
     class lease;
     void bind();
-    task<> start_server();
-    task<> preload();
-    task<pool_worker*> start_worker();
-    task<pool_worker*> try_to_start_worker();
+    task<> start_server(const char* function);
+    task<> preload(const char* function);
+    task<pool_worker*> start_worker(const char* function);
+    task<pool_worker*> try_to_start_worker(const char* function);
     task<> warm_up(pool_worker& w);
     [[nodiscard]] pool_worker* take_idle() noexcept;
     task<> send(pool_exchange& x);
@@ -125,26 +142,37 @@ private:
     void note(pool_exchange& x, const incoming_frame& f);
     void log(const pool_exchange& x, std::string_view text);
     pool_reply answer(pool_exchange& x, lease& held, const std::exception_ptr& ended_by);
+    struct server_talk;
+    task<> listen_to_server(server_talk& t);
     static task<> read_server(std::shared_ptr<process_pool_core> self, std::uint64_t generation);
     void heard(const server_message& m, descriptor_list& d);
     void server_ended() noexcept;
     task<> stop_processes();
+    task<> stop_idle();
+    [[nodiscard]] std::chrono::nanoseconds patience() const noexcept;
     void kill_all() noexcept;
+    void use_is_over() noexcept;
     [[nodiscard]] pool_worker* worker_of(std::uint32_t number) noexcept;
     void discard(pool_worker& w) noexcept;
     [[nodiscard]] std::uint32_t free_slot() const;
     [[noreturn]] void throw_closed(const char* function) const;
+    void expect_alive(const char* function) const {
+        if (killed_) throw_closed(function);
+    }
 
     loop_link loop_; // which one it belongs to
     bool bound_ = false;
     semaphore permits_;
     mutex starting_;
+    mutex stopping_;
     std::optional<process> server_;
     unix_stream server_socket_;
     task_handle<> server_reader_;
     std::uint64_t generation_ = 0; // how many servers have ended
     std::optional<server_message> preloaded_;
     event preload_over_;
+    bool preloading_ = false;
+    bool reader_leaves_ = false; // as soon as there are no calls
     unique_fd page_fd_;
     stop_slot* page_ = nullptr;
     std::size_t page_size_ = 0;

@@ -83,6 +83,52 @@ bool read_descriptors(int argc, const char* const* argv, server_descriptors& d) 
     std::_Exit(2);
 }
 
+// --- signals
+
+// Those that go to a whole process group are for the program, which may have a graceful end to come to. So the server does not mind
+// SIGTERM and SIGHUP, and a worker obeys a SIGTERM of the program or its own. Handlers, and not SIG_IGN: programs that a worker
+// starts have the default again.
+int program_pid = 0;
+int server_pid = 0;
+int worker_pid = 0;
+
+void ignore_signal(int) {}
+void on_sigterm(int number, siginfo_t* info, void*) {
+    const int self = ::getpid();
+    if (self == server_pid) return;
+    if ((worker_pid == 0 || self == worker_pid) && info->si_pid != program_pid && info->si_pid != self) return; // else a child of a worker
+    ::signal(number, SIG_DFL);
+    ::raise(number); // when we return
+}
+
+int watched_socket = -1;
+void end_if_alone(int) {
+    const int error = errno;
+    pollfd p{watched_socket, POLLRDHUP, 0};
+    if (::poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP)) != 0) ::_exit(0);
+    errno = error;
+}
+/// While one lives, and the server runs a user's function instead of listening, the end of the program ends it all the same.
+class end_with_program {
+public:
+    explicit end_with_program(int socket) : flags_(::fcntl(socket, F_GETFL)) {
+        watched_socket = socket;
+        struct sigaction a {};
+        a.sa_handler = &end_if_alone; // it stays: a late SIGIO would end us by default
+        a.sa_flags = SA_RESTART;
+        ::sigaction(SIGIO, &a, nullptr);
+        ::fcntl(socket, F_SETOWN, ::getpid());
+        ::fcntl(socket, F_SETFL, flags_ | O_ASYNC);
+        end_if_alone(SIGIO); // it ended before we asked
+    }
+    end_with_program(const end_with_program&) = delete;
+    end_with_program& operator=(const end_with_program&) = delete;
+    ~end_with_program() { ::fcntl(watched_socket, F_SETFL, flags_); }
+
+private:
+    int flags_;
+};
+
 // --- the server
 
 class fork_server {
@@ -94,6 +140,7 @@ public:
         ucred parent{};
         socklen_t size = sizeof parent;
         ::getsockopt(socket_, SOL_SOCKET, SO_PEERCRED, &parent, &size);
+        program_pid = parent.pid;
         parent_ = unique_fd(static_cast<int>(::syscall(SYS_pidfd_open, parent.pid, 0))); // its end shows even if a child of it holds our socket
         if (!parent_ && errno == ESRCH) end();
         std::fflush(nullptr); // once here, not again in each worker
@@ -128,18 +175,21 @@ private:
         std::_Exit(1);
     }
     // What the program ignores or blocks is its own affair: with SIGCHLD ignored the kernel would tell nobody how a worker ended.
-    // SIGINT goes from the terminal to all of the group; what becomes of a call is the caller's to say. A handler, and not SIG_IGN:
-    // programs that a worker starts have the default again.
+    // SIGINT goes from the terminal to all of the group; what becomes of a call is the caller's to say.
     static void reset_signals() {
         sigset_t none;
         ::sigemptyset(&none);
         ::sigprocmask(SIG_SETMASK, &none, nullptr);
         ::signal(SIGCHLD, SIG_DFL);
-        ::signal(SIGTERM, SIG_DFL);
         struct sigaction a {};
-        a.sa_handler = [](int) {};
+        a.sa_handler = &ignore_signal;
         a.sa_flags = SA_RESTART;
         ::sigaction(SIGINT, &a, nullptr);
+        ::sigaction(SIGHUP, &a, nullptr);
+        server_pid = ::getpid();
+        a.sa_sigaction = &on_sigterm;
+        a.sa_flags = SA_RESTART | SA_SIGINFO;
+        ::sigaction(SIGTERM, &a, nullptr);
     }
     void wait() {
         polled_.clear();
@@ -176,7 +226,11 @@ private:
             preload(m);
     }
     void preload(server_message m) {
-        const bool done = call_preload(m.function);
+        bool done = false;
+        {
+            const end_with_program watched(socket_);
+            done = call_preload(m.function);
+        }
         std::fflush(nullptr);
         m.word = done ? server_word::started : server_word::failed;
         tell(m);
@@ -202,6 +256,7 @@ private:
         children_.push_back({m.worker, pid, std::move(pidfd)});
     }
     [[noreturn]] void become_worker(int server, int socket, std::uint32_t slot) {
+        worker_pid = ::getpid();
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != server) std::_Exit(1); // it ended before we asked to be told
         ::prctl(PR_SET_NAME, "eddy-worker");

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -9,18 +10,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <eddy/errors.hpp>
@@ -83,6 +85,20 @@ public:
     /// `bytes` has room for the header in front. Any thread.
     void send(frame_kind kind, std::uint32_t call, std::span<std::byte> bytes) {
         const std::lock_guard lock(sending_);
+        send_in_turn(kind, call, bytes);
+    }
+    /// The same, or false if it might have to wait.
+    bool try_to_send(frame_kind kind, std::uint32_t call, std::span<std::byte> bytes) {
+        const std::unique_lock lock(sending_, std::try_to_lock);
+        if (!lock) return false;
+        pollfd p{fd_, POLLOUT, 0}; // three quarters of its buffer are free then: more than the longest frame
+        if (::poll(&p, 1, 0) != 1) return false;
+        send_in_turn(kind, call, bytes);
+        return true;
+    }
+
+private:
+    void send_in_turn(frame_kind kind, std::uint32_t call, std::span<std::byte> bytes) {
         frame_header h{kind, 0, call, bytes.size() - sizeof(frame_header)};
         unique_fd large;
         if (h.size > most_inline) {
@@ -95,8 +111,6 @@ public:
         std::memcpy(bytes.data(), &h, sizeof h);
         send_now(bytes, large.get());
     }
-
-private:
     class mapping {
     public:
         mapping(const unique_fd& fd, std::size_t size) : size_(size), data_(::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0)) {
@@ -172,8 +186,21 @@ private:
 class stop_watch {
 public:
     explicit stop_watch(stop_slot& slot) noexcept : slot_(&slot) {}
+    /// Before the memory limit of a call: the thread needs a stack. Throws `std::system_error`.
+    void start() {
+        if (started_) return;
+        const signals_kept_away here;
+        pthread_attr_t how;
+        ::pthread_attr_init(&how);
+        ::pthread_attr_setstacksize(&how, 256 * 1024); // for the callbacks of tokens
+        pthread_t thread{};
+        const int error = ::pthread_create(&thread, &how, [](void* self) -> void* { static_cast<stop_watch*>(self)->watch(); }, this);
+        ::pthread_attr_destroy(&how);
+        if (error != 0) throw std::system_error(error, std::generic_category(), "process_pool: a thread for stop requests");
+        ::pthread_detach(thread);
+        started_ = true;
+    }
     void begin(std::uint32_t call, std::stop_source& source) {
-        start();
         const std::lock_guard lock(lock_);
         call_ = call;
         source_ = &source;
@@ -185,16 +212,21 @@ public:
     }
 
 private:
-    void start() {
-        if (started_) return;
-        sigset_t all;
-        sigset_t before;
-        ::sigfillset(&all); // signals are for the functions' thread
-        ::pthread_sigmask(SIG_SETMASK, &all, &before);
-        std::thread([this] { watch(); }).detach();
-        ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        started_ = true;
-    }
+    /// Signals are for the functions' thread.
+    class signals_kept_away {
+    public:
+        signals_kept_away() noexcept {
+            sigset_t all;
+            ::sigfillset(&all);
+            ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+        }
+        signals_kept_away(const signals_kept_away&) = delete;
+        signals_kept_away& operator=(const signals_kept_away&) = delete;
+        ~signals_kept_away() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+    private:
+        sigset_t before_{};
+    };
     [[noreturn]] void watch() {
         for (std::uint32_t seen = 0;;) {
             const std::uint32_t now = slot_->call.load();
@@ -262,13 +294,22 @@ public:
         bytes.insert(bytes.end(), body.begin(), body.end());
         socket_.send(kind, call_, bytes);
     }
+    /// Without waiting: what finds no room is kept until a later one takes its place, or the call is over. `bytes` as for a socket.
+    void send_latest(std::vector<std::byte> bytes) {
+        const std::lock_guard lock(latest_lock_);
+        latest_.clear();
+        if (!socket_.try_to_send(frame_kind::progress, call_, bytes)) latest_ = std::move(bytes);
+    }
+    [[nodiscard]] bool wants_progress() const noexcept { return wants_progress_; }
     [[nodiscard]] const char* function() const noexcept { return function_; }
+    std::shared_ptr<report_target> reports; // of functions, while somebody listens
 
 private:
     void serve(const worker_socket::frame& f) {
         call_ = f.header.call;
         answer_.resize(sizeof(frame_header));
         const bool good = answer(wire::reader(f.body));
+        send_what_is_left();
         std::fflush(stdout); // what it printed comes before its result
         try {
             socket_.send(good ? frame_kind::result : frame_kind::failure, call_, answer_);
@@ -286,6 +327,9 @@ private:
             const remote_function* const f = remote_of(h.function);
             if (!f) throw std::logic_error("process_pool: the worker does not know this function; it was registered after the program's start (in a library that was loaded later?)");
             function_ = f->name;
+            wants_progress_ = h.wants_progress != 0;
+            const task_local_scope reporting = with_report_target(wants_progress_ ? reports : nullptr);
+            if (f->takes_stop) stops_.start();
             const memory_limit limit(h.memory);
             for (; item < h.items; ++item) call(*f, in);
             in.expect_end();
@@ -308,6 +352,11 @@ private:
         }
         stops_.end();
     }
+    void send_what_is_left() {
+        const std::lock_guard lock(latest_lock_);
+        if (!latest_.empty()) socket_.send(frame_kind::progress, call_, latest_);
+        latest_.clear();
+    }
     void fail(std::uint32_t item) {
         answer_.resize(sizeof(frame_header));
         wire::writer out(answer_);
@@ -316,7 +365,10 @@ private:
     worker_socket socket_;
     stop_watch stops_;
     std::vector<std::byte> answer_;
-    std::uint32_t call_ = 0;
+    std::atomic<std::uint32_t> call_{0}; // threads of functions ask, too
+    std::atomic<bool> wants_progress_{false};
+    std::mutex latest_lock_;
+    std::vector<std::byte> latest_; // a report that has found no room yet
     const char* function_ = "";
 };
 
@@ -326,7 +378,11 @@ pool_process* this_process = nullptr; // in a worker
 class worker_reports final : public report_target {
     void report(std::uint64_t done, std::uint64_t total, std::string_view text) noexcept override {
         try {
-            this_call::progress(process_report(done, total, text));
+            std::vector<std::byte> bytes(sizeof(frame_header));
+            wire::writer out(bytes);
+            out.write(hash_of_type<process_report>());
+            out.write(process_report(done, total, text));
+            this_process->send_latest(std::move(bytes));
         } catch (...) {
         }
     }
@@ -337,7 +393,7 @@ class worker_reports final : public report_target {
 void work_for_pool(int socket, stop_slot& slot) noexcept {
     pool_process process(socket, slot);
     this_process = &process;
-    const task_local_scope reporting = with_report_target(std::make_shared<worker_reports>());
+    process.reports = std::make_shared<worker_reports>();
     process.work();
 }
 
@@ -359,6 +415,7 @@ bool call_preload(std::uint64_t function) noexcept {
 }
 
 void send_progress(std::uint64_t type, std::span<const std::byte> value) {
+    if (!this_process->wants_progress()) return;
     std::vector<std::byte> body;
     wire::writer out(body);
     out.write(type);

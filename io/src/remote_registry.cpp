@@ -10,6 +10,7 @@
 #include <new>
 #include <system_error>
 #include <unordered_map>
+#include <vector>
 
 #include <eddy/errors.hpp>
 #include <eddy/process_pool.hpp>
@@ -85,6 +86,27 @@ const exception_codec* codec_of(const char* key) {
     return nullptr;
 }
 
+/// Of this process: two types in anonymous namespaces may have the same name.
+const exception_codec* codec_of(const std::type_info& type) {
+    const std::lock_guard lock(registry_lock);
+    for (const exception_codec* c = first_exception; c; c = c->next) {
+        if (*c->type == type) return c;
+    }
+    return nullptr;
+}
+
+/// The exception that is being handled, if all of it can be sent.
+bool write_exception_itself(std::vector<std::byte>& bytes, const exception_codec* codec) {
+    if (!codec) return false;
+    try {
+        wire::writer out(bytes);
+        codec->write(out);
+        return true;
+    } catch (...) { // then its name and its text have to do
+        return false;
+    }
+}
+
 std::string readable(const char* key) {
     int status = 0;
     const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(key, nullptr, nullptr, &status), &std::free);
@@ -136,7 +158,8 @@ void write_failure(wire::writer& out, std::uint32_t item) {
     static const usual_exceptions usual;
     const std::type_info* const type = abi::__cxa_current_exception_type();
     const char* const key = type ? type->name() : "";
-    const exception_codec* const codec = codec_of(key);
+    std::vector<std::byte> itself;
+    const bool whole = write_exception_itself(itself, type ? codec_of(*type) : nullptr);
     std::string what;
     try {
         throw;
@@ -147,8 +170,8 @@ void write_failure(wire::writer& out, std::uint32_t item) {
     out.write(item);
     out.write(std::string_view(key));
     out.write(what);
-    out.write(codec != nullptr);
-    if (codec) codec->write(out);
+    out.write(whole);
+    if (whole) out.bytes(itself);
 }
 
 remote_failure read_failure(wire::reader in) {

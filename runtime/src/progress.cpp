@@ -1,12 +1,15 @@
 #include <eddy/progress.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <mutex>
 #include <optional>
 
+#include <eddy/cancel_scope.hpp>
 #include <eddy/detail/mailbox.hpp>
 #include <eddy/errors.hpp>
+#include <eddy/sleep.hpp>
 
 #include "loop_core.hpp"
 
@@ -27,9 +30,20 @@ public:
         } catch (const std::bad_alloc&) { // the next one may have better luck
             return;
         }
+        ++reported_;
         if (self_) return; // on its way already, and takes this one along
         self_ = shared_from_this();
-        if (!mail_->post(*this)) self_ = nullptr;
+        if (mail_->post(*this)) return;
+        self_ = nullptr;
+        heard_up_to_ = reported_; // the loop has gone
+    }
+    std::uint64_t reported() noexcept override {
+        const std::lock_guard lock(mutex_);
+        return reported_;
+    }
+    bool heard(std::uint64_t count) noexcept override {
+        const std::lock_guard lock(mutex_);
+        return closed_ || heard_up_to_ >= count;
     }
 
     /// Loop thread: nobody listens any more.
@@ -45,13 +59,17 @@ private:
         auto& link = static_cast<progress_link&>(n);
         std::shared_ptr<progress_link> keep;
         std::optional<progress_report> p;
+        std::uint64_t up_to = 0;
         {
             const std::lock_guard lock(link.mutex_);
             keep = std::move(link.self_);
             p.swap(link.latest_);
+            up_to = link.reported_;
             if (link.closed_) return;
         }
         if (p) link.tell(*p);
+        const std::lock_guard lock(link.mutex_);
+        link.heard_up_to_ = up_to;
     }
     void tell(const progress_report& p) {
         const std::shared_ptr<progress_link> keep = shared_from_this(); // the function may destroy its listener
@@ -69,6 +87,8 @@ private:
     std::mutex mutex_;
     std::optional<progress_report> latest_;
     std::shared_ptr<progress_link> self_; // while it is in the mailbox or in the ready list
+    std::uint64_t reported_ = 0;
+    std::uint64_t heard_up_to_ = 0;
     bool closed_ = false;
 };
 
@@ -83,6 +103,11 @@ task_local<std::shared_ptr<report_target>>& target_of_task() {
 
 std::shared_ptr<report_target> current_report_target() noexcept {
     return locals_in_use.load(std::memory_order_relaxed) ? target_of_task().get() : nullptr;
+}
+
+task<> reports_heard(std::shared_ptr<report_target> target) {
+    const std::uint64_t count = target->reported();
+    while (!target->heard(count)) co_await shielded(sleep_for(std::chrono::nanoseconds(0)));
 }
 
 task_local_scope with_report_target(std::shared_ptr<report_target> target) {

@@ -4,6 +4,8 @@
 
 #include <eddy/process_pool.hpp>
 #include <eddy/run.hpp>
+#include <eddy/spawn.hpp>
+#include <eddy/this_task.hpp>
 
 #include <cstdio>
 #include <cstring>

@@ -64,6 +64,21 @@ EDDY_TEST("background: the same call on the loop and on a pool") {
     CHECK(there != std::this_thread::get_id());
 }
 
+EDDY_TEST("background: on the loop, what is reported last is heard before the call returns or fails") {
+    std::uint64_t heard = 0;
+    progress_listener listener([&](const progress_report& p) { heard = p.done; });
+    const auto listening = listener.listen();
+    co_await background(on_loop, [](std::uint64_t n) { report_progress(n); }, std::uint64_t(3));
+    CHECK(heard == 3);
+    const auto reports_and_fails = [] {
+        report_progress(4);
+        throw std::runtime_error("no");
+    };
+    const std::string end = co_await words::ending(background(on_loop, reports_and_fails));
+    CHECK(end.find("no") != std::string::npos);
+    CHECK(heard == 4);
+}
+
 EDDY_TEST("background: a plain function on the loop lets others run first") {
     std::string log;
     auto other = spawn([&]() -> task<> {

@@ -15,8 +15,8 @@
 // left when the program ends, in whatever way.
 //
 // A worker that dies fails the call that it ran, with `worker_died`; another one takes its place. Exceptions cross by type
-// (<eddy/remote_exception.hpp>). Workers have our stdin, stdout and stderr; they ignore SIGINT, which the terminal sends to all: it
-// is for us to decide. The virtual clock of tests stands still while a call runs. Linux, with glibc.
+// (<eddy/remote_exception.hpp>). Workers have our stdin, stdout and stderr; SIGINT, SIGTERM and SIGHUP that are sent
+// to all of the group do not end them: it is for us to decide. The virtual clock of tests stands still while a call runs. Linux, with glibc.
 #pragma once
 
 #include <chrono>
@@ -103,6 +103,7 @@ struct call_options {
     std::chrono::nanoseconds stop_grace{-1};    // negative: as the pool's
     std::chrono::nanoseconds kill_grace{-1};
     progress_sink progress{};                   // see progress_to
+    std::source_location site = std::source_location::current(); // what a timeout_error says
 };
 
 struct map_options {

@@ -28,6 +28,7 @@
 #include <eddy/capacity_limiter.hpp>
 #include <eddy/gather.hpp>
 #include <eddy/offload.hpp>
+#include <eddy/progress.hpp>
 #include <eddy/retry.hpp>
 #include <eddy/task.hpp>
 #include <eddy/timeout.hpp>
@@ -212,7 +213,10 @@ task<std::vector<stored_t<R>>> run_background_map(S scale, background_options op
 template <class F, class... A>
     requires detail::callable_in_background<F, A...>
 auto on_loop_t::call(F& fn, A&... args) const -> task<detail::loop_value_t<F, A...>> {
-    return detail::call_on_loop<detail::loop_value_t<F, A...>>(fn, args...);
+    using value = detail::loop_value_t<F, A...>;
+    std::shared_ptr<detail::report_target> target = detail::current_report_target();
+    if (!target) return detail::call_on_loop<value>(fn, args...);
+    return detail::with_reports_heard<value>(detail::call_on_loop<value>(fn, args...), std::move(target));
 }
 template <class F, class... A>
     requires detail::callable_in_background<F, A...>

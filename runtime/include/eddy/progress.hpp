@@ -8,16 +8,22 @@
 // no parameter for that: the listener is a task-local of the caller, which `spawn` and `offload` hand on.
 //
 // Reports are for people, not for counting: of those that come faster than the loop can listen, the last one of each batch is
-// heard. The last report of a call is always heard, and before the await of the call returns, unless its listener is gone.
+// heard. The last report of a call is always heard, unless its listener is gone: with `background` before the await of the call
+// returns, wherever it runs.
 #pragma once
 
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <eddy/detail/function.hpp>
+#include <eddy/task.hpp>
 #include <eddy/task_local.hpp>
 
 namespace eddy {
@@ -72,7 +78,16 @@ public:
     report_target& operator=(const report_target&) = delete;
     virtual ~report_target() = default;
     virtual void report(std::uint64_t done, std::uint64_t total, std::string_view text) noexcept = 0;
+    /// How many reports there were so far; and have so many been heard, or never will?
+    [[nodiscard]] virtual std::uint64_t reported() noexcept { return 0; }
+    [[nodiscard]] virtual bool heard(std::uint64_t) noexcept { return true; }
 };
+
+/// Awaitable: the target has heard what was reported until now. Not cancelled: the call whose end it is has its result (R2).
+task<> reports_heard(std::shared_ptr<report_target> target);
+/// Awaitable: the call, and then its reports.
+template <class R>
+task<R> with_reports_heard(task<R> call, std::shared_ptr<report_target> target);
 
 /// Where the current task or call reports to, or null. A process or a job sets one that sends the reports on.
 [[nodiscard]] std::shared_ptr<report_target> current_report_target() noexcept;
@@ -82,6 +97,31 @@ public:
 [[nodiscard]] std::shared_ptr<progress_link> make_progress_link(unique_function<void(const progress_report&)> f);
 
 } // namespace detail
+
+template <class R>
+task<R> detail::with_reports_heard(task<R> call, std::shared_ptr<report_target> target) {
+    std::exception_ptr failed; // or cancelled
+    if constexpr (std::is_void_v<R>) {
+        try {
+            co_await std::move(call);
+        } catch (...) {
+            failed = std::current_exception();
+        }
+        co_await reports_heard(target);
+        if (failed) std::rethrow_exception(failed);
+    } else {
+        using kept = std::conditional_t<std::is_reference_v<R>, std::reference_wrapper<std::remove_reference_t<R>>, R>;
+        std::optional<kept> value;
+        try {
+            value.emplace(co_await std::move(call));
+        } catch (...) {
+            failed = std::current_exception();
+        }
+        co_await reports_heard(target);
+        if (failed) std::rethrow_exception(failed);
+        co_return static_cast<R>(*std::move(value));
+    }
+}
 
 template <class F>
 progress_listener::progress_listener(F f) : link_(detail::make_progress_link(detail::unique_function<void(const progress_report&)>(std::move(f)))) {}

@@ -39,13 +39,13 @@ public:
     ~map_work() = default;
 
     [[nodiscard]] bool at_end() { return !(next_ != end_); }
-    task<> work(std::source_location site) {
+    task<> work() {
         while (!at_end()) {
             const std::size_t first = results_.size();
             pool_request request = next_request();
             const std::size_t items = request.items;
             results_.resize(first + items);
-            const pool_reply reply = co_await perform(core_, std::move(request), site);
+            const pool_reply reply = co_await perform(core_, std::move(request), options_.call.site);
             wire::reader in = reply.reader();
             if constexpr (has_value) {
                 for (std::size_t i = 0; i < items; ++i) results_[first + i].emplace(in.read<value>());
@@ -81,15 +81,14 @@ private:
 };
 
 template <class F, class Range>
-task<map_result_t<F>> map_all(std::shared_ptr<process_pool_core> core, const remote_function& f, Range range, map_options options,
-                              std::source_location site) {
+task<map_result_t<F>> map_all(std::shared_ptr<process_pool_core> core, const remote_function& f, Range range, map_options options) {
     using std::begin;
     using std::end;
     map_work<F, decltype(begin(range)), decltype(end(range))> work(core, f, options, begin(range), end(range));
     const std::size_t most = options.in_flight > 0 ? options.in_flight : usual_in_flight(*core);
-    auto body = [&work, most, site](task_group& group) -> task<> {
+    auto body = [&work, most](task_group& group) -> task<> {
         using work_type = std::remove_reference_t<decltype(work)>;
-        for (std::size_t i = 0; i < most; ++i) group.spawn(&work_type::work, &work, site);
+        for (std::size_t i = 0; i < most; ++i) group.spawn(&work_type::work, &work);
         co_return;
     };
     std::exception_ptr failed;
@@ -110,7 +109,7 @@ task<detail::remote_result_t<F>> process_pool::run(call_options options, F* f, A
     detail::pool_request request(core(), detail::remote_for(f), options);
     wire::writer out = request.arguments();
     detail::write_arguments(out, typename detail::remote_traits<F>::parameters(), std::forward<A>(args)...);
-    return detail::await_reply<detail::remote_result_t<F>>(core_, std::move(request), std::source_location::current());
+    return detail::await_reply<detail::remote_result_t<F>>(core_, std::move(request), options.site);
 }
 
 template <class F, class Range>
@@ -118,7 +117,7 @@ template <class F, class Range>
 auto process_pool::map(F* f, Range&& range, map_options options) -> task<detail::map_result_t<F>> {
     static_cast<void>(core());
     // An lvalue is referred to, a temporary is moved into the task.
-    return detail::map_all<F, Range>(core_, detail::remote_for(f), std::forward<Range>(range), options, std::source_location::current());
+    return detail::map_all<F, Range>(core_, detail::remote_for(f), std::forward<Range>(range), options);
 }
 
 template <class F, class... A>
@@ -128,7 +127,9 @@ task<detail::remote_result_t<F>> detail::call_in_process(process_pool& pool, F* 
     call_options options;
     if (target) options.progress = progress_to<process_report>(pass_on);
     auto running = pool.run(options, fn, args...);
-    co_return co_await std::move(running);
+    if (!target) co_return co_await std::move(running);
+    auto heard = with_reports_heard<remote_result_t<F>>(std::move(running), target);
+    co_return co_await std::move(heard);
 }
 
 } // namespace eddy
