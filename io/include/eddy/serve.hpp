@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -135,6 +136,8 @@ private:
         std::exception_ptr failure;
         try {
             running = handler_(std::move(connection));
+        } catch (const std::bad_alloc&) { // nor for its frame
+            return std::current_exception();
         } catch (...) { // it fails like one that throws later
             failure = std::current_exception();
         }
