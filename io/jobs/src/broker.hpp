@@ -68,8 +68,11 @@ public:
     virtual task<> store_group(std::string group, std::string text, duration ttl) = 0;
     virtual task<std::optional<std::string>> fetch_group(std::string group) = 0;
     virtual task<> set_chord_size(std::string group, std::size_t size, duration ttl) = 0;
-    /// One part; all of them, in order, if it was the last.
+    /// One part; all of them, in order, if none is missing. They stay until `end_chord`: a job that is killed in between, and runs
+    /// again, is told once more.
     virtual task<std::optional<std::vector<std::string>>> add_chord_part(std::string group, int index, std::string part, duration ttl) = 0;
+    /// Its body is on its way: a part that comes now is no part of anything.
+    virtual task<> end_chord(std::string group) = 0;
 
     /// Remote control, to every worker that listens, and answers.
     virtual task<> broadcast(std::string text) = 0;

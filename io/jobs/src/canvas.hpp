@@ -24,6 +24,7 @@ struct plan {
     std::vector<chord_size> chords;
     std::vector<saved_group> groups;
     std::vector<message> messages;
+    std::size_t sent = 0;              // so many of them
     std::vector<std::string> children; // the ids of the first of them
     std::string result;                // of the whole
     bool result_is_group = false;

@@ -66,10 +66,17 @@ task<std::string> send_message(std::shared_ptr<client_core> core, message m) {
     co_await core->broker->enqueue(std::move(o));
     co_return std::move(m.id);
 }
+job_status status_in(const std::string& text) {
+    try {
+        return job_status(parse_json(text));
+    } catch (const json::exception& e) {
+        throw error("jobs: a stored result cannot be read: " + text.substr(0, 100) + " (" + e.what() + ")");
+    }
+}
 task<json> wait_value(std::shared_ptr<client_core> core, std::string id) {
     co_await this_task::checkpoint();
     std::string text = co_await core->broker->wait_final(std::move(id));
-    const job_status s(parse_json(text));
+    const job_status s = status_in(text);
     co_return s.value();
 }
 task<json> send_and_wait(std::shared_ptr<client_core> core, message m) {
@@ -81,7 +88,7 @@ task<job_status> read_status(std::shared_ptr<client_core> core, std::string id) 
     co_await this_task::checkpoint();
     const std::optional<std::string> text = co_await core->broker->fetch(std::move(id));
     if (!text) co_return job_status();
-    co_return job_status(parse_json(*text));
+    co_return status_in(*text);
 }
 
 task<std::string> send_workflow(std::shared_ptr<client_core> core, json form) {
@@ -159,12 +166,18 @@ task<json> ask_workers(std::shared_ptr<client_core> core, std::string method, js
 } // namespace
 
 task<> send_plan(broker_ptr to, plan p, std::chrono::nanoseconds ttl) {
+    co_await send_rest_of(to, p, ttl);
+}
+task<> send_rest_of(broker_ptr to, plan& p, std::chrono::nanoseconds ttl) {
     for (const chord_size& c : p.chords) co_await to->set_chord_size(c.group, c.size, ttl);
+    p.chords.clear();
     for (const saved_group& g : p.groups) {
         const std::string text = dump_json(group_text(g));
         co_await to->store_group(g.id, text, ttl);
     }
-    for (message& m : p.messages) {
+    p.groups.clear();
+    for (; p.sent < p.messages.size(); ++p.sent) {
+        const message& m = p.messages[p.sent];
         outgoing o(m.queue, m.priority, m.tag, encode_message(m));
         co_await to->declare(m.queue);
         co_await to->enqueue(std::move(o));

@@ -8,6 +8,8 @@ namespace eddy::jobs::detail {
 
 /// Sends what a plan says, in an order in which nothing is lost: sizes, groups, then messages.
 task<> send_plan(broker_ptr to, plan p, std::chrono::nanoseconds ttl);
+/// What was sent is taken off, so that the rest can be tried again.
+task<> send_rest_of(broker_ptr to, plan& p, std::chrono::nanoseconds ttl);
 
 class client_core {
 public:

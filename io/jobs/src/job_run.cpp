@@ -7,6 +7,7 @@
 #include <eddy/offload.hpp>
 #include <eddy/progress.hpp>
 #include <eddy/sleep.hpp>
+#include <eddy/spawn.hpp>
 #include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
 #include <eddy/wait.hpp>
@@ -113,15 +114,33 @@ task<json> call_on_thread(std::shared_ptr<worker_pool> pool, std::shared_ptr<han
 /// The job waits for it, however it ends.
 class progress_stored {
 public:
-    explicit progress_stored(job_run& r) noexcept : run_(&r) {}
+    explicit progress_stored(job_run& r) noexcept : run_(&r) { r.storing = true; }
     progress_stored(const progress_stored&) = delete;
     progress_stored& operator=(const progress_stored&) = delete;
     ~progress_stored() {
-        if (--run_->progressing == 0) run_->progressed.set();
+        run_->storing = false;
+        run_->stored.set();
     }
 
 private:
     job_run* run_;
+};
+
+/// A report on its way from a thread that may outlive the loop, the worker and the job.
+class progress_message final : public eddy::detail::remote_node {
+public:
+    static void send(eddy::detail::mailbox& mail, std::function<void()> take) {
+        auto m = std::make_unique<progress_message>(std::move(take));
+        if (mail.post(*m)) static_cast<void>(m.release());
+    }
+    explicit progress_message(std::function<void()> take) : remote_node(&arrived), take_(std::move(take)) {}
+
+private:
+    static void arrived(eddy::detail::remote_node& n) {
+        const std::unique_ptr<progress_message> m(static_cast<progress_message*>(&n));
+        m->take_();
+    }
+    std::function<void()> take_;
 };
 
 /// Counts what it says, as long as it lives.
@@ -156,6 +175,7 @@ task<> worker_core::run_job(delivery d) {
         report("jobs: " + wrong + "; it is a dead letter now", nullptr);
         co_return;
     }
+    if (claimed_.contains(tag)) co_return co_await requeue(std::move(d));
     if (m->queue.empty()) m->queue = d.queue;
     job_run r(std::move(d), std::move(*m));
     claimed_.insert_or_assign(tag, &r);
@@ -173,18 +193,34 @@ task<> worker_core::run_job(delivery d) {
         const auto back = [&](cancel_scope&) { return give_back(r); };
         co_await with_shield(std::chrono::seconds(2), back);
     }
+    r.ended = true;
     const auto stored = [&]() -> task<> {
-        while (r.progressing > 0) {
-            r.progressed.clear();
-            co_await r.progressed.wait();
+        while (r.storing) {
+            r.stored.clear();
+            co_await r.stored.wait();
         }
     };
-    if (r.progressing > 0) co_await with_shield(stored);
+    if (r.storing) co_await with_shield(stored);
     claimed_.erase(tag);
     count_changed();
     if (claimed_.empty() && draining) ended_.set();
     if (error) report("jobs: a job could not be finished, and was given back", error);
     if (cancelled) co_await this_task::checkpoint();
+}
+
+/// Another message has its tag, and is being worked on: each needs one of its own to be acknowledged by.
+task<> worker_core::requeue(delivery d) {
+    const std::string tag = make_uuid();
+    json e = parse_json(d.payload); // it was decoded before
+    int priority = 0;
+    if (e["properties"].is_object()) {
+        e["properties"]["delivery_tag"] = tag;
+        if (const json p = e["properties"].value("priority", json(0)); p.is_number_integer()) priority = std::clamp(p.get<int>(), 0, 9);
+    }
+    const outgoing o(d.queue, priority, tag, dump_json(e));
+    const auto send = [&]() { return broker->enqueue(o); };
+    report("jobs: two messages have the tag " + d.tag + "; the second is queued again under another one", nullptr);
+    co_await insist("jobs: a message could not be queued again; it is tried again", send);
 }
 
 task<> worker_core::run_claimed(job_run& r) {
@@ -202,7 +238,10 @@ task<> worker_core::run_claimed(job_run& r) {
     r.task = &at->second;
     ++r.task->received;
     if (options.deduplicate) {
-        const std::optional<std::string> before = co_await broker->fetch(m.id);
+        std::optional<std::string> before;
+        const auto look = [&]() -> task<> { before = co_await broker->fetch(m.id); };
+        const bool looked = co_await insist("jobs: whether a job has run before could not be seen; it is tried again", look);
+        if (!looked) co_return co_await give_back(r);
         if (before && is_final_text(*before)) {
             ++counts.duplicates;
             co_await acknowledge(r);
@@ -249,41 +288,48 @@ task<> worker_core::wait_until_due(job_run& r, limiter_token& slot) {
         }
         r.scheduled = false;
     }
-    slot = co_await slots_.acquire();
+    // Its rate first: a job that waits for its turn keeps no other from a slot.
     const double rate = r.task->options.rate_limit;
     if (rate > 0) {
         const auto start = std::max(r.task->next_start, loop_clock::now());
         r.task->next_start = start + of_seconds(1 / rate);
         if (start > loop_clock::now()) co_await sleep_until(start);
     }
+    slot = co_await slots_.acquire();
 }
 
 std::shared_ptr<context> worker_core::make_context(job_run& r) {
     const std::weak_ptr<worker_core> weak = weak_from_this();
     const std::string tag = r.claim.tag;
-    event_loop* const loop = loop_;
-    // From any thread: the loop looks whether the job is still there.
-    auto progress = [weak, tag, loop](json meta, std::string state) {
-        auto post = [weak, tag, meta = std::move(meta), state = std::move(state)]() mutable {
-            const auto self = weak.lock();
-            const auto at = self ? self->claimed_.find(tag) : decltype(self->claimed_.find(tag))();
-            if (!self || at == self->claimed_.end() || !self->jobs_) return;
-            ++at->second->progressing;
-            self->jobs_->spawn([](std::shared_ptr<worker_core> w, job_run* run, json what, std::string s) { return w->store_progress(*run, std::move(what), std::move(s)); }, self, at->second, std::move(meta), std::move(state));
-        };
-        loop->call_soon_threadsafe(std::move(post));
+    // From any thread: the loop looks whether the job is still there. A loop that is gone has a closed mailbox.
+    auto progress = [weak, tag, mail = mail_](json meta, std::string state) {
+        progress_message::send(*mail, [weak, tag, said = progress_report(std::move(meta), std::move(state))] {
+            if (const auto self = weak.lock()) self->take_progress(tag, said);
+        });
     };
     return std::make_shared<context>(r.job, r.stop.get_token(), std::move(progress));
 }
-task<> worker_core::store_progress(job_run& r, json meta, std::string state) {
-    const progress_stored told(r);
-    try {
-        if (!r.job->ignore_result && !is_final(state)) {
-            json stored = make_result(*r.job, state, std::move(meta));
+/// One at a time is stored: the latest of those that came meanwhile.
+void worker_core::take_progress(const std::string& tag, progress_report said) {
+    const auto at = claimed_.find(tag);
+    if (at == claimed_.end() || !jobs_) return;
+    job_run& r = *at->second;
+    if (r.ended || r.job->ignore_result || is_final(said.state)) return;
+    r.reported.emplace(std::move(said));
+    if (r.storing) return;
+    auto told = std::make_shared<progress_stored>(r);
+    jobs_->spawn([](std::shared_ptr<worker_core> w, job_run* run, std::shared_ptr<progress_stored>) -> task<> { co_await w->store_progress(*run); }, shared_from_this(), &r, std::move(told));
+}
+task<> worker_core::store_progress(job_run& r) {
+    while (r.reported) {
+        progress_report said = std::move(*r.reported);
+        r.reported.reset();
+        try {
+            json stored = make_result(*r.job, said.state, std::move(said.meta));
             co_await store_state(r.job->id, std::move(stored));
+        } catch (const std::exception&) {
+            report("jobs: a job's progress could not be stored", std::current_exception());
         }
-    } catch (const std::exception&) {
-        report("jobs: a job's progress could not be stored", std::current_exception());
     }
 }
 task<> worker_core::store_state(std::string id, json result) {
@@ -316,9 +362,14 @@ task<> worker_core::execute(job_run& r, limiter_token& slot) {
     emit_task("task-started", r);
     if (options.track_started && !r.job->ignore_result) {
         json state = make_result(*r.job, "STARTED", {{"pid", ::getpid()}, {"hostname", name}});
-        co_await store_state(r.job->id, std::move(state));
+        try {
+            co_await store_state(r.job->id, std::move(state));
+        } catch (const std::exception&) { // it is for those who look on: the job runs all the same
+            report("jobs: that a job has started could not be stored", std::current_exception());
+        }
     }
-    r.function = jobs_->spawn(start_function(r), {.name = r.job->task});
+    // No child of the group: a function that is let go of would be waited for at the worker's end.
+    r.function = spawn(start_function(r), {.name = r.job->task});
     if (r.end != job_end::none) r.function.cancel("the job was ended");
     std::exception_ptr cancelled;
     try {
@@ -335,9 +386,10 @@ task<> worker_core::execute(job_run& r, limiter_token& slot) {
         std::rethrow_exception(cancelled);
     }
     slot.release(); // another one may run while this one's result is stored
-    while (r.progressing > 0) {
-        r.progressed.clear();
-        co_await r.progressed.wait();
+    r.ended = true; // a function that is let go of may go on reporting
+    while (r.storing) {
+        r.stored.clear();
+        co_await r.stored.wait();
     }
     co_await conclude(r);
 }
@@ -378,15 +430,14 @@ task<> worker_core::conclude(job_run& r) {
         if (!done || !r.task->function->is_coroutine()) {
             ++counts.abandoned;
             report("jobs: " + m.task + "[" + m.id + "] has gone beyond its time limit; its function is let go of", nullptr);
-            if (!r.task->function->is_coroutine()) { // its thread is lost until the function returns
-                renew_threads();
-            }
+            let_go_of_thread(r);
         }
         job_result late = failed_with("TimeLimitExceeded", list_of(limit_argument(*hard)), "billiard.exceptions");
         co_await settle(r, std::move(late));
         co_return;
     }
     if (was_cancelled) {
+        if (!stopping) let_go_of_thread(r);
         if (r.end == job_end::given_back) co_return co_await give_back(r);
         job_result ended = r.end == job_end::soft_limit ? failed_with("SoftTimeLimitExceeded", json::array(), "billiard.exceptions") : revoked_for("terminated");
         co_return co_await settle(r, std::move(ended));
@@ -423,7 +474,15 @@ task<> worker_core::conclude_reject(job_run& r, const reject& request) {
     emit_task("task-rejected", r, {{"requeue", request.requeue()}});
     if (!request.requeue()) co_return co_await acknowledge(r);
     if (r.acknowledged) co_return;
-    const std::string marked = mark_redelivered(r.claim.payload, r.job->deliveries + 1);
+    const int deliveries = r.job->deliveries + 1;
+    if (deliveries >= options.max_deliveries) {
+        ++counts.dead;
+        const dead_letter letter(r.claim.tag, r.claim.queue, "given out " + std::to_string(deliveries) + " times and rejected: " + request.what(), r.claim.payload);
+        const auto bury = [&]() { return broker->bury(letter); };
+        r.acknowledged = co_await insist("jobs: a dead letter could not be put away; it is tried again", bury);
+        co_return;
+    }
+    const std::string marked = mark_redelivered(r.claim.payload, deliveries);
     const auto back = [&]() { return broker->give_back(r.claim.tag, marked); };
     r.acknowledged = co_await insist("jobs: a job could not be given back; it is tried again", back);
 }
@@ -459,9 +518,14 @@ task<> worker_core::settle(job_run& r, job_result result) {
     if (result.ok()) ++counts.succeeded;
     else if (result.state == "REVOKED") ++counts.revoked;
     else ++counts.failed;
+    following f;
+    f.next = plan_successors(m, result);
     json children = json::array();
-    const auto follow = [&]() -> task<> { children = co_await send_successors(r, result); };
-    co_await insist("jobs: what follows a job could not be sent; it is tried again", follow);
+    for (const std::string& id : f.next.children) children.push_back(json::array({json::array({id, nullptr}), nullptr}));
+    const auto follow = [&]() { return send_successors(m, result, f); };
+    const bool followed = co_await insist("jobs: what follows a job could not be sent; it is tried again", follow);
+    // Not acknowledged, it runs again when its lease is over, and what follows it is not lost.
+    if (!followed && !r.acknowledged) co_return;
     const bool ignored = m.ignore_result || (r.task && r.task->options.ignore_result);
     if (ignored) {
         co_await acknowledge(r);
@@ -478,8 +542,7 @@ task<> worker_core::settle(job_run& r, job_result result) {
     else emit_task("task-failed", r, {{"exception", result.value.value("exc_type", "") + "(" + python_repr(result.value["exc_message"]) + ")"}, {"traceback", result.traceback}});
 }
 
-task<json> worker_core::send_successors(job_run& r, const job_result& result) {
-    const message& m = *r.job;
+plan worker_core::plan_successors(const message& m, const job_result& result) const {
     origin from;
     from.queue = m.queue;
     from.root_id = m.root_id;
@@ -502,66 +565,85 @@ task<json> worker_core::send_successors(job_run& r, const job_result& result) {
         }
     } catch (const std::exception&) { // a workflow that cannot be followed: its job is over all the same
         report("jobs: " + m.task + "[" + m.id + "] is followed by what is no workflow", std::current_exception());
-        p = plan();
+        return plan();
     }
-    json children = json::array();
-    for (const std::string& id : p.children) children.push_back(json::array({json::array({id, nullptr}), nullptr}));
-    co_await send_plan(broker, std::move(p), options.result_ttl);
-    if (m.chord.is_object()) co_await add_to_chord(m, result);
-    co_return children;
+    return p;
 }
 
-task<> worker_core::add_to_chord(const message& m, const job_result& result) {
-    const std::string part = dump_json(json::array({1, m.id, result.state, result.value}));
-    const auto all = co_await broker->add_chord_part(m.group, m.group_index.value_or(1'000'000'000), part, options.result_ttl);
-    if (!all) co_return;
+/// The parts of a chord go when its body is on its way: whoever is killed before finds them again.
+task<> worker_core::send_successors(const message& m, const job_result& result, following& f) {
+    co_await send_rest_of(broker, f.next, options.result_ttl);
+    if (!m.chord.is_object()) co_return;
+    if (!f.part_stored) {
+        json whole = json::array();
+        whole.push_back(1);
+        whole.push_back(m.id);
+        whole.push_back(result.state);
+        whole.push_back(result.value);
+        std::string part = dump_json(whole);
+        const auto all = co_await broker->add_chord_part(m.group, m.group_index.value_or(1'000'000'000), std::move(part), options.result_ttl);
+        f.part_stored = true;
+        f.ends_chord = all.has_value();
+        if (all) plan_chord_end(f, m, *all);
+    }
+    if (!f.ends_chord) co_return;
+    if (!f.failed_id.empty()) {
+        json failure = f.failure;
+        co_await store_state(f.failed_id, std::move(failure));
+    }
+    co_await send_rest_of(broker, f.body, options.result_ttl);
+    co_await broker->end_chord(m.group);
+}
+
+void worker_core::plan_chord_end(following& f, const message& m, const std::vector<std::string>& parts) const {
     json values = json::array();
-    for (const std::string& text : *all) {
-        const json one = parse_json(text);
-        if (!one.is_array() || one.size() != 4) throw error("jobs: a part of chord " + m.group + " is none");
-        if (one[2] != "SUCCESS") {
-            message part_of;
-            part_of.id = one[1].is_string() ? one[1].get<std::string>() : "?";
-            job_result failed;
-            failed.value = one[3];
-            co_return co_await fail_chord(m.chord, part_of, failed);
-        }
-        values.push_back(one[3]);
+    for (const std::string& text : parts) {
+        const std::optional<json> one = try_parse_json(text);
+        if (!one || !one->is_array() || one->size() != 4) return plan_chord_failure(f, m, "?", make_exception("ValueError", json::array({"a part that cannot be read"}), "builtins"));
+        if ((*one)[2] != "SUCCESS") return plan_chord_failure(f, m, (*one)[1].is_string() ? (*one)[1].get<std::string>() : "?", (*one)[3]);
+        values.push_back((*one)[3]);
     }
     origin from;
     from.queue = m.queue;
     from.root_id = m.root_id;
     from.parent_id = m.id;
     from.reply_to = m.reply_to;
-    plan p = plan_signature(m.chord, values, from);
-    co_await send_plan(broker, std::move(p), options.result_ttl);
+    try {
+        f.body = plan_signature(m.chord, values, from);
+    } catch (const std::exception& e) {
+        report("jobs: the body of chord " + m.group + " is no workflow", std::current_exception());
+        plan_chord_failure(f, m, "?", make_exception("ValueError", json::array({std::string(e.what())}), "builtins"));
+    }
 }
-task<> worker_core::fail_chord(json body, const message& part, const job_result& result) {
-    const json body_options = body.contains("options") ? body["options"] : json::object();
-    message m;
-    m.id = result_id_in(body);
-    if (m.id.empty()) co_return;
-    const std::string type = result.value.is_object() ? result.value.value("exc_type", "Exception") : "Exception";
-    const json arguments = result.value.is_object() && result.value.contains("exc_message") ? result.value["exc_message"] : json::array();
+void worker_core::plan_chord_failure(following& f, const message& m, const std::string& part, const json& exception) const {
+    const json body_options = m.chord.contains("options") ? m.chord["options"] : json::object();
+    message body;
+    try {
+        body.id = result_id_in(m.chord);
+    } catch (const std::exception&) { // then nobody can wait for it
+    }
+    if (body.id.empty()) return;
+    const std::string type = exception.is_object() && exception.contains("exc_type") && exception["exc_type"].is_string() ? exception["exc_type"].get<std::string>() : "Exception";
+    const json arguments = exception.is_object() && exception.contains("exc_message") ? exception["exc_message"] : json::array();
     std::string raised = python_repr_tuple(arguments.is_array() ? arguments : json::array({arguments}));
     if (raised.ends_with(",)")) raised.replace(raised.size() - 2, 2, ")");
-    json failed = make_exception("ChordError", json::array({"Dependency " + part.id + " raised " + type + raised}), "celery.exceptions");
-    json stored = make_result(m, "FAILURE", std::move(failed));
-    co_await store_state(m.id, std::move(stored));
+    f.failed_id = body.id;
+    f.failure = make_result(body, "FAILURE", make_exception("ChordError", json::array({"Dependency " + part + " raised " + type + raised}), "celery.exceptions"));
     origin from;
     from.queue = options.queues.front();
-    plan p;
     const json errbacks = body_options.is_object() && body_options.contains("link_error") ? body_options["link_error"] : json();
-    if (errbacks.is_array())
-        for (const json& next : errbacks) append_plan(p, plan_signature(next, json(m.id), from));
-    co_await send_plan(broker, std::move(p), options.result_ttl);
+    if (!errbacks.is_array()) return;
+    try {
+        for (const json& next : errbacks) append_plan(f.body, plan_signature(next, json(body.id), from));
+    } catch (const std::exception&) {
+        report("jobs: what follows the failure of chord " + m.group + " is no workflow", std::current_exception());
+    }
 }
 
 task<> worker_core::give_back(job_run& r) {
     if (r.acknowledged) co_return;
     const auto back = [&]() { return broker->give_back(r.claim.tag, std::nullopt); };
-    co_await insist("jobs: a job could not be given back; it is tried again", back);
-    r.acknowledged = true;
+    r.acknowledged = co_await insist("jobs: a job could not be given back; it is tried again", back);
 }
 task<> worker_core::acknowledge(job_run& r) {
     if (r.acknowledged) co_return;

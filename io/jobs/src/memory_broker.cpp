@@ -45,7 +45,7 @@ struct memory_result {
     loop_time until;
 };
 struct memory_chord {
-    std::optional<std::size_t> size;
+    std::size_t size = 0;
     std::map<int, std::string> parts;
     loop_time until;
 };
@@ -152,14 +152,19 @@ public:
         co_return;
     }
     task<std::optional<std::vector<std::string>>> add_chord_part(std::string group, int index, std::string part, duration ttl) override {
-        memory_chord& c = chords_[group];
+        const auto at = chords_.find(group);
+        if (at == chords_.end()) co_return std::nullopt; // over
+        memory_chord& c = at->second;
         c.parts.insert_or_assign(index, std::move(part));
         c.until = time_after(ttl);
-        if (!c.size || c.parts.size() < *c.size) co_return std::nullopt;
+        if (c.parts.size() < c.size) co_return std::nullopt;
         std::vector<std::string> all;
-        for (auto& [i, text] : c.parts) all.push_back(std::move(text));
-        chords_.erase(group);
+        for (const auto& [i, text] : c.parts) all.push_back(text);
         co_return all;
+    }
+    task<> end_chord(std::string group) override {
+        chords_.erase(group);
+        co_return;
     }
 
     task<> broadcast(std::string text) override {
@@ -326,6 +331,7 @@ public:
     task<std::optional<std::vector<std::string>>> add_chord_part(std::string g, int i, std::string p, duration ttl) override {
         return to_->add_chord_part(std::move(g), i, std::move(p), ttl);
     }
+    task<> end_chord(std::string g) override { return to_->end_chord(std::move(g)); }
     task<> broadcast(std::string t) override { return to_->broadcast(std::move(t)); }
     task<> listen() override {
         ear_ = to_->add_listener();

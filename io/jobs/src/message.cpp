@@ -204,8 +204,9 @@ envelope decode_envelope(std::string_view payload) {
 }
 
 std::string mark_redelivered(const std::string& payload, int deliveries) {
-    json e = json::parse(payload, nullptr, false);
-    if (!e.is_object()) return payload;
+    std::optional<json> parsed = try_parse_json(payload);
+    if (!parsed || !parsed->is_object()) return payload;
+    json& e = *parsed;
     if (!e["headers"].is_object() || !e["properties"].is_object()) return payload;
     e["headers"]["redelivered"] = true;
     e["headers"][deliveries_header] = deliveries;
@@ -227,9 +228,10 @@ bool is_final(std::string_view status) noexcept {
     return status == "SUCCESS" || status == "FAILURE" || status == "REVOKED";
 }
 bool is_final_text(std::string_view stored) noexcept {
-    const json v = json::parse(stored, nullptr, false);
-    const auto at = v.is_object() ? v.find("status") : v.end();
-    return v.is_object() && at != v.end() && at->is_string() && is_final(at->get_ref<const std::string&>());
+    const std::optional<json> v = try_parse_json(stored);
+    if (!v || !v->is_object()) return true; // it does not become readable by waiting: who reads it says so
+    const auto at = v->find("status");
+    return at != v->end() && at->is_string() && is_final(at->get_ref<const std::string&>());
 }
 
 } // namespace eddy::jobs::detail

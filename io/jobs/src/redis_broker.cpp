@@ -46,11 +46,49 @@ std::string score_text(double unix) {
 }
 /// Of "redis://…/3", for channels, which know no databases.
 std::string database_of(std::string_view url) {
-    if (const auto q = url.find("db="); q != url.npos) return std::string(url.substr(q + 3));
+    if (const auto q = url.find("db="); q != url.npos) return std::string(url.substr(q + 3, url.find('&', q) - q - 3));
+    if (const auto q = url.find("virtual_host="); q != url.npos) return std::string(url.substr(q + 13, url.find('&', q) - q - 13));
     const auto slash = url.find('/', url.find("://") + 3);
-    if (url.starts_with("unix:") || slash == url.npos || slash + 1 == url.size()) return "0";
+    if (url.starts_with("unix:") || url.starts_with("redis+socket:") || slash == url.npos || slash + 1 == url.size()) return "0";
     const std::string_view path = url.substr(slash + 1);
     return std::string(path.substr(0, path.find_first_of("?")));
+}
+
+int priority_of(const std::string& message) {
+    const std::optional<json> e = try_parse_json(message);
+    if (!e || !e->is_object() || !e->contains("properties") || !(*e)["properties"].is_object()) return 0;
+    const json p = (*e)["properties"].value("priority", json(0));
+    return p.is_number_integer() ? static_cast<int>(std::clamp<std::int64_t>(p.get<std::int64_t>(), 0, 9)) : 0;
+}
+/// An entry of the dead letters: what it says, or, if it says nothing that can be read, what it is.
+dead_letter letter_in(const std::string& text) {
+    const std::optional<json> e = try_parse_json(text);
+    if (!e || !e->is_object()) return dead_letter(text, "", "an entry that cannot be read", text);
+    const auto part = [&](const char* name, const std::string& other) {
+        const auto at = e->find(name);
+        return at != e->end() && at->is_string() ? at->get<std::string>() : other;
+    };
+    return dead_letter(part("tag", text), part("queue", ""), part("reason", ""), part("payload", ""));
+}
+/// kombu's `[message, exchange, queue]`, as far as it can be told apart when the message is none.
+delivery unreadable_claim(std::string tag, const std::string& text) {
+    const std::string_view between = ", \"\", ";
+    const auto at = text.rfind(between);
+    if (at == text.npos || !text.starts_with('[') || !text.ends_with(']')) return delivery(std::move(tag), text, "");
+    const std::string_view last = std::string_view(text).substr(at + between.size());
+    const std::optional<json> queue = try_parse_json(last.substr(0, last.size() - 1));
+    return delivery(std::move(tag), text.substr(1, at - 1), queue && queue->is_string() ? queue->get<std::string>() : "");
+}
+
+/// A job that ran twice, with another result each time, is one part all the same.
+std::vector<std::string> one_of_each_job(std::vector<std::string> parts) {
+    std::unordered_set<std::string> seen;
+    std::erase_if(parts, [&](const std::string& text) {
+        const std::optional<json> part = try_parse_json(text);
+        const bool readable = part && part->is_array() && part->size() > 1 && (*part)[1].is_string();
+        return !seen.insert(readable ? (*part)[1].get<std::string>() : text).second;
+    });
+    return parts;
 }
 
 class redis_broker final : public broker {
@@ -87,7 +125,10 @@ public:
         const std::string name = result_key(id);
         redis::pipeline p;
         p.add("SETEX", name, seconds_text(ttl), result).add("PUBLISH", name, result).add("HDEL", unacked_, tag).add("ZREM", index_, tag);
-        co_await run(jobs_, p);
+        // A server that is out of memory refuses the result, and would have deleted the claim.
+        const auto done = co_await jobs_.transaction(p);
+        if (!done) throw error("jobs: the result of " + id + " was not stored");
+        check_all(*done);
     }
     task<> give_back(std::string tag, std::optional<std::string> payload) override {
         const auto claimed = co_await claimed_message(tag);
@@ -122,22 +163,17 @@ public:
         std::vector<dead_letter> all;
         std::vector<std::string> texts = stored.take_strings();
         std::ranges::reverse(texts);
-        for (const std::string& text : texts) {
-            const json e = parse_json(text);
-            all.emplace_back(e.value("tag", text), e.value("queue", ""), e.value("reason", ""), e.value("payload", ""));
-        }
+        for (const std::string& text : texts) all.push_back(letter_in(text));
         co_return all;
     }
     task<bool> revive(std::string tag) override {
         redis::value stored = co_await jobs_.command("LRANGE", dead_, 0, -1);
         for (const std::string& text : stored.take_strings()) {
-            const json e = parse_json(text);
-            if (e.value("tag", text) != tag) continue;
-            const std::string list = key(e.value("queue", "celery")), payload = e.value("payload", "");
-            redis::pipeline p;
-            p.add("LREM", dead_, 1, text).add("LPUSH", list, payload);
-            const auto done = co_await jobs_.transaction(p);
-            co_return done.has_value();
+            const dead_letter letter = letter_in(text);
+            if (letter.tag != tag || letter.queue.empty()) continue;
+            std::vector<std::string> keys{dead_, key(list_of_queue(letter.queue, step_of(priority_of(letter.payload))))};
+            const redis::value v = co_await jobs_.eval(revive_script(), keys, text, letter.payload);
+            co_return v.as_integer() == 1;
         }
         co_return false;
     }
@@ -182,6 +218,10 @@ public:
         co_await results_.command("SETEX", set_key(group) + ".s", seconds_text(ttl), size);
     }
     task<std::optional<std::vector<std::string>>> add_chord_part(std::string group, int index, std::string part, duration ttl) override;
+    task<> end_chord(std::string group) override {
+        const std::string parts = set_key(group) + ".j", delta = set_key(group) + ".t", size = set_key(group) + ".s";
+        co_await results_.command("DEL", parts, delta, size);
+    }
 
     task<> broadcast(std::string text) override {
         const std::string channel = control_channel();
@@ -319,19 +359,13 @@ private:
         redis::value v = co_await jobs_.command("HGET", unacked_, tag);
         if (v.is_nil()) co_return std::nullopt;
         const std::string text = v.take_string();
-        const json entry = json::parse(text, nullptr, false);
-        if (!entry.is_array() || entry.size() != 3 || !entry[2].is_string()) co_return std::nullopt;
-        std::string queue = entry[2].get<std::string>();
-        co_return delivery(std::move(tag), dump_json(entry[0]), std::move(queue));
+        const std::optional<json> entry = try_parse_json(text);
+        if (!entry || !entry->is_array() || entry->size() != 3 || !(*entry)[2].is_string()) co_return unreadable_claim(std::move(tag), text);
+        std::string queue = (*entry)[2].get<std::string>();
+        co_return delivery(std::move(tag), dump_json((*entry)[0]), std::move(queue));
     }
     task<bool> put_back(std::string tag, std::string message, std::string queue, std::string before) {
-        int priority = 0;
-        const json e = json::parse(message, nullptr, false);
-        if (e.is_object() && e.contains("properties") && e["properties"].is_object()) {
-            const json p = e["properties"].value("priority", json(0));
-            if (p.is_number_integer()) priority = std::clamp(p.get<int>(), 0, 9);
-        }
-        std::vector<std::string> keys{unacked_, index_, key(list_of_queue(queue, step_of(priority)))};
+        std::vector<std::string> keys{unacked_, index_, key(list_of_queue(queue, step_of(priority_of(message))))};
         const redis::value v = co_await jobs_.eval(put_back_script(), keys, tag, message, before);
         co_return v.as_integer() == 1;
     }
@@ -342,9 +376,16 @@ private:
             co_return 0;
         }
         int deliveries = 0;
+        std::string wrong;
         try {
             deliveries = decode_message(claimed->payload).deliveries;
-        } catch (const malformed_message&) { // its next worker buries it
+        } catch (const malformed_message& e) {
+            wrong = e.what();
+        }
+        if (!wrong.empty()) {
+            dead_letter letter(tag, claimed->queue, std::move(wrong), claimed->payload);
+            co_await bury(std::move(letter));
+            co_return 1;
         }
         if (++deliveries >= most_deliveries) {
             dead_letter letter(tag, claimed->queue, "given out " + std::to_string(deliveries) + " times and never finished", claimed->payload);
@@ -379,13 +420,9 @@ task<std::optional<std::vector<std::string>>> redis_broker::add_chord_part(std::
     if (all.is_nil()) co_return std::nullopt; // not known yet, or over
     const long long wanted = all.as_integer() + ((*replies)[2].is_nil() ? 0 : (*replies)[2].as_integer());
     if ((*replies)[1].as_integer() < wanted) co_return std::nullopt;
-    redis::pipeline last;
-    last.add("ZRANGE", parts, 0, -1).add("DEL", parts).add("DEL", delta).add("DEL", size);
-    auto taken = co_await results_.transaction(last);
-    if (!taken) throw error("jobs: the parts of chord " + group + " were not read");
-    check_all(*taken);
-    std::vector<std::string> texts = (*taken)[0].take_strings();
-    if (texts.empty()) co_return std::nullopt;
+    redis::value stored = co_await results_.command("ZRANGE", parts, 0, -1);
+    std::vector<std::string> texts = one_of_each_job(stored.take_strings());
+    if (static_cast<long long>(texts.size()) < wanted) co_return std::nullopt;
     co_return texts;
 }
 

@@ -45,6 +45,15 @@ return 1)");
     return s;
 }
 
+/// KEYS: the dead letters, a list. ARGV: the entry, its message: which one of two that revive it at a time sends, and the other does not.
+[[nodiscard]] inline const redis::script& revive_script() {
+    static const redis::script s(R"(
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
+redis.call('LPUSH', KEYS[2], ARGV[2])
+return 1)");
+    return s;
+}
+
 /// KEYS: a lock. ARGV: owner, milliseconds.
 [[nodiscard]] inline const redis::script& lock_script() {
     static const redis::script s(R"(

@@ -78,14 +78,14 @@ void store_in(sqlite_file& f, const std::string& id, const std::string& body, do
     f.prepare("DELETE FROM eddy_results WHERE until < ?").bind(now).run();
 }
 std::optional<std::vector<std::string>> add_part_in(sqlite_file& f, const std::string& group, int index, const std::string& part) {
-    f.prepare("INSERT OR REPLACE INTO eddy_chord_parts (id, place, body) VALUES (?, ?, ?)").bind(group).bind(std::int64_t{index}).bind(part).run();
     std::int64_t size = 0;
     {
         auto find = f.prepare("SELECT size FROM eddy_groups WHERE id = ? AND size IS NOT NULL");
         find.bind(group);
-        if (!find.step()) return std::nullopt;
+        if (!find.step()) return std::nullopt; // over
         size = find.integer(0);
     }
+    f.prepare("INSERT OR REPLACE INTO eddy_chord_parts (id, place, body) VALUES (?, ?, ?)").bind(group).bind(std::int64_t{index}).bind(part).run();
     std::vector<std::string> all;
     {
         auto find = f.prepare("SELECT body FROM eddy_chord_parts WHERE id = ? ORDER BY place");
@@ -93,8 +93,6 @@ std::optional<std::vector<std::string>> add_part_in(sqlite_file& f, const std::s
         while (find.step()) all.push_back(find.text(0));
     }
     if (static_cast<std::int64_t>(all.size()) < size) return std::nullopt;
-    f.prepare("DELETE FROM eddy_chord_parts WHERE id = ?").bind(group).run();
-    f.prepare("DELETE FROM eddy_groups WHERE id = ?").bind(group).run();
     return all;
 }
 bool lock_in(sqlite_file& f, const std::string& name, const std::string& owner, double until, double now) {
@@ -253,6 +251,7 @@ public:
         const double now = unix_now(), until = unix_after(ttl);
         auto work = [&](sqlite_file& f) {
             f.prepare("DELETE FROM eddy_groups WHERE until < ?").bind(now).run();
+            f.prepare("DELETE FROM eddy_chord_parts WHERE id NOT IN (SELECT id FROM eddy_groups)").run();
             f.prepare("INSERT INTO eddy_groups (id, size, until) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET size = excluded.size").bind(group).bind(static_cast<std::int64_t>(size)).bind(until).run();
         };
         co_await run(work);
@@ -262,6 +261,13 @@ public:
         auto work = [&](sqlite_file& f) { all = add_part_in(f, group, index, part); };
         co_await run(work);
         co_return all;
+    }
+    task<> end_chord(std::string group) override {
+        auto work = [&](sqlite_file& f) {
+            f.prepare("DELETE FROM eddy_chord_parts WHERE id = ?").bind(group).run();
+            f.prepare("DELETE FROM eddy_groups WHERE id = ?").bind(group).run();
+        };
+        co_await run(work);
     }
 
     task<> broadcast(std::string text) override { return post({}, std::move(text)); }

@@ -12,6 +12,7 @@
 #include <typeinfo>
 
 #include <eddy/event_loop.hpp>
+#include <eddy/jobs/error.hpp>
 
 namespace eddy::jobs::detail {
 
@@ -103,6 +104,20 @@ std::string without_python_words(std::string_view text) {
         if (in_string || !replace_word(text, i, out)) out += c;
     }
     return out;
+}
+/// What is copied, dumped and described goes down as deep as the text does: somebody else's text must not end our stack.
+void require_shallow(std::string_view text) {
+    constexpr int deepest = 200;
+    bool in_string = false;
+    int depth = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (c == '"') in_string = !in_string;
+        else if (in_string) i += c == '\\' ? 1 : 0;
+        else if (c == '[' || c == '{') ++depth;
+        else if (c == ']' || c == '}') --depth;
+        if (depth > deepest) throw malformed_message("JSON with more than " + std::to_string(deepest) + " lists and objects inside of each other");
+    }
 }
 void restore_numbers(json& v) {
     if (v.is_structured()) {
@@ -254,12 +269,20 @@ std::string make_uuid() {
 }
 
 json parse_json(std::string_view text) {
+    require_shallow(text);
     json v = json::parse(text, nullptr, false);
     if (!v.is_discarded()) return v;
     if (text.find("NaN") == text.npos && text.find("Infinity") == text.npos) return json::parse(text); // throws, and says where
     v = json::parse(without_python_words(text));
     restore_numbers(v);
     return v;
+}
+std::optional<json> try_parse_json(std::string_view text) {
+    try {
+        return parse_json(text);
+    } catch (const std::exception&) {
+        return std::nullopt;
+    }
 }
 std::string dump_json(const json& v) {
     return v.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -31,6 +31,8 @@ using wall_time = std::chrono::system_clock::time_point;
 
 /// JSON as Python writes it: besides JSON proper, NaN and Infinity. Throws `json::exception`.
 [[nodiscard]] json parse_json(std::string_view text);
+/// The same; nothing for what is no JSON.
+[[nodiscard]] std::optional<json> try_parse_json(std::string_view text);
 /// On one line; what is not UTF-8 is replaced.
 [[nodiscard]] std::string dump_json(const json& v);
 

@@ -28,7 +28,8 @@ std::string host_name() {
 } // namespace
 
 void job_run::finish_early(job_end why, const char* reason) {
-    if (end != job_end::none) return;
+    // Asked to stop by its soft limit, it may go on as it likes: the others end it all the same.
+    if (end != job_end::none && end != job_end::soft_limit) return;
     end = why;
     stop.request_stop();
     if (function)
@@ -58,8 +59,13 @@ worker_core::~worker_core() {
 }
 /// New threads for what starts from now on.
 void worker_core::renew_threads() {
+    std::erase_if(old_threads_, [](const auto& pool) { return pool->running() == 0 && pool->queued() == 0; });
     if (threads_) old_threads_.push_back(std::move(threads_));
     threads_ = std::make_shared<worker_pool>(worker_pool_options{.threads = concurrency_, .name = "job"});
+}
+/// The thread of a function that was cancelled is lost until the function returns: the next ones need another.
+void worker_core::let_go_of_thread(const job_run& r) {
+    if (!r.task->function->is_coroutine() && r.task->options.where != run_on::loop) renew_threads();
 }
 void worker_core::release_threads() {
     old_threads_.push_back(std::move(threads_));
@@ -102,7 +108,7 @@ task<bool> worker_core::insist(const char* what, std::function<task<>()> action)
 std::size_t worker_core::room() const noexcept {
     const std::size_t most = concurrency_ * std::max<std::size_t>(1, options.prefetch);
     const std::size_t busy = claimed_.size() - std::min(claimed_.size(), counts.scheduled);
-    constexpr std::size_t most_scheduled = 10'000; // beyond, they wait in their queue
+    constexpr std::size_t most_scheduled = 1'000'000; // beyond, they wait in their queue
     return busy >= most || counts.scheduled >= most_scheduled ? 0 : most - busy;
 }
 void worker_core::count_changed() noexcept {
@@ -120,7 +126,8 @@ bool worker_core::claim_now() const noexcept {
 task<> worker_core::claim_loop(supervisor_group& jobs) {
     std::chrono::nanoseconds pause = std::chrono::milliseconds(50);
     while (!draining) {
-        while (!claim_now()) co_await room_changed_.wait();
+        while (!draining && !claim_now()) co_await room_changed_.wait();
+        if (draining) break;
         std::vector<delivery> batch;
         cancel_scope scope;
         claiming_ = &scope;
@@ -227,7 +234,7 @@ task<> worker_core::serve_within() {
 task<> worker_core::serve() {
     if (served_) throw std::logic_error("jobs: a worker serves once");
     served_ = true;
-    loop_ = &this_loop();
+    mail_ = eddy::detail::mailbox_of(*eddy::detail::current().loop);
     started_ = wall_now();
     slots_.set_total(static_cast<std::ptrdiff_t>(concurrency_));
     renew_threads();

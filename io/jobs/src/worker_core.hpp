@@ -13,6 +13,7 @@
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/capacity_limiter.hpp>
+#include <eddy/detail/mailbox.hpp>
 #include <eddy/event.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/jobs/worker.hpp>
@@ -35,6 +36,14 @@ struct registered_task {
 /// Why a job ended before its function did.
 enum class job_end : unsigned char { none, given_back, revoked, terminated, soft_limit, time_limit };
 
+/// What a function says of itself while it runs.
+class progress_report {
+public:
+    progress_report(json m, std::string s) : meta(std::move(m)), state(std::move(s)) {}
+    json meta;
+    std::string state;
+};
+
 /// A job that this worker has claimed, until it is acknowledged or given back.
 class job_run {
 public:
@@ -50,8 +59,10 @@ public:
     cancel_scope waiting;       // until it may run
     std::stop_source stop;
     task_handle<json> function; // while it runs
-    std::size_t progressing = 0; // states that are being stored
-    event progressed;
+    bool ended = false; // what it reports now comes after its end
+    std::optional<progress_report> reported; // the latest, if it is not being stored yet
+    bool storing = false;
+    event stored;
 
     /// Ends it, wherever it is.
     void finish_early(job_end why, const char* reason);
@@ -65,6 +76,17 @@ public:
     json value;
     std::string traceback;
     [[nodiscard]] bool ok() const { return state == "SUCCESS"; }
+};
+
+/// What the end of a job sends. It is planned once: tried again, nothing is sent twice, or under another id.
+class following {
+public:
+    plan next;
+    bool part_stored = false; // of the chord it is a part of
+    bool ends_chord = false;
+    plan body;                // what then follows
+    std::string failed_id;    // of the chord, if it failed
+    json failure;
 };
 
 class worker_core : public std::enable_shared_from_this<worker_core> {
@@ -115,6 +137,7 @@ private:
     void count_changed() noexcept;
     [[nodiscard]] bool claim_now() const noexcept;
     void renew_threads();
+    void let_go_of_thread(const job_run& r);
     void release_threads();
     // job_run.cpp
     task<> run_claimed(job_run& r);
@@ -128,13 +151,16 @@ private:
     task<> conclude_retry(job_run& r, const retry_request& request, const job_result& last);
     task<> conclude_reject(job_run& r, const reject& request);
     task<> settle(job_run& r, job_result result);
-    task<json> send_successors(job_run& r, const job_result& result);
-    task<> add_to_chord(const message& m, const job_result& result);
-    task<> fail_chord(json body, const message& part, const job_result& result);
+    [[nodiscard]] plan plan_successors(const message& m, const job_result& result) const;
+    task<> send_successors(const message& m, const job_result& result, following& f);
+    void plan_chord_end(following& f, const message& m, const std::vector<std::string>& parts) const;
+    void plan_chord_failure(following& f, const message& m, const std::string& part, const json& exception) const;
     task<> give_back(job_run& r);
     task<> acknowledge(job_run& r);
     task<> store_state(std::string id, json result);
-    task<> store_progress(job_run& r, json meta, std::string state);
+    void take_progress(const std::string& tag, progress_report report);
+    task<> store_progress(job_run& r);
+    task<> requeue(delivery d);
     [[nodiscard]] std::shared_ptr<context> make_context(job_run& r);
     // worker_control.cpp
     task<> handle_control(std::string text);
@@ -150,7 +176,7 @@ private:
     [[nodiscard]] bool is_for_us(const json& command) const;
     void remember_revoked(const std::string& id);
 
-    event_loop* loop_ = nullptr;
+    std::shared_ptr<eddy::detail::mailbox> mail_; // outlives the loop
     bool served_ = false;
     std::size_t concurrency_ = 1;
     capacity_limiter slots_{1};

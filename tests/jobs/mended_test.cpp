@@ -1,0 +1,355 @@
+// What goes wrong in the middle: brokers that fail between two steps, messages of others, functions that do not listen.
+#include "jobs/support.hpp"
+
+#include "../../io/jobs/src/client_core.hpp"
+#include "../../io/jobs/src/worker_core.hpp"
+
+using namespace jobs_tests;
+using jobs::signature;
+
+namespace {
+
+/// A broker that does what another one does, unless the test has it fail before or after a step.
+class faulty_broker final : public jobs::detail::broker {
+public:
+    using text = std::string;
+    explicit faulty_broker(jobs::detail::broker_ptr to) : to_(std::move(to)) {}
+    std::function<void(std::string_view step)> before = [](std::string_view) {};
+    std::function<void(std::string_view step)> after = [](std::string_view) {};
+    std::vector<std::string> sent; // payloads that got through
+
+    task<> enqueue(jobs::detail::outgoing m) override {
+        before("enqueue");
+        sent.push_back(m.payload);
+        co_await to_->enqueue(std::move(m));
+    }
+    task<std::vector<jobs::detail::delivery>> claim(std::vector<text> q, std::size_t most) override { return to_->claim(std::move(q), most); }
+    task<> acknowledge(text tag) override { return to_->acknowledge(std::move(tag)); }
+    task<> finish(text tag, text id, text r, duration ttl) override { return to_->finish(std::move(tag), std::move(id), std::move(r), ttl); }
+    task<> give_back(text tag, std::optional<text> p) override { return to_->give_back(std::move(tag), std::move(p)); }
+    task<> refresh(std::vector<text> tags) override { return to_->refresh(std::move(tags)); }
+    task<std::size_t> restore(duration lease, int most) override { return to_->restore(lease, most); }
+    task<> bury(jobs::dead_letter l) override { return to_->bury(std::move(l)); }
+    task<std::vector<jobs::dead_letter>> dead_letters(std::size_t most) override { return to_->dead_letters(most); }
+    task<bool> revive(text tag) override { return to_->revive(std::move(tag)); }
+    task<std::size_t> length(text q) override { return to_->length(std::move(q)); }
+    task<std::size_t> purge(text q) override { return to_->purge(std::move(q)); }
+    task<> store(text id, text r, duration ttl) override {
+        before("store");
+        co_await to_->store(std::move(id), std::move(r), ttl);
+    }
+    task<std::optional<text>> fetch(text id) override { return to_->fetch(std::move(id)); }
+    task<text> wait_final(text id) override { return to_->wait_final(std::move(id)); }
+    task<> forget(text id) override { return to_->forget(std::move(id)); }
+    task<> store_group(text g, text t, duration ttl) override { return to_->store_group(std::move(g), std::move(t), ttl); }
+    task<std::optional<text>> fetch_group(text g) override { return to_->fetch_group(std::move(g)); }
+    task<> set_chord_size(text g, std::size_t n, duration ttl) override { return to_->set_chord_size(std::move(g), n, ttl); }
+    task<std::optional<std::vector<text>>> add_chord_part(text g, int i, text p, duration ttl) override {
+        auto all = co_await to_->add_chord_part(std::move(g), i, std::move(p), ttl);
+        after("add_chord_part");
+        co_return all;
+    }
+    task<> end_chord(text g) override { return to_->end_chord(std::move(g)); }
+    task<> broadcast(text t) override { return to_->broadcast(std::move(t)); }
+    task<> listen() override { return to_->listen(); }
+    task<text> next_control() override { return to_->next_control(); }
+    task<> answer(json r, text t) override { return to_->answer(std::move(r), std::move(t)); }
+    task<> listen_for_answers(text id) override { return to_->listen_for_answers(std::move(id)); }
+    task<text> next_answer(text id) override { return to_->next_answer(std::move(id)); }
+    task<> end_answers(text id) override { return to_->end_answers(std::move(id)); }
+    task<> emit(text k, text t) override { return to_->emit(std::move(k), std::move(t)); }
+    task<bool> lock(text n, text o, duration ttl) override { return to_->lock(std::move(n), std::move(o), ttl); }
+    task<> declare(text q) override { return to_->declare(std::move(q)); }
+
+private:
+    jobs::detail::broker_ptr to_;
+};
+
+/// A worker whose broker is a faulty one from its first job on.
+class faulty_worker {
+public:
+    explicit faulty_worker(jobs::worker_options o = {}) : core(std::make_shared<jobs::detail::worker_core>("memory:", std::move(o))) {}
+    std::shared_ptr<jobs::detail::worker_core> core;
+    std::shared_ptr<faulty_broker> broker;
+
+    template <class F>
+    void add(const std::string& name, F f, jobs::task_options o = {}) {
+        core->add(name, std::make_shared<jobs::detail::typed_handler<F>>(name, o.parameters, std::move(f)), std::move(o));
+    }
+    template <class F>
+    task<> serve_while(F& body) {
+        const auto all = [&](task_group& g) -> task<> {
+            auto serving = g.spawn(core->serve());
+            co_await core->consuming.wait();
+            broker = std::make_shared<faulty_broker>(core->broker);
+            core->broker = broker;
+            co_await body();
+            core->shutdown();
+            co_await serving.join();
+        };
+        reports.clear();
+        this_loop().set_exception_handler([this](const error_context& e) { reports += std::string(e.message) + "\n"; });
+        co_await with_task_group(all);
+        this_loop().set_exception_handler({});
+    }
+    std::string reports;
+};
+
+int payloads_of(const std::vector<std::string>& sent, std::string_view name) {
+    int n = 0;
+    for (const std::string& payload : sent) n += jobs::detail::decode_message(payload).task == name ? 1 : 0;
+    return n;
+}
+
+} // namespace
+
+EDDY_TEST("JOB-60 a chord's parts stay until its body is sent") {
+    jobs::client c = co_await jobs::connect("memory:");
+    const auto b = c.core()->broker;
+    co_await b->set_chord_size("g", 1, 1h);
+    const auto first = co_await b->add_chord_part("g", 0, "part", 1h);
+    const auto again = co_await b->add_chord_part("g", 0, "part", 1h); // the one that was told first was killed
+    REQUIRE(first);
+    REQUIRE(again);
+    CHECK(*again == *first);
+    co_await b->end_chord("g");
+    const auto over = co_await b->add_chord_part("g", 0, "part", 1h);
+    CHECK_FALSE(over);
+}
+
+EDDY_TEST("JOB-61 a chord whose last part's reply is lost has its body all the same") {
+    faulty_worker w;
+    w.add("add", [](int a, int b) -> task<int> { co_return a + b; });
+    w.add("sum", [](std::vector<int> all) -> task<int> { co_return all.at(0) + all.at(1); });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        int parts = 0;
+        w.broker->after = [&](std::string_view step) {
+            if (step == "add_chord_part" && ++parts == 2) throw jobs::error("the connection is lost");
+        };
+        const auto chord = jobs::chord(jobs::group(signature("add", 1, 1), signature("add", 2, 2)), signature("sum"));
+        const int six = co_await c.result<int>(co_await c.send(chord));
+        CHECK(six == 6);
+        CHECK(payloads_of(w.broker->sent, "sum") == 1);
+    };
+    co_await w.serve_while(body);
+    CHECK(w.reports == "jobs: what follows a job could not be sent; it is tried again\n");
+}
+
+EDDY_TEST("JOB-62 what follows a job is sent once each, though sending it fails in the middle") {
+    faulty_worker w;
+    std::string log;
+    w.add("add", [](int a, int b) -> task<int> { co_return a + b; });
+    w.add("note", [&](json, std::string text) -> task<> {
+        log += text;
+        co_return;
+    });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        int sends = 0;
+        w.broker->before = [&](std::string_view step) {
+            if (step == "enqueue" && (++sends == 2 || sends == 3)) throw jobs::error("the connection is lost");
+        };
+        const signature first("note", "a"), then("note", "b");
+        const auto twice = signature("add", 1, 2).on_success(first).on_success(then);
+        co_await c.result<int>(co_await c.send(twice));
+        co_await sleep_for(1s);
+    };
+    co_await w.serve_while(body);
+    CHECK(log == "ab");
+}
+
+EDDY_TEST("JOB-63 what follows a job and cannot be sent keeps the job from being acknowledged") {
+    faulty_worker w({.visibility_timeout = 5s, .sweep = 1s});
+    int runs = 0;
+    w.add("work", [&]() -> task<int> { co_return ++runs; });
+    w.add("note", [](json) -> task<int> { co_return 7; });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        const auto start = loop_clock::now();
+        w.broker->before = [&](std::string_view step) {
+            if (step == "enqueue" && loop_clock::now() - start < 6s) throw jobs::error("the broker is away");
+        };
+        const auto chain = jobs::chain(signature("work"), signature("note"));
+        const int seven = co_await c.result<int>(co_await c.send(chain));
+        CHECK(seven == 7);
+        CHECK(runs == 2);
+    };
+    co_await w.serve_while(body);
+}
+
+EDDY_TEST("JOB-64 STARTED that cannot be stored is reported, and the job runs") {
+    faulty_worker w({.track_started = true});
+    w.add("work", []() -> task<int> { co_return 1; });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        w.broker->before = [](std::string_view step) {
+            if (step == "store") throw jobs::error("the broker is away");
+        };
+        const int one = co_await c.call<int>("work");
+        CHECK(one == 1);
+    };
+    co_await w.serve_while(body);
+    CHECK(w.reports == "jobs: that a job has started could not be stored\n");
+}
+
+EDDY_TEST("JOB-65 a final result that cannot be read, and Python's NaN, end the wait") {
+    jobs::client c = co_await jobs::connect("memory:");
+    const auto b = c.core()->broker;
+    co_await b->store("nan", R"({"status": "SUCCESS", "result": [NaN, 1], "task_id": "nan"})", 1h);
+    const std::string surrogate = R"({"status": "SUCCESS", "result": "\ud800"})";
+    co_await b->store("surrogate", surrogate, 1h);
+    std::string wrong;
+    const auto wait_for_both = [&](cancel_scope&) -> task<> {
+        const json v = co_await c.result("nan");
+        CHECK(v.size() == 2);
+        try {
+            co_await c.result("surrogate");
+        } catch (const jobs::error& e) {
+            wrong = e.what();
+        }
+    };
+    const bool in_time = co_await move_on_after(10s, wait_for_both);
+    CHECK(in_time);
+    CHECK(wrong.starts_with("jobs: a stored result cannot be read: "));
+}
+
+EDDY_TEST("JOB-66 what is reported after the end is not stored, and of many reports the last is") {
+    jobs::worker w{"memory:", {.concurrency = 1}};
+    w.add("chatty", [](jobs::context& job) -> task<> {
+        for (int i = 1; i <= 100; ++i) job.progress(i);
+        co_await sleep_for(2s);
+        const auto deaf = [&]() -> task<> {
+            co_await sleep_for(10s);
+            job.progress(-1);
+        };
+        co_await with_shield(deaf);
+    }, {.time_limit = 3s});
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        const std::string id = co_await c.send("chatty");
+        co_await sleep_for(1s);
+        const jobs::job_status half = co_await c.status(id);
+        CHECK(half.result == 100);
+        const auto ending = co_await ending_of(c, id);
+        CHECK(ending == "TimeLimitExceeded: 3");
+        co_await sleep_for(20s);
+        const jobs::job_status last = co_await c.status(id);
+        CHECK(last.state == "FAILURE");
+    };
+    int reports = 0;
+    this_loop().set_exception_handler([&](const error_context&) { ++reports; });
+    co_await while_serving(w, body);
+    this_loop().set_exception_handler({});
+    CHECK(reports == 1); // it was let go of
+}
+
+EDDY_TEST("JOB-67 JSON that is too deep is a dead letter") {
+    jobs::client c = co_await jobs::connect("memory:");
+    const auto b = c.core()->broker;
+    std::string deep = R"({"body": )";
+    deep.append(100'000, '[').append(100'000, ']').append("}");
+    jobs::worker w{"memory:"};
+    w.add("add", [](int a, int b2) -> task<int> { co_return a + b2; });
+    int reports = 0;
+    this_loop().set_exception_handler([&](const error_context&) { ++reports; });
+    const auto body = [&]() -> task<> {
+        co_await b->enqueue(jobs::detail::outgoing("celery", 0, "deep", deep));
+        const int three = co_await c.call<int>("add", 1, 2);
+        CHECK(three == 3);
+        const auto letters = co_await c.dead_letters();
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].reason == "JSON with more than 200 lists and objects inside of each other");
+    };
+    co_await while_serving(w, body);
+    this_loop().set_exception_handler({});
+    CHECK(reports == 1);
+}
+
+EDDY_TEST("JOB-68 a job beyond its soft limit is ended by a cold shutdown, and given back") {
+    jobs::client c = co_await jobs::connect("memory:");
+    jobs::worker w{"memory:", {.concurrency = 1}};
+    w.add("stubborn", []() -> task<> {
+        try {
+            co_await sleep_for(1h);
+        } catch (const operation_cancelled&) {
+        }
+        co_await sleep_for(1h);
+    }, {.soft_time_limit = 1s});
+    co_await c.send("stubborn");
+    const auto start = loop_clock::now();
+    const auto all = [&](task_group& g) -> task<> {
+        auto serving = g.spawn(w.serve());
+        co_await sleep_for(3s);
+        w.stop();
+        co_await serving;
+    };
+    co_await with_task_group(all);
+    CHECK(loop_clock::now() - start < 10s);
+}
+
+EDDY_TEST("JOB-69 a rejected job that asks to be queued again is a dead letter in the end") {
+    int runs = 0;
+    jobs::worker w{"memory:", {.max_deliveries = 3}};
+    w.add("no", [&]() -> task<> {
+        ++runs;
+        throw jobs::reject("not here", true);
+        co_return;
+    });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        co_await c.send("no");
+        co_await sleep_for(5s);
+        const auto letters = co_await c.dead_letters();
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].reason == "given out 3 times and rejected: not here");
+    };
+    co_await while_serving(w, body);
+    CHECK(runs == 3);
+}
+
+EDDY_TEST("JOB-70 jobs that wait for their rate keep no other from a slot") {
+    jobs::worker w{"memory:", {.concurrency = 1, .prefetch = 10}};
+    w.add("slow", []() -> task<> { co_return; }, {.rate_limit = 0.01});
+    w.add("quick", []() -> task<int> { co_return 1; });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        for (int i = 0; i < 3; ++i) co_await c.send("slow");
+        const auto start = loop_clock::now();
+        co_await c.call<int>("quick");
+        CHECK(loop_clock::now() - start < 10s);
+        co_await c.purge();
+    };
+    co_await while_serving(w, body);
+}
+
+EDDY_TEST("JOB-71 two messages with one tag both run") {
+    int runs = 0;
+    jobs::client c = co_await jobs::connect("memory:");
+    const auto b = c.core()->broker;
+    jobs::worker w{"memory:", {.concurrency = 2}};
+    w.add("work", [&]() -> task<> {
+        ++runs;
+        co_await sleep_for(1s);
+    });
+    jobs::detail::message m;
+    m.task = "work";
+    m.queue = "celery";
+    m.tag = "same";
+    const std::vector<std::string> ids{"one", "two"};
+    for (const std::string& id : ids) {
+        m.id = id;
+        jobs::detail::outgoing o("celery", 0, m.tag, jobs::detail::encode_message(m));
+        co_await b->enqueue(std::move(o));
+    }
+    int reports = 0;
+    this_loop().set_exception_handler([&](const error_context&) { ++reports; });
+    const auto body = [&]() -> task<> {
+        co_await c.result("one");
+        co_await c.result("two");
+    };
+    co_await while_serving(w, body);
+    this_loop().set_exception_handler({});
+    CHECK(runs == 2);
+    CHECK(reports == 1);
+}
