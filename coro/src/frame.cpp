@@ -20,7 +20,7 @@ namespace {
 
 [[maybe_unused]] constexpr std::size_t granule = 32; // no frame is kept under a sanitizer
 constexpr std::size_t classes = 65;       // frames up to 2 KiB are recycled
-[[maybe_unused]] constexpr std::size_t kept_bytes = 1 << 20; // of each size class and thread
+[[maybe_unused]] constexpr std::size_t kept_bytes = 512 * 1024; // of each size class and thread
 
 struct free_block {
     free_block* next;
