@@ -137,6 +137,7 @@ public:
         co_return;
     }
     task<> store_group(std::string group, std::string text, duration ttl) override {
+        clear_expired(groups_, next_clearing_of_groups_);
         groups_.insert_or_assign(group, memory_result{std::move(text), time_after(ttl)});
         co_return;
     }
@@ -146,6 +147,7 @@ public:
         co_return at->second.text;
     }
     task<> set_chord_size(std::string group, std::size_t size, duration ttl) override {
+        clear_expired(chords_, next_clearing_of_chords_);
         memory_chord& c = chords_[group];
         c.size = size;
         c.until = time_after(ttl);
@@ -199,6 +201,7 @@ public:
     task<bool> lock(std::string name, std::string owner, duration ttl) override {
         const auto at = locks_.find(name);
         if (at != locks_.end() && at->second.until > loop_clock::now() && at->second.owner != owner) co_return false;
+        clear_expired(locks_, next_clearing_of_locks_);
         locks_.insert_or_assign(name, memory_lock{owner, time_after(ttl)});
         co_return true;
     }
@@ -267,11 +270,15 @@ private:
             return_claim(tag, mark_redelivered(m.payload, before + 1));
         }
     }
+    /// When there are twice as many as were left by the time before: each costs the same in the end.
+    template <class M>
+    static void clear_expired(M& all, std::size_t& next) {
+        if (all.size() < next) return;
+        std::erase_if(all, [](const auto& one) { return one.second.until <= loop_clock::now(); });
+        next = std::max<std::size_t>(1000, 2 * all.size());
+    }
     void keep(const std::string& id, std::string text, duration ttl) {
-        if (results_.size() >= next_clearing_) {
-            std::erase_if(results_, [](const auto& r) { return r.second.until <= loop_clock::now(); });
-            next_clearing_ = std::max<std::size_t>(1000, 2 * results_.size());
-        }
+        clear_expired(results_, next_clearing_);
         results_.insert_or_assign(id, memory_result{std::move(text), time_after(ttl)});
         if (const auto at = waiters_.find(id); at != waiters_.end()) {
             if (const auto w = at->second.lock()) w->notify();
@@ -286,6 +293,10 @@ private:
         return std::nullopt;
     }
     std::shared_ptr<memory_signal> waiter(const std::string& id) {
+        if (waiters_.size() >= next_clearing_of_waiters_) {
+            std::erase_if(waiters_, [](const auto& one) { return one.second.expired(); });
+            next_clearing_of_waiters_ = std::max<std::size_t>(1000, 2 * waiters_.size());
+        }
         auto w = waiters_[id].lock();
         if (!w) waiters_[id] = w = std::make_shared<memory_signal>();
         return w;
@@ -301,7 +312,7 @@ private:
     std::unordered_map<std::string, std::shared_ptr<queue<std::string>>> answers_;
     std::vector<std::weak_ptr<queue<std::string>>> listeners_;
     std::deque<dead_letter> dead_;
-    std::size_t next_clearing_ = 1000;
+    std::size_t next_clearing_ = 1000, next_clearing_of_groups_ = 1000, next_clearing_of_chords_ = 1000, next_clearing_of_locks_ = 1000, next_clearing_of_waiters_ = 1000;
     memory_signal arrived_;
 };
 

@@ -125,7 +125,7 @@ void read_properties(message& m, const json& properties) {
     m.redelivered = where.value("redelivered", json(false)) == true;
 }
 
-const std::string& origin() {
+const std::string& sender_name() {
     static const std::string text = [] {
         std::array<char, 256> host{};
         if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
@@ -181,7 +181,7 @@ std::string encode_message(const message& m) {
     headers["parent_id"] = text_or_null(m.parent_id);
     headers["argsrepr"] = python_repr_tuple(m.args);
     headers["kwargsrepr"] = python_repr(m.kwargs);
-    headers["origin"] = origin();
+    headers["origin"] = sender_name();
     headers["ignore_result"] = m.ignore_result;
     json embed = {{"callbacks", m.callbacks}, {"errbacks", m.errbacks}, {"chain", m.chain}, {"chord", m.chord}};
     json body = json::array({m.args, m.kwargs, std::move(embed)});

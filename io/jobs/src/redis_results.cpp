@@ -1,5 +1,8 @@
 #include "redis_results.hpp"
 
+#include <algorithm>
+
+#include <eddy/sleep.hpp>
 #include <eddy/spawn.hpp>
 #include <eddy/timeout.hpp>
 
@@ -81,19 +84,26 @@ void redis_results::unsubscribe(std::string key) {
 
 /// Ends with the subscription; the next one who waits opens another.
 task<> redis_results::read() {
-    for (bool open = true; open;) {
+    std::chrono::nanoseconds pause = std::chrono::milliseconds(50);
+    for (bool open = true, lost = false; open; lost = false) {
         std::optional<redis::message> m;
         try {
             m = co_await ear_->next();
             open = m.has_value();
         } catch (const std::exception&) { // cannot be replaced now; those that wait look by themselves
             open = !waiters_.empty() && !closed_;
+            lost = open;
         }
-        if (!m) continue;
-        if (m->gap) {
+        if (m && m->gap) {
             for (const auto& [channel, w] : waiters_) w->stored.set(); // they look again
-            continue;
+            lost = true;
         }
+        if (lost) { // a server that drops its connections at once is not asked without a pause
+            co_await sleep_for(pause);
+            pause = std::min<std::chrono::nanoseconds>(2 * pause, std::chrono::seconds(5));
+        }
+        if (!m || m->gap) continue;
+        pause = std::chrono::milliseconds(50);
         const auto at = waiters_.find(m->channel);
         if (at == waiters_.end() || !is_final_text(m->payload)) continue;
         at->second->text = std::move(m->payload);

@@ -96,7 +96,8 @@ std::optional<std::vector<std::string>> add_part_in(sqlite_file& f, const std::s
     return all;
 }
 bool lock_in(sqlite_file& f, const std::string& name, const std::string& owner, double until, double now) {
-    f.prepare("DELETE FROM eddy_locks WHERE name = ? AND (until <= ? OR owner = ?)").bind(name).bind(now).bind(owner).run();
+    f.prepare("DELETE FROM eddy_locks WHERE until <= ?").bind(now).run();
+    f.prepare("DELETE FROM eddy_locks WHERE name = ? AND owner = ?").bind(name).bind(owner).run();
     f.prepare("INSERT OR IGNORE INTO eddy_locks (name, owner, until) VALUES (?, ?, ?)").bind(name).bind(owner).bind(until).run();
     return f.changes() == 1;
 }
@@ -233,7 +234,11 @@ public:
     }
     task<> store_group(std::string group, std::string text, duration ttl) override {
         const double until = unix_after(ttl);
-        auto work = [&](sqlite_file& f) { f.prepare("INSERT INTO eddy_groups (id, body, until) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body").bind(group).bind(text).bind(until).run(); };
+        const double now = unix_now();
+        auto work = [&](sqlite_file& f) {
+            f.prepare("DELETE FROM eddy_groups WHERE until < ?").bind(now).run();
+            f.prepare("INSERT INTO eddy_groups (id, body, until) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body").bind(group).bind(text).bind(until).run();
+        };
         co_await run(work);
     }
     task<std::optional<std::string>> fetch_group(std::string group) override {
