@@ -4,9 +4,7 @@
 //
 // Prints "PORT n" and then "READY" when it listens; N = 0 lets the kernel pick a port. Try it with: nc 127.0.0.1 PORT.
 // Ctrl-C ends it.
-#include <array>
 #include <charconv>
-#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -30,12 +28,11 @@ struct options {
 // One connection, from its first byte to its end; each is a task of its own. An ordinary loop, although a thousand of
 // them run side by side: at each co_await the others go on.
 eddy::task<> echo(eddy::tcp_stream stream) {
-    std::array<std::byte, 16 * 1024> buffer;
     try {
         for (;;) {
-            const std::size_t n = co_await stream.read_some(buffer);
-            if (n == 0) break; // the other side has said all it had to say
-            co_await stream.write(std::span<const std::byte>(buffer).first(n));
+            const eddy::borrowed_bytes got = co_await stream.read_borrowed(); // who waits holds no buffer
+            if (got.empty()) break; // the other side has said all it had to say
+            co_await stream.write(got);
         }
     } catch (const std::system_error&) {
         // The other side is gone in the middle of it. That is its business: the next one is served all the same.

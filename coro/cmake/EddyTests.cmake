@@ -83,22 +83,26 @@ function(eddy_add_suite name)
   endforeach()
 endfunction()
 
-# eddy_add_scripts(FOLDER [LABELS label...])
+# eddy_add_scripts(FOLDER [LABELS label...] [ENGINES name...])
 # makes one entry of ctest out of each FOLDER/*.sh: tests that run the samples as a user does. The script is given the folder
-# of the samples; exit status 77 means that it lacks something (see tests/lib/program.sh).
+# of the samples; exit status 77 means that it lacks something (see tests/lib/program.sh). ENGINES: those that are about I/O, and
+# quick, are run once on each engine, by FOLDER.NAME and FOLDER.NAME.asio.
 function(eddy_add_scripts folder)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LABELS;ENGINES")
   if(NOT TARGET samples)
     return()
   endif()
   file(GLOB scripts CONFIGURE_DEPENDS ${folder}/*.sh)
   foreach(script IN LISTS scripts)
     cmake_path(GET script STEM stem)
-    if((stem MATCHES "^redis_queue$" AND NOT TARGET eddy::redis) OR (stem MATCHES "^jobs_" AND NOT TARGET eddy::jobs))
-      continue() # of components that were not asked for
-    endif()
     add_test(NAME ${folder}.${stem} COMMAND "${script}" "${PROJECT_BINARY_DIR}/samples")
     set_tests_properties(${folder}.${stem} PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77 LABELS "script;${arg_LABELS}")
+    if(stem IN_LIST arg_ENGINES AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+      set_tests_properties(${folder}.${stem} PROPERTIES ENVIRONMENT EDDY_ENGINE=native)
+      add_test(NAME ${folder}.${stem}.asio COMMAND "${script}" "${PROJECT_BINARY_DIR}/samples")
+      set_tests_properties(${folder}.${stem}.asio PROPERTIES TIMEOUT ${timeout} SKIP_RETURN_CODE 77 LABELS "script;${arg_LABELS}"
+        ENVIRONMENT EDDY_ENGINE=asio)
+    endif()
   endforeach()
 endfunction()
 

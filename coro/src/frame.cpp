@@ -18,9 +18,9 @@
 namespace eddy::detail {
 namespace {
 
-[[maybe_unused]] constexpr std::size_t granule = 64; // no frame is kept under a sanitizer
-constexpr std::size_t classes = 33;       // frames up to 2 KiB are recycled
-[[maybe_unused]] constexpr std::size_t kept_bytes = 1 << 20; // of each size class and thread
+[[maybe_unused]] constexpr std::size_t granule = 32; // no frame is kept under a sanitizer
+constexpr std::size_t classes = 65;       // frames up to 2 KiB are recycled
+[[maybe_unused]] constexpr std::size_t kept_bytes = 512 * 1024; // of each size class and thread
 
 struct free_block {
     free_block* next;
@@ -167,6 +167,14 @@ std::size_t live_frames() noexcept {
         given += c->given.load(std::memory_order_relaxed);
     }
     return taken - given;
+}
+
+bool frames_are_watched() noexcept {
+#ifdef EDDY_PLAIN_FRAMES
+    return true;
+#else
+    return false;
+#endif
 }
 
 std::size_t frame_allocations() noexcept {

@@ -38,6 +38,10 @@ void operation::settle(state s) noexcept {
     task_->make_ready();
 }
 
+void operation::begin_again() noexcept {
+    task_->defer(*this);
+}
+
 // --- task
 
 namespace {
@@ -183,7 +187,7 @@ void task_context::run_deferred(ready_node& n) {
             finished = op.begin();
             if (finished) op.state_ = operation::state::done;
         } catch (...) {
-            t.deferred_error_ = std::current_exception();
+            t.error_ = std::current_exception();
             op.state_ = operation::state::failed;
         }
     }
@@ -257,12 +261,12 @@ void task_context::throw_cancelled(std::size_t partial) {
 }
 
 void task_context::rethrow_deferred_error() {
-    std::rethrow_exception(std::exchange(deferred_error_, nullptr));
+    std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 std::string task_context::name() const {
-    if (name_) return *name_;
-    return "task-" + std::to_string(id_);
+    const std::string_view given = given_name();
+    return given.empty() ? "task-" + std::to_string(id_) : std::string(given);
 }
 
 const task_context& task_context::principal() const noexcept {
@@ -276,7 +280,7 @@ bool task_context::in_flight(int levels) const noexcept {
 }
 
 const task_context& task_context::named_host() const noexcept {
-    const task_context* const host = !name_ && owner_ ? owner_->on_behalf_of() : nullptr;
+    const task_context* const host = given_name().empty() && owner_ ? owner_->on_behalf_of() : nullptr;
     return host ? host->named_host() : *this;
 }
 

@@ -2,12 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <exception>
 #include <memory>
 #include <set>
@@ -26,6 +28,22 @@ namespace {
 namespace std_fs = std::filesystem;
 using detail::pool;
 using detail::time_of;
+
+/// While it lives, signals are for other threads: the standard library gives up a copy in whose midst one interrupts it.
+class undisturbed {
+public:
+    undisturbed() noexcept {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    undisturbed(const undisturbed&) = delete;
+    undisturbed& operator=(const undisturbed&) = delete;
+    ~undisturbed() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_{};
+};
 
 [[noreturn]] void fail(const char* doing, const path& p, int error) {
     throw filesystem_error(doing, p, std::error_code(error, std::generic_category()));
@@ -261,11 +279,17 @@ task<> rename(path from, path to) {
     co_await offload(pool(), [](const path& a, const path& b) { std_fs::rename(a, b); }, std::move(from), std::move(to));
 }
 task<bool> copy_file(path from, path to, copy_options options) {
-    const auto copy_now = [](const path& a, const path& b, copy_options o) { return std_fs::copy_file(a, b, o); };
+    const auto copy_now = [](const path& a, const path& b, copy_options o) {
+        const undisturbed here;
+        return std_fs::copy_file(a, b, o);
+    };
     co_return co_await offload(pool(), copy_now, std::move(from), std::move(to), options);
 }
 task<> copy(path from, path to, copy_options options) {
-    const auto copy_now = [](const path& a, const path& b, copy_options o) { std_fs::copy(a, b, o); };
+    const auto copy_now = [](const path& a, const path& b, copy_options o) {
+        const undisturbed here;
+        std_fs::copy(a, b, o);
+    };
     co_await offload(pool(), copy_now, std::move(from), std::move(to), options);
 }
 task<path> read_symlink(path p) {
@@ -281,7 +305,11 @@ task<> copy_symlink(path from, path to) {
     co_await offload(pool(), [](const path& a, const path& b) { std_fs::copy_symlink(a, b); }, std::move(from), std::move(to));
 }
 task<> resize_file(path p, std::uintmax_t size) {
-    co_await offload(pool(), [](const path& q, std::uintmax_t n) { std_fs::resize_file(q, n); }, std::move(p), size);
+    const auto resize_now = [](const path& q, std::uintmax_t n) {
+        const undisturbed here;
+        std_fs::resize_file(q, n);
+    };
+    co_await offload(pool(), resize_now, std::move(p), size);
 }
 task<> permissions(path p, perms set, perm_options options) {
     const auto set_now = [](const path& q, perms s, perm_options o) { std_fs::permissions(q, s, o); };

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include <eddy/detail/look_up_pool.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/offload.hpp>
 
@@ -165,14 +166,14 @@ const std::error_category& resolve_category() noexcept {
 task<std::vector<ip_endpoint>> resolve(std::string host, std::string service, resolve_options options) {
     detail::check_look_up(host, service, options);
     if (const std::optional<ip_endpoint> e = detail::literal_endpoint(host, service)) co_return std::vector<ip_endpoint>(1, *e);
-    worker_pool& pool = this_loop().blocking_pool();
+    worker_pool& pool = detail::look_up_pool(this_loop());
     const look_up_result found = co_await offload(pool, abandon, &look_up, std::move(host), std::move(service), options);
     if (found.error) std::rethrow_exception(found.error);
     co_return found.endpoints;
 }
 
 task<resolved_name> resolve_name(ip_endpoint endpoint) {
-    worker_pool& pool = this_loop().blocking_pool();
+    worker_pool& pool = detail::look_up_pool(this_loop());
     const name_result found = co_await offload(pool, abandon, &name_of, endpoint);
     if (found.error) std::rethrow_exception(found.error);
     co_return found.name;

@@ -68,25 +68,46 @@ void server_state::rethrow_unless_passing(const std::exception_ptr& failure) {
                                       .task_name = "server"});
 }
 
-void connection_set::launch(task<> handler, core_ref socket) {
-    // What can fail comes first: the place of the socket is made before there is a task to be its key.
-    std::unordered_map<const task_context*, core_ref>::node_type place;
-    if (socket) {
-        sockets_.emplace(nullptr, std::move(socket));
-        place = sockets_.extract(nullptr);
+/// The task of a connection.
+class connection_set::connection final : public task_state<void> {
+public:
+    connection(task<>&& handler, core_ref s) noexcept : task_state<void>(std::move(handler)), socket_(std::move(s)) {}
+    void abort() noexcept {
+        if (socket_) socket_->abort();
     }
-    const task_handle<> h = launch_child(new task_state<void>(std::move(handler)), {.name = "connection"});
-    if (!place) return;
-    place.key() = &h.context();
-    sockets_.insert(std::move(place)); // there is room for it since the emplace
+
+private:
+    [[nodiscard]] std::string_view default_name() const noexcept override { return "connection"; }
+    void destroy_frame() noexcept override {
+        task_state<void>::destroy_frame();
+        socket_ = {};
+    }
+    core_ref socket_;
+};
+
+namespace {
+
+task<> fail_with(std::exception_ptr failure) {
+    std::rethrow_exception(failure);
+    co_return;
+}
+
+} // namespace
+
+void connection_set::launch(task<> handler, core_ref socket) {
+    if (!handler) handler = fail_with(std::make_exception_ptr(std::logic_error("serve: the handler returned an empty task")));
+    launch_child(new connection(std::move(handler), std::move(socket)), {.name = {}, .site = std::source_location::current()});
+}
+
+void connection_set::launch_failed(std::exception_ptr failure, core_ref socket) {
+    launch(fail_with(std::move(failure)), std::move(socket));
 }
 
 void connection_set::abort_sockets() noexcept {
-    for (auto& [task, socket] : sockets_) socket->abort();
+    for_each_child([](task_context& child) { static_cast<connection&>(child).abort(); });
 }
 
 void connection_set::child_ended(task_context& child) noexcept {
-    sockets_.erase(&child);
     one_ended.set();
     if (!child.error() || child.was_cancelled()) return;
     child.mark_seen();

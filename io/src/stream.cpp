@@ -3,6 +3,9 @@
 
 #include <cstring>
 
+#include <algorithm>
+#include <utility>
+
 namespace eddy {
 
 incomplete_read::incomplete_read(std::string partial, std::size_t expected)
@@ -15,8 +18,24 @@ limit_overrun::limit_overrun(std::size_t limit, std::size_t consumed)
 
 namespace detail {
 
+void read_buffer::adopt(borrowed_bytes b) noexcept {
+    begin_ = 0;
+    end_ = b.size();
+    lent_ = std::move(b);
+}
+
 std::span<std::byte> read_buffer::prepare(std::size_t n) {
-    if (begin_ == end_) begin_ = end_ = 0;
+    if (lent_.data()) {
+        const std::span<std::byte> room = lent_.room();
+        if (size() <= room.size() / 4) { // the beginning of a line, say
+            std::memmove(room.data(), room.data() + begin_, size());
+            end_ -= std::exchange(begin_, 0);
+            return room.subspan(end_, std::min(n, room.size() - end_));
+        }
+        data_.assign(start() + begin_, start() + end_);
+        end_ -= std::exchange(begin_, 0);
+        lent_ = {};
+    }
     if (data_.size() - end_ < n && begin_ > 0) {
         std::memmove(data_.data(), data_.data() + begin_, size());
         end_ -= begin_;
@@ -27,16 +46,25 @@ std::span<std::byte> read_buffer::prepare(std::size_t n) {
 }
 
 std::string read_buffer::take(std::size_t n) {
-    std::string out(data_.data() + begin_, n);
-    begin_ += n;
+    std::string out(start() + begin_, n);
+    taken(n);
     return out;
 }
 
 std::size_t read_buffer::take_into(std::span<std::byte> out) noexcept {
     const std::size_t n = std::min(size(), out.size());
-    if (n > 0) std::memcpy(out.data(), data_.data() + begin_, n);
-    begin_ += n;
+    if (n > 0) std::memcpy(out.data(), start() + begin_, n);
+    taken(n);
     return n;
+}
+
+// What is empty holds nothing.
+void read_buffer::taken(std::size_t n) noexcept {
+    begin_ += n;
+    if (begin_ < end_) return;
+    begin_ = end_ = 0;
+    lent_ = {};
+    if (data_.capacity() > 0) data_ = {};
 }
 
 std::size_t read_buffer::find_end(std::string_view text, std::span<const std::string_view> separators, std::size_t from,

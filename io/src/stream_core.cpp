@@ -48,6 +48,10 @@ void incoming_operation::note_end() noexcept {
     core_->at_end_ = true;
 }
 
+void incoming_operation::leave() noexcept {
+    if (core_->reader_ == this) core_->reader_ = nullptr;
+}
+
 bool incoming_operation::abort() noexcept {
     if (!core_->engine_->cancel(*core_->descriptor_, *this)) return false;
     core_->reader_ = nullptr;
@@ -205,8 +209,10 @@ bool write_operation::advance() noexcept {
 bool write_operation::drive() {
     if (refused(half_close_)) return true;
     if (half_close_) {
-        core_->write_shut_ = true;
-        if (::shutdown(core_->fd_, SHUT_WR) != 0) error = errno == ENOTCONN ? 0 : errno;
+        if (::shutdown(core_->fd_, SHUT_WR) != 0 && errno != ENOTCONN)
+            error = errno; // nothing has ended: it may be tried again
+        else
+            core_->write_shut_ = true;
         return true;
     }
     for (;;) {
@@ -340,7 +346,7 @@ void stream_core::forget() noexcept {
     if (incoming_operation* r = std::exchange(reader_, nullptr)) {
         static_cast<void>(engine_->cancel(*descriptor_, *r));
         r->closed_ = true;
-        r->finish();
+        r->core_closed();
     }
     if (outgoing_operation* active = writers_.front()) static_cast<void>(engine_->cancel(*descriptor_, *active));
     while (outgoing_operation* w = writers_.pop_front()) {

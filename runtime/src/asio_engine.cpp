@@ -209,7 +209,7 @@ public:
     [[nodiscard]] bool start(io_descriptor& base, io_operation& op) override {
         auto& d = static_cast<asio_descriptor&>(base);
         auto& s = is_outgoing(op.opcode) ? d.out : d.in;
-        if (!(s.drained && op.opcode == io_opcode::read) && perform(d.fd(), op, false)) {
+        if (!(s.drained && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
             note_drained(s, op);
             return true;
         }
@@ -269,6 +269,7 @@ public:
 
     void ready(asio_descriptor& d, bool outgoing, const asio::error_code& ec) noexcept {
         auto& s = outgoing ? d.out : d.in;
+        s.drained = false;
         io_operation* op = s.op;
         if (!op) return; // cancelled meanwhile
         if (ec) {

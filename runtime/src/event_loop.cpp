@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <mutex>
 
+#include <eddy/detail/look_up_pool.hpp>
 #include <eddy/detail/task_context.hpp>
 #include <eddy/run.hpp>
 #include <eddy/worker_pool.hpp>
@@ -280,6 +281,12 @@ worker_pool& event_loop::blocking_pool() {
     if (!core_->blocking_pool)
         core_->blocking_pool = std::make_unique<worker_pool>(worker_pool_options{.threads = 16, .name = "eddy blocking"});
     return *core_->blocking_pool;
+}
+
+worker_pool& detail::look_up_pool(event_loop& loop) {
+    std::unique_ptr<worker_pool>& pool = loop.core().look_up_pool;
+    if (!pool) pool = std::make_unique<worker_pool>(worker_pool_options{.threads = 16, .name = "eddy look-up"});
+    return *pool;
 }
 
 } // namespace eddy

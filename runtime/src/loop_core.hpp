@@ -112,6 +112,7 @@ public:
     std::shared_ptr<const unique_function<void(const error_context&)>> exception_handler; // shared: it may replace itself
     std::unique_ptr<worker_pool> default_pool;
     std::unique_ptr<worker_pool> blocking_pool;
+    std::unique_ptr<worker_pool> look_up_pool;
     std::size_t pool_jobs = 0; // handed to pools, completion not seen yet
     std::size_t workers_waiting = 0; // for tasks that they started (in_loop)
     std::size_t served_calls = 0;    // pool jobs that such tasks wait for

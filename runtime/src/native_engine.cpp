@@ -224,7 +224,7 @@ bool native_engine::wants_to_wait(native_descriptor& d, io_operation& op) {
 
 bool native_engine::start(io_descriptor& base, io_operation& op) {
     auto& d = static_cast<native_descriptor&>(base);
-    if (!(d.drained && op.opcode == io_opcode::read) && perform(d.fd(), op, false)) {
+    if (!(d.drained && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
         note_drained(d, op);
         return true;
     }

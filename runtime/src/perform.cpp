@@ -70,11 +70,12 @@ bool would_block(int error, io_opcode o) noexcept {
 
 constexpr int most_broken_connections = 64; // skipped in one call: others want their turn as well
 
-// accept reports errors of the connection it would have given (accept(2)): a reset before it was accepted, the network
-// going down under it. They are no failure of the listener, and that connection is off the queue.
+// accept reports errors of the connection it would have given (accept(2)): a reset before it was accepted, a
+// firewall's rule, the network going down under it. They are no failure of the listener, and that connection is off the queue.
 bool concerns_one_connection(int error) noexcept {
     switch (error) {
     case ECONNABORTED:
+    case EPERM: // a firewall forbids it
     case ENETDOWN:
     case EPROTO:
     case ENOPROTOOPT:

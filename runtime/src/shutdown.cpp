@@ -1,5 +1,6 @@
 // How a loop ends: rules R13, R14 and R16.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <vector>
@@ -71,8 +72,10 @@ bool loop_core::finish_accepted(bool& joined, loop_clock::time_point grace_end) 
         const std::string text = fmt::format("a worker is stuck and was let go: {} (offloaded at {}:{})", c.waited_for_by.name(), c.site.file_name(), c.site.line());
         report({.message = text, .exception = nullptr});
     }
-    for (worker_pool* pool : {default_pool.get(), blocking_pool.get()}) {
-        if (pool) static_cast<void>(pool->shutdown(workers_ended ? std::chrono::nanoseconds(after_grace) : std::chrono::nanoseconds(0)));
+    const auto pools_end = std::chrono::steady_clock::now() + (workers_ended ? after_grace : std::chrono::seconds(0)); // of all of them (R16)
+    for (worker_pool* pool : {default_pool.get(), blocking_pool.get(), look_up_pool.get()}) {
+        const std::chrono::nanoseconds left = pools_end - std::chrono::steady_clock::now();
+        if (pool) static_cast<void>(pool->shutdown(std::max(left, std::chrono::nanoseconds(0))));
     }
     return workers_ended;
 }
@@ -95,6 +98,7 @@ void loop_core::tear_down(bool abandon) {
     while (timer_node* n = timers_.pop_due(any_time)) callback_base::discard_if_callback(*n);
     default_pool.reset();
     blocking_pool.reset();
+    look_up_pool.reset();
 }
 
 } // namespace eddy::detail

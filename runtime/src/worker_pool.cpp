@@ -53,6 +53,7 @@ public:
     bool withdraw(pool_job& job) noexcept;
     std::vector<std::string> shutdown(std::chrono::nanoseconds limit);
 
+    [[nodiscard]] std::size_t max_threads() const noexcept { return most_; }
     [[nodiscard]] std::size_t threads() const noexcept {
         const std::lock_guard lock(mutex_);
         return threads_.size();
@@ -295,6 +296,10 @@ worker_pool::worker_pool(const worker_pool_options& options) : core_(std::make_s
 worker_pool::~worker_pool() {
     for (const std::string& call : shutdown(std::chrono::seconds(10)))
         fmt::print(stderr, "eddy: worker_pool destroyed while a call is stuck: {}\n", call);
+}
+
+std::size_t worker_pool::max_threads() const noexcept {
+    return core_->max_threads();
 }
 
 std::size_t worker_pool::threads() const noexcept {

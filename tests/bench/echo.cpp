@@ -3,7 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
+#include <system_error>
 
 #include <eddy/eddy.hpp>
 
@@ -14,12 +14,13 @@ using namespace eddy;
 namespace {
 
 task<> echo(tcp_stream s) {
-    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(16384); // what is never used takes no memory
-    const std::span<std::byte> room(buffer.get(), 16384);
-    for (;;) {
-        const outcome<std::size_t> n = co_await as_result(s.read_some(room));
-        if (!n || *n == 0) co_return;
-        co_await s.write(room.first(*n));
+    try {
+        for (;;) {
+            const borrowed_bytes got = co_await s.read_borrowed();
+            if (got.empty()) co_return;
+            co_await s.write(got);
+        }
+    } catch (const std::system_error&) { // the client is gone
     }
 }
 

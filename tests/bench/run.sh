@@ -216,6 +216,25 @@ offload_table() {
     echo
 }
 
+process_pool_table() {
+    command -v python3 >/dev/null || return 0
+    interleave 0,1 bench_process_pool
+    local n row method
+    for n in 1 2 3; do taskset -c 0,1 python3 "$here/peer_process_pool.py" >"$work/peer_process_pool.$n"; done
+    echo "## An empty function in another process, two workers"
+    echo
+    echo "| | first call, µs | round trip p50, µs | many outstanding, calls/s | eddy's calls/s to it |"
+    echo "|---|--:|--:|--:|--:|"
+    echo "| **eddy** | $(value bench_process_pool first 2) | $(value bench_process_pool seq 2) | $(value bench_process_pool flow 2) | |"
+    for method in fork forkserver spawn; do
+        row=$(value peer_process_pool $method 4)
+        echo "| ProcessPoolExecutor, $method | $(value peer_process_pool $method 2) | $(value peer_process_pool $method 3) | $row | $(ratio "$(value bench_process_pool flow 2)" "$row") |"
+    done
+    echo
+    echo "A \`map\` whose items travel 100 at a time: $(value bench_process_pool map 2) items/s."
+    echo
+}
+
 {
     echo "# Benchmarks"
     echo
@@ -227,6 +246,7 @@ offload_table() {
     timer_table
     file_table
     offload_table
+    process_pool_table
     seeing_table
     memory_table
     "$here/idle.sh"

@@ -20,7 +20,8 @@ inline constexpr bool counted = true;
 inline constexpr bool counted = true;
 #endif
 
-/// How often this thread has called operator new.
+/// How often this thread has called operator new. Always 0 in debug mode (EDDY_DEBUG=1): there the loop notes of every step what its
+/// watchdog would say, which allocates and tells nothing about what is measured.
 [[nodiscard]] std::size_t count() noexcept;
 /// How many bytes it asked for last.
 [[nodiscard]] std::size_t last_size() noexcept;

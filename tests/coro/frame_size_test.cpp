@@ -67,8 +67,8 @@ TEST_CASE("what spawn adds to a task is small") {
         static_cast<void>(p);
         co_return;
     };
-    CHECK(within("the state of a spawned task<>", sizeof(detail::task_state<void>), 352, 768));
-    CHECK(within("the state of a spawned task<int>", sizeof(detail::task_state<int>), 352, 768));
+    CHECK(within("the state of a spawned task<>", sizeof(detail::task_state<void>), 336, 768));
+    CHECK(within("the state of a spawned task<int>", sizeof(detail::task_state<int>), 336, 768));
     using callable_state = detail::callable_task_state<void, std::remove_const_t<decltype(callable)>>;
-    CHECK(within("the state of a spawned lambda of 8 bytes", sizeof(callable_state), 368, 768));
+    CHECK(within("the state of a spawned lambda of 8 bytes", sizeof(callable_state), 352, 768));
 }

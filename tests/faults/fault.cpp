@@ -132,6 +132,8 @@ std::atomic<int> wanted_error{0};
 std::atomic<bool> shortens_tcp_input{true};
 std::atomic<std::size_t> injections{0};
 std::array<std::atomic<std::size_t>, descriptions.size()> counts;
+std::atomic<bool> silence{false}; // of the name servers
+std::atomic<std::size_t> unanswered{0};
 std::array<std::atomic<bool>, 8192> counters; // descriptors of eventfd and timerfd
 
 void make(kind k, call c, std::size_t number, int error) noexcept {
@@ -143,6 +145,12 @@ void make(kind k, call c, std::size_t number, int error) noexcept {
     for (std::atomic<std::size_t>& n : counts) n = 0;
 }
 
+/// A thread that blocks the signals is not interrupted by them.
+bool takes_signals() noexcept {
+    sigset_t blocked;
+    return ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked) == 0 && ::sigismember(&blocked, SIGUSR1) == 0;
+}
+
 /// Counts it; the error it is to fail with, or 0.
 int error_for(call c) noexcept {
     if (!in_force) return 0;
@@ -151,6 +159,7 @@ int error_for(call c) noexcept {
     int error = 0;
     if (plan == kind::nth && wanted == c && n == wanted_number) error = wanted_error;
     if (plan == kind::storm && descriptions[i].interruptible && n % (wanted_number + 1) != 0) error = EINTR;
+    if (error == EINTR && !takes_signals()) return 0;
     if (error != 0) ++injections;
     return error;
 }
@@ -255,6 +264,17 @@ void eintr_storm(std::size_t in_a_row) noexcept {
 void short_transfers(bool tcp_input) noexcept {
     make(kind::shortened, call{}, 0, 0);
     shortens_tcp_input = tcp_input;
+}
+
+silent_name_servers::silent_name_servers() noexcept {
+    silence = true;
+}
+silent_name_servers::~silent_name_servers() {
+    silence = false;
+    silence.notify_all();
+}
+std::size_t silent_name_servers::asked() noexcept {
+    return unanswered;
 }
 
 armed::armed() noexcept {
@@ -406,6 +426,9 @@ ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_
 int getaddrinfo(const char* name, const char* service, const addrinfo* hints, addrinfo** found) {
     EDDY_REAL(getaddrinfo);
     const int error = error_for(call::getaddrinfo);
+    ++fault::unanswered;
+    fault::silence.wait(true);
+    --fault::unanswered;
     return error != 0 ? error : real(name, service, hints, found);
 }
 int getnameinfo(const sockaddr* of, socklen_t size, char* host, socklen_t host_size, char* service, socklen_t service_size, int flags) {

@@ -136,6 +136,17 @@ public:
     static void disarm() noexcept;
 };
 
+/// While it lives, getaddrinfo does not return: no name server answers.
+class silent_name_servers {
+public:
+    silent_name_servers() noexcept;
+    silent_name_servers(const silent_name_servers&) = delete;
+    silent_name_servers& operator=(const silent_name_servers&) = delete;
+    ~silent_name_servers();
+    /// How many calls there are that have not returned.
+    [[nodiscard]] static std::size_t asked() noexcept;
+};
+
 /// How often it was called while armed.
 [[nodiscard]] std::size_t count(call what) noexcept;
 /// How many calls failed or were cut short since the plan was made.

@@ -1,5 +1,6 @@
 // Every system call of every scenario fails once, in each way that its manual page knows. Nothing may be left over: no descriptor,
 // thread or coroutine frame, which the testing kit sees, and no block of the heap.
+#include <eddy/detail/look_up_pool.hpp>
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -219,6 +221,63 @@ EDDY_TEST("closing TCP looks for input that nobody has read only where it may be
     co_await aborted.server.write("x");
     const std::size_t of_aborted = receive_calls_of([&] { aborted.server.abort(); });
     CHECK(of_aborted == 0);
+}
+
+EDDY_TEST("a half-close that fails has ended nothing: writing goes on, and it may be tried again") {
+    io_test::connection c = co_await io_test::connected();
+    fault::fail_nth(fault::call::shutdown, 1, ENOBUFS);
+    const fault::armed here;
+    const std::string failed = co_await words::ending(c.client.shutdown_write());
+    CHECK(failed.ends_with(": No buffer space available"));
+    co_await c.client.write("more");
+    co_await c.client.shutdown_write();
+    const std::string got = co_await io_test::read_all(c.server);
+    CHECK(got == "more");
+    const std::string late = co_await words::ending(c.client.write("x"));
+    CHECK(late.ends_with(" after shutdown_write"));
+}
+
+EDDY_TEST("a connection that a firewall forbids is passed over, and no server pauses for it") {
+    const auto started = loop_clock::now();
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const ip_endpoint where = l.local_endpoint();
+    server srv{std::move(l), [](tcp_stream s) -> task<> { co_await s.write("hello"); }, {.pause = 1h}};
+    srv.start();
+    co_await testing::settle();
+    fault::fail_nth(fault::call::accept4, 1, EPERM);
+    const fault::armed here;
+    tcp_stream c = co_await tcp_connect(where);
+    const std::string got = co_await io_test::read_all(c);
+    CHECK(got == "hello");
+    CHECK(fault::injected() == 1);
+    CHECK(loop_clock::now() - started < 1h);
+    co_await srv.shutdown(0s);
+}
+
+EDDY_TEST("look-ups that were cancelled while no name server answers keep sixteen threads at most, and none of those for files") {
+    const io_test::without_ring on_workers;
+    const io_test::temporary_folder folder;
+    std::optional<fault::silent_name_servers> silent(std::in_place);
+    std::vector<task_handle<std::vector<ip_endpoint>>> all;
+    for (int i = 0; i < 40; ++i) all.push_back(spawn(resolve("localhost", "80")));
+    while (silent->asked() < 16) co_await this_task::yield();
+    for (auto& h : all) {
+        co_await h.cancel_and_join();
+        CHECK(h.cancelled());
+    }
+    CHECK(silent->asked() == 16);
+    CHECK(detail::look_up_pool(this_loop()).queued() == 0);
+    co_await write_file(folder.file("file"), std::string("text"));
+    const std::string text = co_await read_file(folder.file("file"));
+    CHECK(text == "text");
+    auto given_up = spawn(resolve("localhost", "80"));
+    auto late = spawn(resolve("localhost", "80"));
+    while (detail::look_up_pool(this_loop()).queued() < 2) co_await this_task::yield();
+    co_await given_up.cancel_and_join();
+    CHECK(given_up.cancelled());
+    silent.reset();
+    const std::vector<ip_endpoint> found = co_await late;
+    CHECK_FALSE(found.empty());
 }
 
 TEST_CASE("each system call of the library may fail: an error that names something, no leak, and no harm to what comes after") {

@@ -169,8 +169,7 @@ task<> file_attributes(std::string folder) {
     if (changed != then + 1s) throw wrong("the path has another time than it was given");
 }
 
-/// What fails leaves the old file as it was, or the new one as a whole under the name it is renamed to. The copying is the standard
-/// library's, which gives up when a signal interrupts it.
+/// What fails leaves the old file as it was, or the new one as a whole under the name it is renamed to.
 task<> moving_and_copying(std::string folder) {
     const std::string text(300, 'x');
     std::filesystem::create_directory(folder + "/from");
@@ -214,7 +213,7 @@ constexpr std::array further_io_list{
     scenario{"names", &names},
     scenario{"readiness", &readiness},
     scenario{"file_attributes", &file_attributes},
-    scenario{"moving_and_copying", &moving_and_copying, testing::test_time::jumps, false},
+    scenario{"moving_and_copying", &moving_and_copying},
     scenario{"signals_to_processes", &signals_to_processes, testing::test_time::real},
 };
 

@@ -5,6 +5,12 @@
 
 #include <optional>
 
+#if __has_include(<eddy/tls.hpp>)
+#include <eddy/tls.hpp>
+
+#include "tls/certificates.hpp"
+#endif
+
 using namespace websocket_tests;
 using matrix::promise_of;
 using matrix::subject;
@@ -95,6 +101,33 @@ class websocket_connects final : public subject {
     }
 };
 
+#if __has_include(<eddy/tls.hpp>)
+
+/// The same with TLS first, in whose handshake it waits.
+class websocket_connects_over_tls final : public subject {
+    std::optional<tcp_listener> l_;
+    task<> await_it() override {
+        l_ = tcp_listener::bind({"127.0.0.1", 0});
+        tls_context trusting = tls_context::client(tls_trust::nobody);
+        trusting.trust_pem(tls_tests::authority().certificate);
+        websocket ws = co_await http::websocket_connect("wss://127.0.0.1:" + std::to_string(l_->local_endpoint().port()) + "/", trusting);
+    }
+    task<> until_it_waits() override {
+        for (int i = 0; i < 200; ++i) co_await this_task::yield();
+    }
+    void complete() override { spawn(answer_over_tls(std::move(*l_))); }
+    static task<> answer_over_tls(tcp_listener from) {
+        tcp_stream plain = co_await from.accept();
+        const tls_context ours = tls_context::server_pem(tls_tests::localhost().certificate, tls_tests::localhost().key);
+        outcome<tls_stream> s = co_await as_result(tls_accept(std::move(plain), ours));
+        if (!s) co_return; // the client was cancelled
+        auto answering = answer_handshake(*s);
+        static_cast<void>(co_await as_result(std::move(answering)));
+    }
+};
+
+#endif
+
 const std::vector<matrix::row>& rows() {
     using matrix::of;
     constexpr promise_of by_turns{.at_once = false};
@@ -106,6 +139,9 @@ const std::vector<matrix::row>& rows() {
         of<websocket_closes>("", "websocket::close", {.waits = false, .again = false}), // R13
         of<websocket_shakes_hands>("", "websocket_handshake", by_turns),
         of<websocket_connects>("", "websocket_connect", by_turns),
+#if __has_include(<eddy/tls.hpp>)
+        of<websocket_connects_over_tls>("", "websocket_connect over TLS", by_turns),
+#endif
     };
     return all;
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <eddy/eddy.hpp>
 #include <eddy/fs.hpp>
@@ -16,6 +17,7 @@
 #endif
 
 #include "interop/certificate.hpp"
+#include "lib/left_out.hpp"
 
 using namespace std::chrono_literals;
 using namespace eddy;
@@ -47,6 +49,11 @@ public:
         tls_ = "ssl_certificate " + certificate->file() + "; ssl_certificate_key " + certificate->key() + ";\n";
         tls_ += "ssl_protocols TLSv1.2 TLSv1.3;\n"; // older ones have no 1.3 unless they are told
     }
+    /// Over TLS it speaks HTTP/2 as well, and passes on what is below /held to a server of ours.
+    void speak_http2(std::uint16_t ours) {
+        http2_ = " http2";
+        passing_ = "location /held { proxy_pass http://127.0.0.1:" + std::to_string(ours) + "; }\n";
+    }
     /// Until it takes connections. False: it does not, and `said` has why.
     task<bool> start() {
         for (int attempt = 0; attempt < 5; ++attempt) {
@@ -64,16 +71,24 @@ public:
         }
         co_return false;
     }
+    /// Else the test fails.
+    task<> must_start() {
+        const bool started = co_await start();
+        INFO(said);
+        REQUIRE(started);
+    }
     /// Its workers are replaced by new ones, and close the connections on which nothing is going on.
     task<bool> replace_workers() {
         process_.signal(SIGHUP);
         co_return co_await hear("exited with code 0");
     }
     /// In good order: requests that run are answered.
-    task<exit_status> stop() {
+    task<> must_stop() {
         process_.signal(SIGQUIT);
         for (bool more = true; more;) more = co_await read_more();
-        co_return co_await process_.wait();
+        const exit_status how = co_await process_.wait();
+        INFO(said);
+        CHECK(how.success());
     }
 
     [[nodiscard]] std::string site() const { return folder_.path() + "/site"; }
@@ -98,12 +113,12 @@ private:
         text += "client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp;\n";
         text += "map $http_x_pace $pace { default 0; slow 1k; }\n";
         text += "server {\nlisten 127.0.0.1:" + std::to_string(port_) + "; root site;\n";
-        if (!tls_.empty()) text += "listen 127.0.0.1:" + std::to_string(tls_port_) + " ssl;\n" + tls_;
-        text += "client_max_body_size 10k; add_header X-Request $connection_requests always;\n";
+        if (!tls_.empty()) text += "listen 127.0.0.1:" + std::to_string(tls_port_) + " ssl" + http2_ + ";\n" + tls_;
+        text += "client_max_body_size 10k; add_header X-Request $connection_requests always; add_header X-Connection $connection always;\n";
         text += "location = /hello { return 200 \"hello\\n\"; }\n";
         text += "location = /once { keepalive_timeout 0; return 200 \"once\\n\"; }\n";
         text += "location = /upload { return 204; }\n";
-        text += "location = /page.html { ssi on; }\n"; // its length is not known beforehand: in chunks
+        text += passing_ + "location = /page.html { ssi on; }\n"; // its length is not known beforehand: in chunks
         text += "location = /big.bin { limit_rate_after 1m; limit_rate $pace; }\n}\n}\n";
         return text;
     }
@@ -131,6 +146,8 @@ private:
     temp_directory folder_;
     process process_;
     std::string tls_;
+    std::string http2_;
+    std::string passing_;
     std::uint16_t port_ = 0;
     std::uint16_t tls_port_ = 0;
     std::size_t heard_ = 0;
@@ -153,9 +170,7 @@ EDDY_TEST_REAL("interop: nginx keeps connections, and closes them between reques
     }
     nginx_server nginx(program);
     co_await nginx.prepare();
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     http::client hc;
     const std::array<const char*, 5> targets{"/hello", "/hello", "/missing", "/once", "/hello"};
     std::string log;
@@ -170,8 +185,7 @@ EDDY_TEST_REAL("interop: nginx keeps connections, and closes them between reques
     CHECK(replaced);
     const std::string after = co_await nginx_answer(hc, nginx.url("/hello"));
     CHECK(after == "200 hello, request 1");
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 EDDY_TEST_REAL("interop: nginx sends in chunks what it puts together") {
@@ -186,9 +200,7 @@ EDDY_TEST_REAL("interop: nginx sends in chunks what it puts together") {
         expected += "line amy\n";
     }
     co_await write_file(nginx.site() + "/page.html", page);
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     http::client hc;
     const http::response whole = co_await hc.get(nginx.url("/page.html?who=amy"));
     CHECK(whole.status == 200);
@@ -198,8 +210,7 @@ EDDY_TEST_REAL("interop: nginx sends in chunks what it puts together") {
     buffered_reader reader(piecewise.body);
     const std::string read = co_await reader.read_to_end();
     CHECK((read == expected));
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 EDDY_TEST_REAL("interop: nginx refuses an upload that is too large before it is sent") {
@@ -207,9 +218,7 @@ EDDY_TEST_REAL("interop: nginx refuses an upload that is too large before it is 
     if (program.empty()) co_return;
     nginx_server nginx(program);
     co_await nginx.prepare();
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     http::client hc;
     const http::response small = co_await hc.post(nginx.url("/upload"), std::string(10'000, 'x'));
     CHECK(small.status == 204);
@@ -223,8 +232,7 @@ EDDY_TEST_REAL("interop: nginx refuses an upload that is too large before it is 
     CHECK(larger.status == 413);
     const std::string after = co_await nginx_answer(hc, nginx.url("/hello"));
     CHECK(after == "200 hello, request 1"); // nginx ends the connection of what it has not read
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 EDDY_TEST_REAL("interop: a download from nginx goes on where it was broken off") {
@@ -235,9 +243,7 @@ EDDY_TEST_REAL("interop: a download from nginx goes on where it was broken off")
     std::string content;
     for (int i = 0; content.size() < 5'000'000; ++i) content += std::to_string(i) + "\n";
     co_await write_file(nginx.site() + "/big.bin", content);
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     http::client hc;
     temp_directory folder = co_await temp_directory::create();
     const std::string path = folder.path() + "/big.bin";
@@ -260,8 +266,7 @@ EDDY_TEST_REAL("interop: a download from nginx goes on where it was broken off")
     const http::response some = co_await hc.get(nginx.url("/big.bin"), {.headers = part});
     CHECK(some.status == 206);
     CHECK(some.body == content.substr(100, 100));
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
 }
 
 #if __has_include(<eddy/tls.hpp>)
@@ -297,9 +302,7 @@ EDDY_TEST_REAL("interop: tls_connect to nginx, with resumption, and HTTPS") {
     }
     nginx_server nginx(program);
     co_await nginx.prepare(&c);
-    const bool started = co_await nginx.start();
-    INFO(nginx.said);
-    REQUIRE(started);
+    co_await nginx.must_start();
     tls_context trusting = tls_context::client(tls_trust::nobody);
     trusting.trust_file(c.file());
     trusting.alpn({"http/1.1"});
@@ -322,8 +325,84 @@ EDDY_TEST_REAL("interop: tls_connect to nginx, with resumption, and HTTPS") {
         const std::string answer = co_await nginx_answer(hc, nginx.tls_url("/hello"));
         CHECK(answer == e);
     }
-    const exit_status how = co_await nginx.stop();
-    CHECK(how.success());
+    co_await nginx.must_stop();
+}
+
+namespace {
+
+/// Keeps its answers back until there is a word. All that is asked meanwhile is under way at the same time.
+class held_answers {
+public:
+    explicit held_answers(int expected) : expected_(expected) {}
+    /// Much more than the windows of HTTP/2 let through at once.
+    [[nodiscard]] static std::string body_for(std::string_view target) {
+        std::string body;
+        while (body.size() < 1'000'000) body.append(target).append("\n");
+        return body;
+    }
+    task<http::response> answer(http::request q) {
+        if (++asked_ == expected_) all_asked.set();
+        co_await word.wait();
+        co_return http::response{200, body_for(q.target)};
+    }
+    event all_asked;
+    event word;
+
+private:
+    int expected_;
+    int asked_ = 0;
+};
+
+/// The version, the status and the connection of an answer, and whether it is whole.
+task<std::string> held_answer(http::client& hc, std::string base, std::string target) {
+    const http::response res = co_await hc.get(base + target);
+    const bool whole = res.body == held_answers::body_for(target);
+    co_return std::to_string(res.http_version) + " " + std::to_string(res.status) + " over " + res.header("X-Connection") + (whole ? "" : ", torn");
+}
+
+} // namespace
+
+EDDY_TEST_REAL("interop: HTTP/2 to nginx: requests share a connection, and one that is cancelled leaves the others whole") {
+    const interop::certificate c;
+    const std::string program = nginx_program();
+    std::string lack = co_await why_no_nginx_tls(program, c);
+    if (lack.empty()) {
+        const completed_process version = co_await run_process(command(program, "-V"));
+        if (version.err.find("http_v2_module") == std::string::npos) lack = "this nginx has no HTTP/2";
+    }
+    if (!lack.empty()) {
+        tests::left_out(lack + ": HTTP/2 is not tested");
+        co_return;
+    }
+    constexpr int count = 5;
+    held_answers held(count);
+    http::server ours{[&held](http::request q) { return held.answer(std::move(q)); }};
+    co_await ours.listen({"127.0.0.1", 0});
+    nginx_server nginx(program);
+    co_await nginx.prepare(&c);
+    nginx.speak_http2(ours.port());
+    co_await nginx.must_start();
+    const std::string file = c.file();
+    http::client hc{{.ca_file = file, .http2 = true}};
+    const http::response first = co_await hc.get(nginx.tls_url("/hello"));
+    CHECK(first.http_version == 20);
+    CHECK(first.body == "hello\n");
+    const std::string connection = first.header("X-Connection");
+    std::vector<task_handle<std::string>> all;
+    for (int i = 0; i < count; ++i) all.push_back(spawn(held_answer(hc, nginx.tls_url(""), "/held/" + std::to_string(i))));
+    co_await held.all_asked.wait(); // none is answered yet: they are on their way beside each other
+    co_await all[2].cancel_and_join();
+    CHECK(all[2].cancelled());
+    const std::string beside = co_await nginx_answer(hc, nginx.tls_url("/hello"));
+    CHECK(beside == "200 hello, request " + std::to_string(count + 2) + " of a connection that was kept");
+    held.word.set();
+    for (int i = 0; i < count; ++i) {
+        if (i == 2) continue;
+        const std::string answer = co_await all[static_cast<std::size_t>(i)];
+        CHECK(answer == "20 200 over " + connection);
+    }
+    co_await ours.shutdown(10s);
+    co_await nginx.must_stop();
 }
 
 #endif

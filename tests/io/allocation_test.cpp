@@ -3,6 +3,9 @@
 #include <eddy/testing.hpp>
 
 #include <array>
+#include <chrono>
+#include <new>
+#include <optional>
 #include <string>
 
 #include "coro/allocations.hpp"
@@ -67,4 +70,61 @@ EDDY_TEST("bytes over a Unix-domain stream allocate nothing") {
     const std::size_t n = co_await allocations::in_steady_state(round);
     CHECK(n == 0);
     co_await receiving.cancel_and_join();
+}
+
+// Each time in a loop of its own, which has nothing ready yet: Asio's waits then take their memory from several places.
+TEST_CASE("a wait for which there is no memory says so, whichever allocation fails, and the stream works on") {
+    for (const engine_kind engine : testing::engines()) {
+        bool failed = true;
+        for (long n = 0; failed; ++n) {
+            std::size_t received = 0;
+            const auto body = [&]() -> task<> {
+                unix_streams ends = unix_stream_pair();
+                std::array<std::byte, 8> buffer{};
+                std::optional<allocations::failing> next;
+                auto writing = spawn([&]() -> task<> {
+                    co_await this_task::yield(); // the other one waits now, or could not
+                    failed = next->happened();
+                    next.reset();
+                    co_await ends.b.write("x"sv);
+                });
+                next.emplace(n);
+                try {
+                    received = co_await ends.a.read_some(buffer);
+                } catch (const std::bad_alloc&) {
+                }
+                co_await writing;
+                if (received == 0) received = co_await ends.a.read_some(buffer);
+            };
+            run(body(), {.engine = engine});
+            CHECK(received == 1);
+        }
+    }
+}
+
+// Asio's queue of timers grows when the first one is waited for, and asks the handler, which it has moved from, for its allocator.
+TEST_CASE("a loop that has no memory to wait for its first timer says so, whichever allocation fails") {
+    for (const engine_kind engine : testing::engines()) {
+        std::string end;
+        int failures = 0;
+        bool failed = true;
+        for (long n = 0; failed; ++n) {
+            std::optional<allocations::failing> next;
+            const auto body = [&]() -> task<> {
+                next.emplace(n);
+                co_await sleep_for(std::chrono::milliseconds(1));
+            };
+            end = "ok";
+            try {
+                run(body(), {.engine = engine});
+            } catch (const std::bad_alloc&) {
+                end = "no memory";
+                ++failures;
+            }
+            failed = next->happened();
+            next.reset();
+        }
+        CHECK(failures > 0);
+        CHECK(end == "ok"); // the last time there was enough
+    }
 }

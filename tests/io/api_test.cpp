@@ -13,6 +13,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "support.hpp"
 
@@ -124,6 +125,16 @@ EDDY_TEST("the interface: buffered writing, streams in memory, signals") {
     ::raise(SIGUSR1);
     int which = co_await sig.next();
     CHECK(which == SIGUSR1);
+}
+
+namespace {
+int twice_as_much(int x) { return 2 * x; }   EDDY_REMOTE(twice_as_much)
+} // namespace
+
+EDDY_TEST("the interface: a pool of processes") {
+    process_pool pp{2}; int v = co_await pp.run(twice_as_much, 21); std::vector<int> in{1, 2, 3}; auto all = co_await pp.map(twice_as_much, in);
+    CHECK(v == 42);
+    CHECK(all == std::vector<int>{2, 4, 6});
 }
 
 EDDY_TEST("the interface: readiness of a descriptor of one's own") {

@@ -10,11 +10,11 @@ namespace io_test {
 
 class blocked_pool {
 public:
+    explicit blocked_pool(eddy::worker_pool& pool = eddy::this_loop().blocking_pool()) noexcept : pool_(&pool) {}
     /// More calls than the pool has workers: what is offloaded afterwards waits.
     [[nodiscard]] eddy::task<> block() {
-        eddy::worker_pool& pool = eddy::this_loop().blocking_pool();
         const std::size_t before = eddy::this_loop().stats().pool_jobs;
-        for (int i = 0; i < 64; ++i) holders_.push_back(eddy::spawn(hold(pool)));
+        for (int i = 0; i < 64; ++i) holders_.push_back(eddy::spawn(hold()));
         while (eddy::this_loop().stats().pool_jobs < before + 64) co_await eddy::this_task::yield();
     }
     [[nodiscard]] eddy::task<> release() {
@@ -23,9 +23,10 @@ public:
     }
 
 private:
-    eddy::task<> hold(eddy::worker_pool& pool) {
-        co_await eddy::offload(pool, [this] { gate_.wait(); });
+    eddy::task<> hold() {
+        co_await eddy::offload(*pool_, [this] { gate_.wait(); });
     }
+    eddy::worker_pool* pool_;
     std::latch gate_{1};
     std::vector<eddy::task_handle<>> holders_;
 };

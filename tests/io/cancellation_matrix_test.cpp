@@ -46,6 +46,14 @@ class reads final : public of_a_connection {
     task<> await_it() override { static_cast<void>(co_await near_->read_some(buffer_)); }
     void complete() override { static_cast<void>(::write(far_->native_handle(), "x", 1)); }
 };
+class borrows final : public of_a_connection {
+    task<> await_it() override { static_cast<void>(co_await near_->read_borrowed()); }
+    void complete() override { static_cast<void>(::write(far_->native_handle(), "x", 1)); }
+};
+class waits_for_bytes final : public of_a_connection {
+    task<> await_it() override { co_await near_->wait_readable(); }
+    void complete() override { static_cast<void>(::write(far_->native_handle(), "x", 1)); }
+};
 class writes final : public of_a_connection {
     std::string much_ = std::string(32 << 20, 'x');
     task<> await_it() override { co_await near_->write(much_); }
@@ -436,6 +444,8 @@ const std::vector<matrix::row>& rows() {
     constexpr promise_of by_the_kernel{.at_once = false};
     static const std::vector<matrix::row> all{
         of<reads>("read_operation", "tcp_stream::read_some", by_the_kernel),
+        of<borrows>("borrowed_read_operation", "tcp_stream::read_borrowed", by_the_kernel),
+        of<waits_for_bytes>("wait_readable_operation", "tcp_stream::wait_readable", by_the_kernel),
         of<writes>("write_operation", "tcp_stream::write", {.at_once = false, .again = false}), // R4: broken after half a write
         of<gathers>("gather_write_operation", "tcp_stream::write of several buffers", {.at_once = false, .again = false}), // R4
         of<writes_some>("write_some_operation", "unix_stream::write_some", by_the_kernel),

@@ -27,6 +27,7 @@
 #include "coro/allocations.hpp"
 #include "io/child.hpp"
 #include "io/file_back_end.hpp"
+#include "io/file_bytes.hpp"
 #include "io/support.hpp"
 #include "lib/full_disk.hpp"
 #include "lib/words.hpp"
@@ -38,27 +39,6 @@ using namespace std::string_view_literals;
 using mode = file::mode;
 
 namespace {
-
-std::string fifo_in(const temporary_folder& folder) {
-    std::string path = folder.file("fifo");
-    if (::mkfifo(path.c_str(), 0600) != 0) throw std::runtime_error("no fifo");
-    return path;
-}
-
-/// Up to so many bytes from where the file stands.
-task<std::string> next_bytes(file& f, std::size_t most) {
-    std::string text(most, '\0');
-    const std::size_t n = co_await f.read(std::as_writable_bytes(std::span(text)));
-    text.resize(n);
-    co_return text;
-}
-
-task<std::string> bytes_from(file& f, std::uint64_t at, std::size_t most) {
-    std::string text(most, '\0');
-    const std::size_t n = co_await f.read_at(at, std::as_writable_bytes(std::span(text)));
-    text.resize(n);
-    co_return text;
-}
 
 /// What is in a pipe, without waiting.
 std::string taken_from(int fd) {

@@ -20,6 +20,7 @@
 
 #include "io/blocked_pool.hpp"
 #include "io/file_back_end.hpp"
+#include "io/file_bytes.hpp"
 #include "io/support.hpp"
 #include "lib/left_out.hpp"
 #include "lib/words.hpp"
@@ -35,27 +36,6 @@ namespace {
 std::string contents(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
-}
-
-task<std::string> read_some(file& f, std::size_t most) {
-    std::string text(most, '\0');
-    const std::size_t n = co_await f.read(std::as_writable_bytes(std::span(text)));
-    text.resize(n);
-    co_return text;
-}
-
-task<std::string> read_at(file& f, std::uint64_t at, std::size_t most) {
-    std::string text(most, '\0');
-    const std::size_t n = co_await f.read_at(at, std::as_writable_bytes(std::span(text)));
-    text.resize(n);
-    co_return text;
-}
-
-/// A pipe with a name: reads from it hold a worker up until somebody writes.
-std::string make_fifo(const temporary_folder& folder) {
-    std::string path = folder.file("fifo");
-    if (::mkfifo(path.c_str(), 0600) != 0) throw std::runtime_error("no fifo");
-    return path;
 }
 
 std::size_t entries_of(const temporary_folder& folder) {
@@ -126,13 +106,13 @@ EDDY_TEST("F-01 what is written, sought, truncated and appended is what the bloc
     CHECK(n == 2);
     CHECK(contents(path) == "01ab456789");
     CHECK(f.seek(1) == 1);
-    std::string got = co_await read_some(f, 4);
+    std::string got = co_await next_bytes(f, 4);
     CHECK(got == "1ab4");
-    got = co_await read_at(f, 8, 100);
+    got = co_await bytes_from(f, 8, 100);
     CHECK(got == "89");
-    got = co_await read_some(f, 100); // the position did not move
+    got = co_await next_bytes(f, 100); // the position did not move
     CHECK(got == "56789");
-    got = co_await read_some(f, 100);
+    got = co_await next_bytes(f, 100);
     CHECK(got == "");
     co_await f.truncate(5);
     const std::uint64_t size = co_await f.size();
@@ -154,7 +134,7 @@ EDDY_TEST("F-01 modes: create, exclusive and truncate mean what open(2) says") {
     outcome<file> taken = co_await as_result(file::open(path, mode::write | mode::create | mode::exclusive));
     CHECK(taken.error() == std::errc::file_exists);
     file f = co_await file::open(path, mode::write | mode::truncate);
-    outcome<std::string> unreadable = co_await as_result(read_some(f, 1));
+    outcome<std::string> unreadable = co_await as_result(next_bytes(f, 1));
     CHECK(unreadable.error() == std::errc::bad_file_descriptor);
     co_await f.close();
     CHECK(contents(path) == "");
@@ -214,7 +194,7 @@ EDDY_TEST("F-02 a large read beside a ticker: the ticker has its turn in each ti
 
 EDDY_TEST("F-02 the loop goes on while a worker waits for the kernel") {
     temporary_folder folder;
-    const std::string path = make_fifo(folder);
+    const std::string path = fifo_in(folder);
     auto reading = spawn(read_file(path));
     for (int i = 0; i < 1000; ++i) co_await this_task::yield();
     CHECK(!reading.done());
@@ -226,11 +206,11 @@ EDDY_TEST("F-02 the loop goes on while a worker waits for the kernel") {
 EDDY_TEST("F-03 a read that is cancelled on a worker is waited for and gives its data; the next checkpoint throws") {
     const without_ring on_workers;
     temporary_folder folder;
-    file f = co_await file::open(make_fifo(folder), mode::read_write);
+    file f = co_await file::open(fifo_in(folder), mode::read_write);
     file feed = co_await file::open(f.path(), mode::write);
     std::string log;
     auto reading = spawn([&]() -> task<> {
-        log += co_await read_some(f, 100);
+        log += co_await next_bytes(f, 100);
         log += " " + co_await words::ending(this_task::checkpoint());
     });
     while (this_loop().blocking_pool().running() == 0) co_await this_task::yield();
@@ -246,7 +226,7 @@ EDDY_TEST("F-03 a read that is cancelled on a worker is waited for and gives its
 
 EDDY_TEST("F-04 a write that is cancelled in the kernel is done in full") {
     temporary_folder folder;
-    const std::string path = make_fifo(folder);
+    const std::string path = fifo_in(folder);
     file in = co_await file::open(path, mode::read_write);
     file out = co_await file::open(path, mode::read);
     const std::string much(300'000, 'x'); // more than a pipe holds
@@ -256,7 +236,7 @@ EDDY_TEST("F-04 a write that is cancelled in the kernel is done in full") {
     writing.cancel();
     std::size_t total = 0;
     while (total < much.size()) {
-        std::string got = co_await read_some(out, 1 << 16);
+        std::string got = co_await next_bytes(out, 1 << 16);
         total += got.size();
     }
     co_await writing.join();
@@ -273,11 +253,11 @@ EDDY_TEST("F-06 a second user of the position is refused by name; positional rea
     file f = co_await file::open(path);
     blocked_pool pool;
     co_await pool.block();
-    auto first = spawn(read_some(f, 4));
-    auto one = spawn(read_at(f, 2, 3));
-    auto two = spawn(read_at(f, 4, 3));
+    auto first = spawn(next_bytes(f, 4));
+    auto one = spawn(bytes_from(f, 2, 3));
+    auto two = spawn(bytes_from(f, 4, 3));
     co_await some_turns();
-    outcome<std::string> second = co_await as_result(read_some(f, 4));
+    outcome<std::string> second = co_await as_result(next_bytes(f, 4));
     CHECK(words::of(second) == "another task is already using the position of '" + path + "'; use read_at and write_at");
     co_await pool.release();
     std::string a = co_await std::move(first);
@@ -335,7 +315,7 @@ EDDY_TEST("F-06 the position cannot be set while a read uses it") {
     file f = co_await file::open(path);
     blocked_pool pool;
     co_await pool.block();
-    auto reading = spawn(read_some(f, 4));
+    auto reading = spawn(next_bytes(f, 4));
     co_await some_turns();
     const std::string busy = "another task is already using the position of '" + path + "'; use read_at and write_at";
     CHECK(words::of_call([&] { return f.seek(7); }) == busy);
@@ -345,7 +325,7 @@ EDDY_TEST("F-06 the position cannot be set while a read uses it") {
     CHECK(got == "0123");
     CHECK(f.seek(7) == 7);
     CHECK(words::of_call([&] { return f.seek(std::uint64_t(1) << 63); }) == "cannot seek in '" + path + "': Invalid argument");
-    got = co_await read_some(f, 9);
+    got = co_await next_bytes(f, 9);
     CHECK(got == "789");
     co_await f.close();
 }
@@ -362,7 +342,7 @@ EDDY_TEST("F-09 files need no ring: what they do runs on the blocking pool, on e
     CHECK(this_loop().stats().pool_jobs == jobs + 1);
     co_await pool.release();
     co_await writing;
-    std::string got = co_await read_at(f, 0, 10);
+    std::string got = co_await bytes_from(f, 0, 10);
     CHECK(got == "text");
     co_await f.close();
 }
@@ -396,13 +376,13 @@ EDDY_TEST("F-10 a full disk is an error of the write, whichever it is") {
 
 EDDY_TEST("F-10 an I/O error is an error of the read, the write or the sync") {
     file memory = co_await file::open("/proc/self/mem", mode::read_write); // where nothing is mapped
-    std::string end = co_await words::ending(read_at(memory, 0, 10));
+    std::string end = co_await words::ending(bytes_from(memory, 0, 10));
     CHECK(end == "cannot read '/proc/self/mem': Input/output error");
     end = co_await words::ending(memory.write_at(0, "x"sv));
     CHECK(end == "cannot write '/proc/self/mem': Input/output error");
     co_await memory.close();
     temporary_folder folder;
-    file fifo = co_await file::open(make_fifo(folder), mode::read_write);
+    file fifo = co_await file::open(fifo_in(folder), mode::read_write);
     end = co_await words::ending(fifo.sync());
     CHECK(end == "cannot sync '" + fifo.path() + "': Invalid argument");
     co_await fifo.close();
@@ -530,17 +510,17 @@ EDDY_TEST("F-10 a replacement that fails leaves the old file and nothing else") 
 
 EDDY_TEST("R13 a close waits for the call that runs, and calls that wait for a worker find the file closed") {
     temporary_folder folder;
-    file f = co_await file::open(make_fifo(folder), mode::read_write);
+    file f = co_await file::open(fifo_in(folder), mode::read_write);
     file feed = co_await file::open(f.path(), mode::write);
     const int fd = f.native_handle();
-    auto running = spawn(read_some(f, 100));
+    auto running = spawn(next_bytes(f, 100));
     co_await call_is_in_kernel();
     auto closing = spawn([&]() -> task<> { co_await f.close(); });
     co_await some_turns();
     CHECK(!f.is_open());
     CHECK(descriptor_is_open(fd));
     CHECK(!closing.done());
-    std::string late = co_await words::ending(read_at(f, 0, 1));
+    std::string late = co_await words::ending(bytes_from(f, 0, 1));
     CHECK(late == "this file is not open");
     co_await feed.write("x"sv);
     std::string got = co_await std::move(running);
@@ -585,10 +565,10 @@ EDDY_TEST("R13 a close in a cancelled scope frees the descriptor and then throws
 
 EDDY_TEST("a file object that is destroyed while a call runs is closed when the call is through") {
     temporary_folder folder;
-    std::optional<file> f(co_await file::open(make_fifo(folder), mode::read_write));
+    std::optional<file> f(co_await file::open(fifo_in(folder), mode::read_write));
     file feed = co_await file::open(f->path(), mode::write);
     const int fd = f->native_handle();
-    auto reading = spawn(read_some(*f, 100));
+    auto reading = spawn(next_bytes(*f, 100));
     co_await call_is_in_kernel();
     f.reset();
     CHECK(descriptor_is_open(fd));

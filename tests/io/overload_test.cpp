@@ -1,5 +1,6 @@
 // More connections than descriptors: 20 000 connects at once, from processes of their own, against a server that may have
-// 256 descriptors. And more connections than ports: 100 000 in waves, none of which ends in order.
+// 256 descriptors. And more connections than ports: 100 000 in waves (30 000 without
+// optimization), none of which ends in order.
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
@@ -210,8 +211,8 @@ TEST_CASE("ST-30 1000 clients that each want an answer all get it from a server 
     CHECK(srv.wait() == "exit 143");
 }
 
-EDDY_TEST("100 000 connects in waves, each reset: at once, before its answer is read or after it; nothing is left of them", "[slow][flood]") {
-    constexpr int waves = 1000;
+EDDY_TEST("more connects than there are ports, in waves, each reset: at once, before its answer is read or after it; nothing is left of them", "[slow][flood]") {
+    constexpr int waves = 1000; // 100 000 connects
     constexpr std::size_t size = 100; // fits into the shortest queue of a listener that kernels have
     tally t;
     const auto handler = [&t](tcp_stream s) { return answer_until_reset(std::move(s), t); };
@@ -226,10 +227,10 @@ EDDY_TEST("100 000 connects in waves, each reset: at once, before its answer is 
         co_await send_wave(where, t, size, wrong_answers);
         co_await until_count(t, t.ended, w * static_cast<int>(size));
     }
-    CHECK(t.begun == 100'000);
-    CHECK(t.ended == 100'000);
-    CHECK(t.resets == 100'000);
-    CHECK(t.answered == 66'000);
+    CHECK(t.begun == 100 * waves);
+    CHECK(t.ended == 100 * waves);
+    CHECK(t.resets == 100 * waves);
+    CHECK(t.answered == 66 * waves);
     CHECK(wrong_answers == 0);
     co_await testing::settle();
     CHECK(srv.connections() == 0);

@@ -1,3 +1,4 @@
+#include <eddy/detail/look_up_pool.hpp>
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
@@ -6,6 +7,7 @@
 #include <string>
 
 #include "io/blocked_pool.hpp"
+#include "io/support.hpp"
 #include "lib/left_out.hpp"
 #include "lib/words.hpp"
 
@@ -134,7 +136,7 @@ EDDY_TEST("resolve_name: an address and a port, and their names or themselves") 
 }
 
 EDDY_TEST("R4 resolve_name: cancelled, it leaves at once") {
-    io_test::blocked_pool pool;
+    io_test::blocked_pool pool(detail::look_up_pool(this_loop()));
     co_await pool.block();
     auto h = spawn(resolve_name({"127.0.0.1", 80}));
     co_await io_test::some_turns();
@@ -142,4 +144,21 @@ EDDY_TEST("R4 resolve_name: cancelled, it leaves at once") {
     co_await h.cancel_and_join();
     CHECK(h.cancelled());
     co_await pool.release();
+}
+
+EDDY_TEST("look-ups that hang hold up other look-ups, which may be cancelled meanwhile, and no file") {
+    io_test::blocked_pool pool(detail::look_up_pool(this_loop()));
+    co_await pool.block();
+    auto waiting = spawn(resolve("localhost", "80"));
+    auto given_up = spawn(resolve("localhost", "81"));
+    const io_test::temporary_folder folder;
+    co_await write_file(folder.file("file"), std::string("text"));
+    const std::string text = co_await read_file(folder.file("file"));
+    CHECK(text == "text");
+    CHECK_FALSE(waiting.done());
+    co_await given_up.cancel_and_join();
+    CHECK(given_up.cancelled());
+    co_await pool.release();
+    const auto found = co_await waiting;
+    CHECK_FALSE(found.empty());
 }

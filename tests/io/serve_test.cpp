@@ -113,6 +113,13 @@ task<std::string> ask_once(ip_endpoint where, std::string word) {
     co_return answer;
 }
 
+/// Writes more than the kernel takes for a peer that does not read, and will not be cancelled. `log`: how it ended.
+task<> insist_on_writing(tcp_stream s, std::string& log) {
+    const std::string much(10'000'000, 'x');
+    const auto insist = [&]() -> task<> { log = co_await words::ending(s.write(much)); };
+    co_await with_shield(insist);
+}
+
 } // namespace
 
 EDDY_TEST("SV-01 SV-03 stop_accepting refuses new connections, the live one goes on, and join waits for it") {
@@ -227,11 +234,7 @@ EDDY_TEST("SV-05 SV-06 what a cancelled handler had written before still arrives
 EDDY_TEST("SV-05 a farewell of which a second is not enough is cut off, and a shutdown that is cancelled meanwhile cuts it off at once") {
     for (const bool cancelled : {false, true}) {
         std::string log;
-        const auto handler = [&](tcp_stream s) -> task<> {
-            const std::string much(10'000'000, 'x');
-            const auto insist = [&]() -> task<> { log = co_await words::ending(s.write(much)); };
-            co_await with_shield(insist);
-        };
+        const auto handler = [&](tcp_stream s) { return insist_on_writing(std::move(s), log); };
         server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
         srv.start();
         tcp_stream c = co_await tcp_connect(srv.local_endpoint());
@@ -271,11 +274,7 @@ EDDY_TEST("SV-05 a shutdown that is cancelled cancels the handlers at once") {
 
 EDDY_TEST("SV-05 SV-07 at the end of the grace a shielded write to a peer that does not read ends too") {
     std::string log;
-    const auto handler = [&](tcp_stream s) -> task<> {
-        const std::string much(10'000'000, 'x');
-        const auto insist = [&]() -> task<> { log = co_await words::ending(s.write(much)); };
-        co_await with_shield(insist);
-    };
+    const auto handler = [&](tcp_stream s) { return insist_on_writing(std::move(s), log); };
     server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
     srv.start();
     tcp_stream c = co_await tcp_connect(srv.local_endpoint());
@@ -352,6 +351,21 @@ EDDY_TEST("SV-08 a handler that throws is reported once, its connection is close
     CHECK(answer == "work\n");
     co_await srv.shutdown(1s);
     CHECK(reports.count() == 1);
+}
+
+EDDY_TEST("SV-08 a handler that returns an empty task is reported like one that throws, and the server goes on") {
+    words::reports reports;
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    server srv{l.lend(), [](tcp_stream) { return task<>(); }};
+    srv.start();
+    for (int i = 0; i < 2; ++i) {
+        tcp_stream s = co_await tcp_connect(l.local_endpoint());
+        std::string end = co_await read_text(s);
+        CHECK(end.empty());
+    }
+    co_await srv.shutdown(1s);
+    const std::string one = "connection: serve: the handler returned an empty task";
+    CHECK(reports.text() == one + "; " + one);
 }
 
 EDDY_TEST("SV-08 a handler that throws before there is a task is reported like any other") {

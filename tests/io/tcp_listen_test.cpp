@@ -1,4 +1,5 @@
 // Listening on several endpoints, and by name.
+#include <eddy/detail/look_up_pool.hpp>
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
@@ -181,7 +182,7 @@ EDDY_TEST("tcp_listen: what goes wrong names the host, and options are copied") 
 }
 
 EDDY_TEST("R4 tcp_listen: cancelled while it looks up, no socket is left") {
-    io_test::blocked_pool pool;
+    io_test::blocked_pool pool(detail::look_up_pool(this_loop()));
     co_await pool.block();
     const std::size_t before = open_descriptors();
     auto h = spawn(tcp_listen("localhost", 0));

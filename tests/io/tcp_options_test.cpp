@@ -69,6 +69,17 @@ EDDY_TEST("buffer sizes of a listener are those of its connections, and of one c
     CHECK(s.receive_buffer_size() == 60'000);
 }
 
+// The only limit whose end can be seen here: a peer that takes nothing keeps the kernel asking for room, by timers of its own, the first
+// of which is due after some 200 ms. For the end by keep-alive a peer has to vanish without a word, which nobody does on loopback
+// without root, and the shortest time is 1 s.
+EDDY_TEST_REAL("a peer that takes nothing for longer than the user timeout is given up") {
+    connection p = co_await connected();
+    p.client.set_user_timeout(1ms);
+    const std::string much(20'000'000, 'x');
+    const std::string end = co_await words::ending(p.client.write(much));
+    CHECK(end.ends_with(": Connection timed out"));
+}
+
 EDDY_TEST("keep-alive has its times, and the wait for acknowledgements a limit") {
     connection p = co_await connected();
     const int fd = p.client.native_handle();

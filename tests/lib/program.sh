@@ -10,7 +10,7 @@
 #   run ARGUMENT...          both
 #   expect_status N          and others: see below
 #   expect_in FILE REGEX     a line of the file matches (extended regular expression)
-#   wait_for_line FILE REGEX until there is such a line, at most 20 s
+#   wait_for_line FILE REGEX until there is such a line, at most a minute
 #
 # The test runs in a directory of its own, which is removed in the end, as is everything that was started.
 set -uo pipefail
@@ -84,7 +84,7 @@ expect_not_in() {
 
 wait_for_line() {
     local i
-    for ((i = 0; i < 400; ++i)); do # 20 s
+    for ((i = 0; i < 1200; ++i)); do # a minute
         if grep -qE -- "$2" "$1" 2>/dev/null; then return; fi
         sleep 0.05
     done

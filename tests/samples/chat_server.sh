@@ -15,7 +15,7 @@ start_server() {
 # hears DESCRIPTOR LINE: it is the next line there
 hears() {
     local line
-    IFS= read -r -t 10 line <&"$1" || fail "no line where '$2' was expected"
+    IFS= read -r -t 60 line <&"$1" || fail "no line where '$2' was expected"
     [ "$line" = "$2" ] || fail "heard '$line' instead of '$2'"
 }
 
@@ -56,7 +56,7 @@ hears "$cid" '* bob is taken'
 hears "$ann" '* cid is now eve'
 hears "$bob" '* cid is now eve'
 for _ in 1 2 3; do # its own change of name comes by another way than the answers
-    IFS= read -r -t 10 line <&"$cid" || fail "no answer"
+    IFS= read -r -t 60 line <&"$cid" || fail "no answer"
     printf '%s\n' "$line" >>answers
 done
 expect_in answers '^\* cid is now eve$'
@@ -106,7 +106,7 @@ come ann ann 'ann'
 come slow slow 'ann slow'
 hears "$ann" '* slow has come'
 flood "$ann"
-IFS= read -r -t 10 line <&"$ann"
+IFS= read -r -t 60 line <&"$ann"
 printf '%s\n' "$line" >line
 expect_in line '^\* slow has left \(too slow, has (not read for 300 ms|missed [0-9]+ lines)\)$'
 wait_for_line err '^chat_server: dropped slow \(127\.0\.0\.1:[0-9]+\): too slow, has (not read for 300 ms|missed [0-9]+ lines)$'
@@ -123,11 +123,11 @@ come late late 'ann late'
 hears "$ann" '* late has come'
 flood "$ann"
 printf '/who\n' >&"$ann" # once this is answered, all of it has been said
-IFS= read -r -t 10 line <&"$ann"
+IFS= read -r -t 60 line <&"$ann"
 # If the kernel has found room for more meanwhile, it has come out before late reads.
 if [ "$line" = '* here: ann late' ]; then
     cat <&"$late" >/dev/null 2>&1
-    IFS= read -r -t 10 line <&"$ann"
+    IFS= read -r -t 60 line <&"$ann"
 fi
 printf '%s\n' "$line" >line
 expect_in line '^\* late has left \(too slow, has missed [0-9]+ lines\)$'

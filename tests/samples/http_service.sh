@@ -17,13 +17,13 @@ start_service() {
 # ask STATUS PATH CURL-OPTION...: the body is in `body`, the headers in `head`
 ask() {
     local got
-    got=$(curl -sS --max-time 20 -o body -D head -w '%{http_code}' "${@:3}" "$base$2") || fail "curl $2: $?"
+    got=$(curl -sS --max-time 60 -o body -D head -w '%{http_code}' "${@:3}" "$base$2") || fail "curl $2: $?"
     [ "$got" = "$1" ] || fail "$2 gave $got, expected $1: $(head -c 300 body)"
 }
 # expect_body TEXT
 expect_body() { [ "$(cat body)" = "$1" ] || fail "the body is '$(cat body)', expected '$1'"; }
 # metric NAME-WITH-LABELS: its value
-metric() { curl -sS --max-time 20 "$base/metrics" | sed -n "s/^$(printf '%s' "$1" | sed 's/[][{}*.^$/]/\\&/g') //p"; }
+metric() { curl -sS --max-time 60 "$base/metrics" | sed -n "s/^$(printf '%s' "$1" | sed 's/[][{}*.^$/]/\\&/g') //p"; }
 
 mkdir -p files
 printf '0123456789' >files/ten.txt
@@ -115,8 +115,10 @@ awk '/^# (HELP|TYPE) [a-z_]+ ./ { if ($2 == "TYPE") typed[$3] = 1; next }
 wait_for_line err '^127\.0\.0\.1 - - \[[^]]+ \+0000\] "GET /primes/1000 HTTP/1\.1" 200 28 "-" "curl/[^"]+"$'
 expect_in err '"DELETE /hello/amy HTTP/1.1" 405 '
 
-# What is computed keeps nobody waiting: this is answered while that runs.
-curl -sS --max-time 60 "$base/primes/10000000" >slow 2>&1 &
+# What is computed keeps nobody waiting: this is answered while that runs. One after the other, so that there is always one, however
+# long this script takes to look.
+keep_computing() { while curl -sS --max-time 60 -o computed "$base/primes/10000000" 2>/dev/null; do :; done; }
+keep_computing &
 slow=$!
 started+=("$slow")
 for ((i = 0; i < 400; ++i)); do
@@ -132,7 +134,7 @@ finish
 expect_status 143
 
 # The end: it says so, serves on, lets the request that runs end, and takes no more.
-start_service --drain 2
+start_service --drain 300
 curl -sS --max-time 60 "$base/primes/2000000" >slow 2>&1 &
 slow=$!
 started+=("$slow")
@@ -141,39 +143,41 @@ for ((i = 0; i < 400; ++i)); do
     sleep 0.05
 done
 kill -TERM "$pid"
-for ((i = 0; i < 100; ++i)); do
-    [ "$(curl -s -o body -w '%{http_code}' --max-time 5 "$base/healthz")" = 503 ] && break
-    sleep 0.01
+for ((i = 0; i < 400; ++i)); do
+    [ "$(curl -s -o body -w '%{http_code}' --max-time 60 "$base/healthz")" = 503 ] && break
+    sleep 0.05
 done
 [ "$(cat body)" = '{"status":"ending"}' ] || fail "/healthz does not tell that the end is near"
 ask 200 /hello/latecomer
 wait "$slow" || fail "the request that ran did not end well: $?"
 [ "$(cat slow)" = '{"below":2000000,"primes":148933}' ] || fail "the answer that was under way is '$(cat slow)'"
+wait_for_line err '"GET /primes/2000000 HTTP/1.1" 200 '
+wait_for_line err '"GET /hello/latecomer HTTP/1.1" 200 '
+kill -TERM "$pid" # a second one ends it at once
 finish
 expect_status 143
-expect_in err '"GET /primes/2000000 HTTP/1.1" 200 '
-expect_in err '"GET /hello/latecomer HTTP/1.1" 200 '
 curl -s -o body --max-time 5 "$base/" && fail "it still answers"
 
-# What takes longer than the grace period is broken off.
+# What takes longer than the grace period is broken off: for an answer that is read so slowly it would wait for days.
 start_service --drain 0 --grace 0
-curl -sS --max-time 60 "$base/primes/10000000" >slow 2>&1 &
+rm -f slow
+curl -sS --max-time 600 --limit-rate 1k -o slow "$base/bytes/1000000000" 2>/dev/null &
 slow=$!
 started+=("$slow")
 for ((i = 0; i < 400; ++i)); do
-    [ "$(metric http_requests_in_flight)" = 2 ] && break
+    [ -s slow ] && break
     sleep 0.05
 done
-since=$(now_ms)
+[ -s slow ] || fail "the slow answer never began"
 kill -TERM "$pid"
 finish
 expect_status 143
-expect_within 4000 "$since"
-wait "$slow" && fail "an answer came although it was broken off: $(cat slow)"
+kill "$slow" 2>/dev/null # what the kernel has for it lasts for a while
+wait "$slow" 2>/dev/null && fail "an answer came although it was broken off"
 
 # A log that nobody reads is no reason to stop.
 rm -f out
-"$program" --port 0 --drain 0 >out 2> >(exec sleep 0.01) </dev/null &
+"$program" --port 0 --drain 1 >out 2> >(exec sleep 0.01) </dev/null &
 pid=$!
 started+=("$pid")
 wait_for_line out '^READY$'

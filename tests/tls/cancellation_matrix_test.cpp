@@ -46,6 +46,10 @@ class reads final : public of_a_connection {
     task<> await_it() override { static_cast<void>(co_await read_text(*near_)); }
     void complete() override { spawn(write_text(*far_, "x")); }
 };
+class borrows final : public of_a_connection {
+    task<> await_it() override { static_cast<void>(co_await near_->read_borrowed()); }
+    void complete() override { spawn(write_text(*far_, "x")); }
+};
 class writes final : public of_a_connection {
     task<> prepare() override {
         co_await of_a_connection::prepare();
@@ -119,6 +123,7 @@ const std::vector<matrix::row>& rows() {
     constexpr promise_of by_turns{.at_once = false};
     static const std::vector<matrix::row> all{
         of<reads>("", "tls_stream::read_some", by_turns),
+        of<borrows>("", "tls_stream::read_borrowed", by_turns),
         of<writes>("", "tls_stream::write", {.at_once = false, .again = false}), // a record that was begun: ST-25
         of<shuts_down>("", "tls_stream::shutdown_write", {.at_once = false, .again = false}),
         of<closes>("", "tls_stream::close", {.waits = false, .again = false}), // R13

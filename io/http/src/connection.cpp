@@ -18,7 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t small_buffer = 4096;          // what an idle connection holds
 constexpr std::size_t large_buffer = 64 * 1024;     // while a body arrives
 constexpr std::size_t longest_linger = 1024 * 1024; // bytes that we discard so that our last words arrive
 constexpr auto linger_time = 2s;
@@ -44,7 +43,7 @@ bool is_of_connection(const std::exception_ptr& failure) noexcept {
 }
 
 connection::connection(server_state& server, eddy::detail::core_ref socket)
-    : server_(server), socket_(std::move(socket)), parser_(server.max_header()), buffer_(small_buffer) {
+    : server_(server), socket_(std::move(socket)), parser_(server.max_header()) {
     server_.connections.push_back(*this);
 }
 
@@ -196,10 +195,7 @@ task<connection::outcome> connection::read_head() {
 
 /// Waits for a request to begin; false if the connection ends instead.
 task<bool> connection::read_first_bytes() {
-    if (buffer_.size() > small_buffer) {
-        buffer_.resize(small_buffer);
-        buffer_.shrink_to_fit();
-    }
+    buffer_ = {};
     auto wait = [&]() -> task<> { // an empty line is not the beginning of a request
         bool arrived = true;
         while (arrived && !parser_.begun()) arrived = co_await receive();
@@ -226,7 +222,12 @@ task<connection::outcome> connection::read_rest_of_head() {
 
 /// Reads what there is and feeds the parser; false at the end of the stream.
 task<bool> connection::receive() {
-    if (parser_.current() == request_parser::state::body && buffer_.size() < large_buffer) buffer_.resize(large_buffer);
+    if (parser_.current() != request_parser::state::body) {
+        const eddy::borrowed_bytes got = co_await stream_.read_borrowed();
+        if (!got.empty()) parser_.feed(got.text());
+        co_return !got.empty();
+    }
+    buffer_.resize(large_buffer);
     const std::span<std::byte> space(buffer_);
     const std::size_t n = co_await stream_.read_some(space);
     if (n > 0) parser_.feed({reinterpret_cast<const char*>(buffer_.data()), n});
@@ -260,11 +261,11 @@ bool connection::has_unread() const noexcept {
 task<> connection::linger() {
     auto discard = [&](cancel_scope&) -> task<> {
         co_await stream_.shutdown_write();
-        const std::span<std::byte> space(buffer_);
         std::size_t total = 0;
         std::size_t n = 1;
         while (n > 0 && total < longest_linger) {
-            n = co_await stream_.read_some(space);
+            const eddy::borrowed_bytes rest = co_await stream_.read_borrowed();
+            n = rest.size();
             total += n;
         }
     };

@@ -90,7 +90,7 @@ private:
     eddy::detail::core_ref socket_; // below all that
     ip_endpoint remote_;
     request_parser parser_;
-    std::vector<std::byte> buffer_;
+    std::vector<std::byte> buffer_; // while a body arrives
     std::size_t served_ = 0;
     std::string subject_; // of the request that is being answered: "GET /x"
     header_list asked_;   // the protocols it would go on in

@@ -259,13 +259,15 @@ task<streamed_response> download::ask(std::uint64_t from, const part_note& note)
     return transfer::head_of(std::move(t));
 }
 
-/// Is this the rest of what we have? Of a file whose size nobody tells, it could be another piece of the middle.
+/// Is this the rest of what we have, up to the end? Of a file whose size nobody tells, it could be another piece of the middle.
 bool download::continues(const streamed_response& r, const part_note& note) {
     const std::optional<content_range> range = content_range::parse(r.header("Content-Range"));
     if (!range || range->first != had_ || is_another(r, note)) return false;
     if (note.total && range->total && *note.total != *range->total) return false;
-    total_ = range->total ? range->total : note.total;
-    return total_.has_value();
+    const std::optional<std::uint64_t> total = range->total ? range->total : note.total;
+    if (!total || *range->last + 1 != *total) return false;
+    total_ = total;
+    return true;
 }
 
 /// There are no more bytes than we have: has an earlier attempt been interrupted just before its end?

@@ -33,6 +33,7 @@ public:
     stream_model& operator=(const stream_model&) = delete;
     virtual ~stream_model() = default;
     virtual task<std::size_t> read_some(std::span<std::byte> buffer) = 0;
+    virtual task<borrowed_bytes> read_borrowed() = 0;
     virtual task<> write(std::span<const std::byte> bytes) = 0;
     virtual task<> write_parts(std::span<const std::span<const std::byte>> buffers) = 0;
     virtual task<> shutdown_write() = 0;
@@ -54,6 +55,18 @@ public:
     explicit stream_holder(S s) : stream_(std::move(s)) {}
     // What is asked of the stream is asked when the task runs; it may be gone then.
     task<std::size_t> read_some(std::span<std::byte> buffer) override { co_return co_await stream().read_some(buffer); }
+    task<borrowed_bytes> read_borrowed() override {
+        borrowed_bytes got;
+        if constexpr (async_borrow_stream<S>) {
+            got = co_await stream().read_borrowed();
+        } else {
+            got = borrowed_bytes::with_room();
+            const std::span<std::byte> room = got.room();
+            const std::size_t n = co_await stream().read_some(room);
+            got.set_size(n);
+        }
+        co_return got;
+    }
     task<> write(std::span<const std::byte> bytes) override { co_await stream().write(bytes); }
     task<> write_parts(std::span<const std::span<const std::byte>> buffers) override {
         if constexpr (async_gather_stream<S>) {
@@ -130,6 +143,9 @@ public:
     /// Awaitable: at least one byte, at most the buffer; 0 at the end of the stream, and for an empty buffer. All of these throw
     /// `closed_resource` if the stream is empty, besides what the stream below throws.
     task<std::size_t> read_some(std::span<std::byte> buffer) { return forward(model(), &detail::stream_model::read_some, buffer); }
+    /// Awaitable: the same into memory that is taken when something has come, if the stream below can that; empty at the end. One that
+    /// cannot has a buffer of 16 KiB while it waits (<eddy/borrowed_bytes.hpp>).
+    task<borrowed_bytes> read_borrowed() { return forward(model(), &detail::stream_model::read_borrowed); }
     /// Awaitable: until the stream below has taken all of it.
     task<> write(std::span<const std::byte> bytes) { return forward(model(), &detail::stream_model::write, bytes); }
     task<> write(std::string_view text) { return write(bytes_of(text)); }

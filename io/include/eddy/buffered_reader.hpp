@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <eddy/async_generator.hpp>
+#include <eddy/borrowed_bytes.hpp>
 #include <eddy/detail/sole_reader.hpp>
 #include <eddy/errors.hpp>
 #include <eddy/stream.hpp>
@@ -26,7 +27,7 @@ namespace eddy {
 
 struct buffered_reader_options {
     std::size_t limit = 64 * 1024; // the longest text before a separator
-    std::size_t chunk = 16 * 1024; // read from the stream at once
+    std::size_t chunk = borrowed_bytes::capacity; // read from the stream at once
 };
 
 namespace detail {
@@ -34,12 +35,14 @@ namespace detail {
 /// The bytes that were read ahead, and the search in them.
 class read_buffer {
 public:
-    [[nodiscard]] std::string_view view() const noexcept { return {data_.data() + begin_, end_ - begin_}; }
+    [[nodiscard]] std::string_view view() const noexcept { return {start() + begin_, end_ - begin_}; }
     [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
     [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
-    /// Room for `n` more bytes behind the data.
+    /// Room behind the data for `n` more bytes, or for so many as there is room for without moving much.
     [[nodiscard]] std::span<std::byte> prepare(std::size_t n);
     void commit(std::size_t n) noexcept { end_ += n; }
+    /// What came while it was empty.
+    void adopt(borrowed_bytes b) noexcept;
     [[nodiscard]] std::string take(std::size_t n);
     std::size_t take_into(std::span<std::byte> out) noexcept;
 
@@ -48,6 +51,9 @@ public:
                                               std::size_t& separator_size);
 
 private:
+    [[nodiscard]] const char* start() const noexcept { return lent_.data() ? reinterpret_cast<const char*>(lent_.data()) : data_.data(); }
+    void taken(std::size_t n) noexcept;
+    borrowed_bytes lent_; // the data are here, or
     std::vector<char> data_;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
@@ -58,6 +64,7 @@ void check_separators(std::span<const std::string_view> separators);
 
 /// Holds a reference to the stream; one read at a time (`busy_resource`). A read that is cancelled or fails has consumed nothing: what had
 /// arrived stays in the buffer (R4). But for `incomplete_read`, which has taken it along as its `partial()`. Every read is a checkpoint before it takes anything, also if the buffer has it all (R12).
+/// An empty one holds no memory, also while it waits, where the stream has `read_borrowed` and `chunk` is left as it is.
 /// After asyncio.StreamReader.
 template <async_read_stream Stream>
 class buffered_reader {
@@ -108,6 +115,14 @@ buffered_reader(Stream&, buffered_reader_options) -> buffered_reader<Stream>;
 template <async_read_stream Stream>
 task<bool> buffered_reader<Stream>::fill() {
     if (ended_) co_return false;
+    if (buffer_.empty() && options_.chunk == borrowed_bytes::capacity) {
+        if constexpr (async_borrow_stream<Stream>) {
+            borrowed_bytes got = co_await stream_.read_borrowed();
+            ended_ = got.empty();
+            buffer_.adopt(std::move(got));
+            co_return !ended_;
+        }
+    }
     const std::span<std::byte> room = buffer_.prepare(options_.chunk);
     const std::size_t n = co_await stream_.read_some(room);
     buffer_.commit(n);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <eddy/any_stream.hpp>
+#include <eddy/borrowed_bytes.hpp>
 #include <eddy/buffered_reader.hpp>
 #include <eddy/buffered_writer.hpp>
 #include <eddy/command.hpp>
@@ -11,6 +12,7 @@
 #include <eddy/file_lock.hpp>
 #include <eddy/pipe.hpp>
 #include <eddy/process.hpp>
+#include <eddy/process_pool.hpp>
 #include <eddy/raw_socket.hpp>
 #include <eddy/readiness.hpp>
 #include <eddy/resolve.hpp>
@@ -28,4 +30,5 @@
 #include <eddy/unix.hpp>
 #include <eddy/unix_datagram.hpp>
 #include <eddy/unix_endpoint.hpp>
+#include <eddy/wire.hpp>
 #include <eddy/write_parts.hpp>

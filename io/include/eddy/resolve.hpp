@@ -27,11 +27,11 @@ struct resolve_options {
 };
 
 /// The stream endpoints of a host and a service or port number, in the order of RFC 6724. Literal addresses with a number
-/// are not looked up; one of another family than was asked for is an error. The look-up runs on the loop's blocking pool;
-/// cancelled, it is left to itself and its result dropped. Its thread stays with it until getaddrinfo returns, for 10 s and more if
-/// no name server answers, and the pool's sixteen are those of files and the start of processes also: who asks for many names
-/// that may hang gives them a pool of their own (a look-up function of `resolver_cache`), or less patience (RES_OPTIONS). Families that this machine has no address of are left out, unless
-/// nothing would be left, or `passive` is set. Nothing is remembered: <eddy/resolver_cache.hpp> does that. Throws `resolve_error`.
+/// are not looked up; one of another family than was asked for is an error. The look-up runs on a pool for such calls;
+/// cancelled while it waits for a thread it is withdrawn, afterwards it is left to itself and its result dropped. Its thread stays
+/// with it until getaddrinfo returns, for 10 s and more if no name server answers. There are sixteen, so that many that hang
+/// hold up other look-ups and nothing else. Families that this machine has no address of are left out, unless nothing would be
+/// left, or `passive` is set. Nothing is remembered: <eddy/resolver_cache.hpp> does that. Throws `resolve_error`.
 /// After POSIX getaddrinfo.
 task<std::vector<ip_endpoint>> resolve(std::string host, std::string service, resolve_options options = {});
 

@@ -19,9 +19,9 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <new>
 #include <stdexcept>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -50,6 +50,8 @@ public:
     ~connection_set() = default;
 
     void launch(task<> handler, core_ref socket);
+    /// The same for a handler that failed before it had a task: that is what its connection ends with.
+    void launch_failed(std::exception_ptr failure, core_ref socket);
     /// Resets the connections that are left, whatever their handlers are doing.
     void abort_sockets() noexcept;
     /// Set when a connection ended.
@@ -58,7 +60,7 @@ public:
 private:
     void child_ended(task_context& child) noexcept override;
     [[nodiscard]] std::string_view kind() const noexcept override { return "server"; }
-    std::unordered_map<const task_context*, core_ref> sockets_;
+    class connection;
 };
 
 class server_state {
@@ -126,16 +128,24 @@ public:
     }
 
 private:
-    task<> handle(stream connection) {
-        task<> running = handler_(std::move(connection)); // fails like one that throws later if there is no task yet
-        co_await std::move(running);
-    }
     /// Without memory for its task the connection is dropped. What went wrong, or null.
     [[nodiscard]] std::exception_ptr launched(stream connection) noexcept {
+        core_ref socket;
+        if constexpr (requires { socket = connection.core_reference(); }) socket = connection.core_reference();
+        task<> running;
+        std::exception_ptr failure;
         try {
-            core_ref socket;
-            if constexpr (requires { socket = connection.core_reference(); }) socket = connection.core_reference();
-            connections.launch(handle(std::move(connection)), std::move(socket));
+            running = handler_(std::move(connection));
+        } catch (const std::bad_alloc&) { // nor for its frame
+            return std::current_exception();
+        } catch (...) { // it fails like one that throws later
+            failure = std::current_exception();
+        }
+        try {
+            if (failure)
+                connections.launch_failed(std::move(failure), std::move(socket));
+            else
+                connections.launch(std::move(running), std::move(socket));
             return nullptr;
         } catch (...) {
             return std::current_exception();

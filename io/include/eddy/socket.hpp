@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include <eddy/detail/borrowed_read.hpp>
 #include <eddy/detail/gather_write.hpp>
 #include <eddy/detail/stream_core.hpp>
 #include <eddy/detail/write_some.hpp>
@@ -71,6 +72,12 @@ public:
     /// Checkpoint; cancelled, nothing was read (R4). Throws `std::system_error` naming the peer, `busy_resource` while
     /// another task reads, `closed_resource` after or on a close on our side.
     detail::read_operation read_some(std::span<std::byte> buffer) { return {core(), buffer}; }
+    /// The same into memory that is taken when something is there, so that who waits holds none: 16 KiB at the most, empty at the
+    /// end (<eddy/borrowed_bytes.hpp>). What came is read in the task's own turn; cancelled before that, nothing was.
+    detail::borrowed_read_operation read_borrowed() { return detail::borrowed_read_operation(core()); }
+    /// Awaitable: until a read would not wait: for data, the end or an error. Rarely it would all the same, when others read from the
+    /// same socket. Takes the reader's place as a read does. Checkpoint; cancelled, nothing happened. Errors as of `read_some`.
+    detail::wait_readable_operation wait_readable() { return detail::wait_readable_operation(core()); }
     /// Awaitable: until the kernel has taken all of it. Checkpoint; cancelled, `partial()` of the exception is how many
     /// bytes had gone out; if that is not 0, later writes throw `broken_resource`. So they do after one that failed half-way for
     /// another reason than a lost connection (ENOBUFS, ENOMEM). Throws `std::system_error` that names the peer (`connection_reset`,

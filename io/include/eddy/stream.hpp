@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include <eddy/borrowed_bytes.hpp>
 #include <eddy/task.hpp>
 
 namespace eddy {
@@ -16,6 +17,12 @@ namespace eddy {
 template <class S>
 concept async_read_stream = requires(S& s, std::span<std::byte> buffer) {
     { s.read_some(buffer) } -> awaitable_of<std::size_t>;
+};
+
+/// Besides, `co_await s.read_borrowed()`: the same into memory that is taken for it when something has come; empty at the end.
+template <class S>
+concept async_borrow_stream = async_read_stream<S> && requires(S& s) {
+    { s.read_borrowed() } -> awaitable_of<borrowed_bytes>;
 };
 
 /// `co_await s.write(bytes)`: all of them, handed on to whatever is below. What it returns, if anything, is not looked at.

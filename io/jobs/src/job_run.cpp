@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <eddy/offload.hpp>
+#include <eddy/progress.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/spawn.hpp>
 #include <eddy/this_task.hpp>
@@ -83,7 +84,27 @@ std::chrono::nanoseconds backoff_of(const task_options& o, int retries) {
     return of_seconds(pause);
 }
 
+/// `report_progress` in a job is `context::progress`, in the words of Celery's documentation. A report that fails is lost, the job is not.
+class job_reports final : public eddy::detail::report_target {
+public:
+    explicit job_reports(std::shared_ptr<context> c) noexcept : context_(std::move(c)) {}
+
+private:
+    void report(std::uint64_t done, std::uint64_t total, std::string_view text) noexcept override {
+        try {
+            json meta = json::object();
+            meta["current"] = done;
+            meta["total"] = total;
+            if (!text.empty()) meta["text"] = text;
+            context_->progress(std::move(meta));
+        } catch (...) {
+        }
+    }
+    std::shared_ptr<context> context_;
+};
+
 task<json> call_on_thread(std::shared_ptr<worker_pool> pool, std::shared_ptr<handler> h, std::shared_ptr<context> c, arguments a) {
+    const task_local_scope reporting = eddy::detail::with_report_target(std::make_shared<job_reports>(c));
     const auto given = std::make_shared<arguments>(std::move(a));
     auto call = [h, c, given] { return h->call(*c, std::move(*given)); };
     auto op = offload(*pool, abandon, std::move(call));
@@ -326,6 +347,7 @@ task<json> worker_core::start_function(job_run& r) {
     if (!on_loop) return call_on_thread(threads_, r.task->function, std::move(c), std::move(a));
     // What the function throws before its first step is its failure as well.
     return [](std::shared_ptr<handler> f, std::shared_ptr<context> ctx, arguments args) -> task<json> {
+        const task_local_scope reporting = eddy::detail::with_report_target(std::make_shared<job_reports>(ctx));
         auto running = f->run(std::move(ctx), std::move(args));
         co_return co_await std::move(running);
     }(r.task->function, std::move(c), std::move(a));

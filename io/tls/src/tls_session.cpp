@@ -13,8 +13,6 @@
 namespace eddy::detail {
 namespace {
 
-/// The largest record of TLS 1.2, with its header (RFC 5246 6.2.3): a read brings it in one piece.
-constexpr std::size_t input_size = 16384 + 2048 + 5;
 /// More than any write makes at a time.
 constexpr std::size_t most_output = 128 * 1024;
 
@@ -31,7 +29,6 @@ struct tls_session::state {
     BIO* out = nullptr;
     std::string peer;
     std::string session_key;
-    std::vector<std::byte> input = std::vector<std::byte>(input_size);
     std::vector<std::byte> output;
     bool shaken = false;
     std::exception_ptr failure; // OpenSSL does not say it twice
@@ -183,14 +180,6 @@ std::span<const std::byte> tls_session::take_output() {
     state_->output.resize(BIO_ctrl_pending(state_->out));
     const int n = BIO_read(state_->out, state_->output.data(), size_for_openssl(state_->output.size()));
     return std::span<const std::byte>(state_->output).first(static_cast<std::size_t>(std::max(n, 0)));
-}
-
-std::span<std::byte> tls_session::input_room() noexcept {
-    return state_->input;
-}
-
-void tls_session::received(std::size_t n) {
-    received({reinterpret_cast<const char*>(state_->input.data()), n});
 }
 
 void tls_session::received(std::string_view bytes) {

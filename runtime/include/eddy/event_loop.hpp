@@ -198,7 +198,7 @@ public:
     auto& io_context();
     /// The pool that `offload(f)` uses: as many threads as the machine has cores, started when needed.
     [[nodiscard]] worker_pool& default_pool();
-    /// A separate pool for calls that block in the kernel: files, name look-ups.
+    /// A separate pool for calls that block in the kernel: files, the start of processes.
     [[nodiscard]] worker_pool& blocking_pool();
 
     [[nodiscard]] detail::loop_core& core() noexcept { return *core_; } // for the library

@@ -1,6 +1,7 @@
 // Everything of the runtime layer.
 #pragma once
 
+#include <eddy/background.hpp>
 #include <eddy/coro.hpp>
 #include <eddy/cron.hpp>
 #include <eddy/debug.hpp>
@@ -11,6 +12,7 @@
 #include <eddy/loop_group.hpp>
 #include <eddy/loop_thread.hpp>
 #include <eddy/offload.hpp>
+#include <eddy/progress.hpp>
 #include <eddy/retry.hpp>
 #include <eddy/run.hpp>
 #include <eddy/signal_set.hpp>

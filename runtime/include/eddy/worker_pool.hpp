@@ -76,7 +76,10 @@ public:
     /// `shutdown(10 s)`; calls that are still stuck then are named on stderr and their threads let go.
     ~worker_pool();
 
+    /// Threads that were started.
     [[nodiscard]] std::size_t threads() const noexcept;
+    /// Threads that there will be at most.
+    [[nodiscard]] std::size_t max_threads() const noexcept;
     /// Calls that wait for a worker, and calls that run.
     [[nodiscard]] std::size_t queued() const noexcept;
     [[nodiscard]] std::size_t running() const noexcept;

@@ -16,6 +16,10 @@ class group_scope final : public scope_node {
 public:
     explicit group_scope(child_set& s) noexcept : set_(s) {}
     [[nodiscard]] child_set* as_group() noexcept override { return &set_; }
+    template <class F>
+    void for_each_child(F f) {
+        for (scope_node* c = children_.front(); c; c = children::next(*c)) f(*c->host());
+    }
 
 private:
     child_set& set_;
@@ -85,6 +89,11 @@ public:
 
 protected:
     ~child_set() = default;
+    /// Those that have not ended, in the order in which they were launched; guests too.
+    template <class F>
+    void for_each_child(F f) {
+        scope_.for_each_child(f);
+    }
     virtual void child_ended(task_context& child) noexcept = 0;
 
 private:

@@ -15,6 +15,8 @@ void deallocate_frame(void* p, std::size_t size) noexcept;
 [[nodiscard]] std::size_t live_frames() noexcept;
 /// How often `allocate_frame` of this thread went to the system allocator.
 [[nodiscard]] std::size_t frame_allocations() noexcept;
+/// Under a sanitizer, which is to see when memory is used after its end: nothing is kept for the next one.
+[[nodiscard]] bool frames_are_watched() noexcept;
 
 /// Base of classes that live in frame memory.
 struct in_frame_memory {

@@ -19,6 +19,7 @@ class promise_base;
 //   idle ──► deferred ──► cancelled      its task is inside a cancelled scope (R1)
 //   idle ──► waiting ──► done            completed by `finish()`
 //            waiting ──► cancelled       `abort()` returned true: detached, and nothing happened
+//            waiting ──► deferred         by `begin_again()`: there is something to take, in its task's turn
 //            waiting ──► aborting ──► done | cancelled    `abort()` returned false: its completion still comes
 //
 // The operation lives in the awaiting coroutine's frame (or wherever the user named it) and may be moved until started.
@@ -34,7 +35,7 @@ public:
     virtual bool begin() = 0;
     /// Called at most once, while waiting: true if the operation is detached and nothing happened.
     virtual bool abort() noexcept = 0;
-    /// Called instead of `begin` when the task was cancelled before it could begin: true if that is all.
+    /// Called instead of `begin` when the task was cancelled before its turn came: true if that is all.
     [[nodiscard]] virtual bool cancelled_unstarted() noexcept { return true; }
     /// What a task list prints: "mutex", "tcp read", …
     [[nodiscard]] virtual std::string_view waits_for() const noexcept = 0;
@@ -50,6 +51,9 @@ protected:
     void finish() noexcept { settle(state::done); }
     /// Completes an aborted operation that turned out not to have happened.
     void finish_cancelled() noexcept { settle(state::cancelled); }
+
+    /// Goes from waiting back to deferred: what it waited for can be taken now, and is in its task's turn, by `begin`.
+    void begin_again() noexcept;
 
     [[nodiscard]] task_context& task() const noexcept { return *task_; }
     [[nodiscard]] bool aborting() const noexcept { return state_ == state::aborting; }

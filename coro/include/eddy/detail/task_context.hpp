@@ -141,7 +141,7 @@ public:
     /// The task that reports name; for a member of gather or race without a name of its own, the one that waits for it.
     [[nodiscard]] const task_context& named_host() const noexcept;
     /// What it was named, empty if it was not; `name()` then makes one of its number.
-    [[nodiscard]] std::string_view given_name() const noexcept { return name_ ? std::string_view(*name_) : std::string_view(); }
+    [[nodiscard]] std::string_view given_name() const noexcept { return name_ ? std::string_view(*name_) : default_name(); }
     void set_name(std::string_view n);
     [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
     [[nodiscard]] std::source_location spawn_site() const noexcept { return spawn_site_; }
@@ -161,10 +161,10 @@ public:
     void watch(task_watcher& w) noexcept { watchers_.push_back(w); }
     void unwatch(task_watcher& w) noexcept { watchers_.erase(w); }
 
-    int depth = 0; // how many of our coroutines are on the machine stack
     // For its owner: in the lists of those that failed, and of those that ended and were not asked for yet.
     task_context* next_failed = nullptr;
     task_context* next_ended = nullptr;
+    int depth = 0; // how many of our coroutines are on the machine stack
     bool kept_without_result = false; // its group's reference cannot reach its result
     bool serves_worker = false; // a worker waits for it (in_loop)
     bool stands_for_host = false; // it is an awaitable of another task's (race, gather), not a task of its own right
@@ -178,9 +178,10 @@ protected:
     virtual void destroy_frame() noexcept = 0;
     /// Nobody can ask for the result any more.
     virtual void drop_result() noexcept = 0;
+    /// Of a kind of task whose tasks are many and have the name in common.
+    [[nodiscard]] virtual std::string_view default_name() const noexcept { return {}; }
     std::coroutine_handle<> next_;
-    std::exception_ptr error_;
-    bool cancelled_ = false;
+    std::exception_ptr error_; // it ended with; before that, for a moment, of an operation that could not begin in its turn
 
 private:
     friend class scope_node;
@@ -193,14 +194,8 @@ private:
     void end_observed_step(thread_state& here) noexcept;
     void complete() noexcept;
 
-    scheduler* loop_ = nullptr;
-    scope_node* scope_ = nullptr;
-    operation* wait_ = nullptr;
-    promise_base* leaf_ = nullptr;
-    task_owner* owner_ = nullptr;
-    std::size_t references_ = 1; // the loop's own, until the task is done
-    std::uint32_t deliveries_ = 0; // of cancellations, since it was last outside all cancelled scopes
-    int budget_ = budget_per_step;
+    // In an order that leaves no gaps: a program may have a million tasks.
+    bool cancelled_ = false;
     bool cancel_pending_ = false;
     bool interrupted_ = false;
     bool root_finished_ = false;
@@ -208,11 +203,17 @@ private:
     bool seen_ = false;
     bool started_ = false;
     bool running_ = false;
-
+    int budget_ = budget_per_step;
+    std::uint32_t references_ = 1; // the loop's own, until the task is done
+    std::uint32_t deliveries_ = 0; // of cancellations, since it was last outside all cancelled scopes
+    scheduler* loop_ = nullptr;
+    scope_node* scope_ = nullptr;
+    operation* wait_ = nullptr;
+    promise_base* leaf_ = nullptr;
+    task_owner* owner_ = nullptr;
     local_context locals_;
     root_scope_node root_;
     task_watchers watchers_;
-    std::exception_ptr deferred_error_;
     loop_link home_; // of a failed task: its handles may outlive the loop
     std::unique_ptr<std::string> name_;
     std::uint64_t id_ = 0;

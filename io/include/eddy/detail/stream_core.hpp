@@ -60,11 +60,15 @@ protected:
             throw_error(doing);
     }
     [[nodiscard]] std::exception_ptr error_pointer(const char* doing) const noexcept;
+    /// Nobody reads any more: the place is free for the next one.
+    void leave() noexcept;
     core_ref core_;
 
 private:
     friend class stream_core;
     static void completed(io_operation& op) noexcept;
+    /// The descriptor was closed; the engine has let go of the operation.
+    virtual void core_closed() noexcept { finish(); }
     bool closed_ = false;
 };
 
@@ -239,6 +243,7 @@ private:
     friend class core_ref;
     friend class incoming_operation;
     friend class read_operation;
+    friend class borrowed_read_operation;
     friend class outgoing_operation;
     friend class turn_wait;
     friend class write_turn;

@@ -16,6 +16,7 @@
 #include <eddy/jobs/context.hpp>
 #include <eddy/jobs/error.hpp>
 #include <eddy/jobs/json.hpp>
+#include <eddy/jobs/on_jobs.hpp>
 #include <eddy/jobs/schedule.hpp>
 #include <eddy/jobs/signature.hpp>
 #include <eddy/jobs/worker.hpp>

@@ -71,6 +71,8 @@ public:
     /// `closed_resource` after or on a close on our side. Does not wait for room to write: what TLS wants to be sent because of
     /// what was read is sent by a task of the loop's root group.
     task<std::size_t> read_some(std::span<std::byte> buffer) { return detail::tls_link<Stream>::read(link(), buffer); }
+    /// The same into memory that is taken when something has come; empty at the end (<eddy/borrowed_bytes.hpp>).
+    task<borrowed_bytes> read_borrowed() { return detail::tls_link<Stream>::read_borrowed(link()); }
     /// Awaitable: until the stream below has taken all of it. Checkpoint; cancelled before its turn, nothing was written. Cancelled
     /// after that, later writes throw `broken_resource`, because a record that was begun can neither be taken back nor repeated, as
     /// they do after one that failed half-way; `partial()` is how many bytes had gone down for certain. Throws `tls_error`, what the

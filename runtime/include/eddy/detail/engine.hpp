@@ -36,15 +36,20 @@ enum class io_opcode : std::uint8_t {
            o == io_opcode::send_message || o == io_opcode::send_messages;
 }
 
+/// Is there nothing for it where a read has just emptied the descriptor?
+[[nodiscard]] constexpr bool is_for_bytes(io_opcode o) noexcept {
+    return o == io_opcode::read || o == io_opcode::wait_read;
+}
+
 /// One kernel operation. Lives in the awaiter, untouched by the engine before `start` and after `complete`.
 struct io_operation {
-    io_opcode opcode = io_opcode::read;
     void* buffer = nullptr;     // bytes; sockaddr for accept and connect; msghdr for a message and for parts, mmsghdr[] for several
     std::size_t length = 0;     // bytes; for connect the size of the address; messages
     std::ptrdiff_t result = 0;  // bytes or messages moved, or the accepted descriptor
-    int error = 0;              // errno, 0 if it succeeded
-    bool is_socket = false;
     void (*complete)(io_operation&) noexcept = nullptr; // on the loop thread, from poll
+    int error = 0;              // errno, 0 if it succeeded
+    io_opcode opcode = io_opcode::read;
+    bool is_socket = false;
 };
 
 /// A descriptor as the engine sees it; engines derive their own. Non-blocking.

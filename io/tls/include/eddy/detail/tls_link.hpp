@@ -106,7 +106,9 @@ public:
     tls_link(Stream s, tls_session t, std::chrono::nanoseconds limit) : tls_link_base(std::move(t), limit), below(std::move(s)) {}
 
     [[nodiscard]] static task<> shake_hands(pointer l);
-    [[nodiscard]] static task<std::size_t> read(pointer l, std::span<std::byte> out);
+    /// Into `out`, or into a buffer that `lent` gets as soon as there is something to decrypt.
+    [[nodiscard]] static task<std::size_t> read(pointer l, std::span<std::byte> out, borrowed_bytes* lent = nullptr);
+    [[nodiscard]] static task<borrowed_bytes> read_borrowed(pointer l);
     [[nodiscard]] static task<> write(pointer l, tls_parts parts);
     [[nodiscard]] static task<> shutdown_write(pointer l);
     [[nodiscard]] static task<> close(pointer l);
@@ -161,13 +163,19 @@ task<bool> tls_link<Stream>::fetch(std::uint64_t seen) {
     require_open("read from");
     if (fetched != seen) co_return true; // somebody else brought something, perhaps the last there was
     if (input_ended) co_return false;
-    const std::size_t n = co_await below->read_some(session.input_room());
+    borrowed_bytes got;
+    if constexpr (async_borrow_stream<Stream>) {
+        got = co_await below->read_borrowed();
+    } else {
+        got = borrowed_bytes::with_room();
+        const std::span<std::byte> room = got.room();
+        const std::size_t n = co_await below->read_some(room);
+        got.set_size(n);
+    }
     ++fetched;
-    if (n == 0)
-        input_ended = true;
-    else
-        session.received(n);
-    co_return n > 0;
+    input_ended = got.empty();
+    session.received(got.text());
+    co_return !input_ended;
 }
 
 template <class Stream>
@@ -200,14 +208,18 @@ task<> tls_link<Stream>::shake_hands(pointer l) {
 }
 
 template <class Stream>
-task<std::size_t> tls_link<Stream>::read(pointer l, std::span<std::byte> out) {
+task<std::size_t> tls_link<Stream>::read(pointer l, std::span<std::byte> out, borrowed_bytes* lent) {
     co_await this_task::checkpoint();
     l->require_open("read from");
     const sole_reader me(l->reading, l->session.peer());
-    if (out.empty()) co_return 0;
+    if (out.empty() && !lent) co_return 0;
     for (;;) {
         const std::uint64_t seen = l->fetched;
         std::size_t n = 0;
+        if (lent) {
+            *lent = borrowed_bytes::with_room();
+            out = lent->room();
+        }
         auto now = tls_session::step::wants_input;
         try {
             now = l->session.read(out, n);
@@ -219,10 +231,19 @@ task<std::size_t> tls_link<Stream>::read(pointer l, std::span<std::byte> out) {
         l->session.limit_output();
         if (now == tls_session::step::done) co_return n;
         if (now == tls_session::step::ended) co_return 0;
+        if (lent) *lent = {};
         const bool more = co_await l->fetch(seen);
         l->require_open("read from");
         if (!more) l->session.throw_truncated();
     }
+}
+
+template <class Stream>
+task<borrowed_bytes> tls_link<Stream>::read_borrowed(pointer l) {
+    borrowed_bytes got;
+    const std::size_t n = co_await read(std::move(l), {}, &got);
+    got.set_size(n);
+    co_return got;
 }
 
 /// What a read made (an alert, the answer to a message of the peer's) is sent by a task of its own: a read does not wait for

@@ -53,9 +53,7 @@ public:
     void limit_output();
     /// Takes what is to be sent; good until the next call of this function.
     [[nodiscard]] std::span<const std::byte> take_output();
-    /// Where to put what came, and how much it was.
-    [[nodiscard]] std::span<std::byte> input_room() noexcept;
-    void received(std::size_t n);
+    /// What came.
     void received(std::string_view bytes);
 
     [[noreturn]] void throw_truncated() const;

@@ -1,0 +1,38 @@
+#include <eddy/detail/borrowed_read.hpp>
+
+namespace eddy::detail {
+
+bool borrowed_read_operation::start() {
+    if (waits_for_turn_) leave();
+    waits_for_turn_ = false;
+    bytes_ = borrowed_bytes::with_room();
+    opcode = io_opcode::read;
+    buffer = bytes_.room().data();
+    length = borrowed_bytes::capacity;
+    if (incoming_operation::start()) {
+        bytes_.set_size(error == 0 ? static_cast<std::size_t>(result) : 0);
+        return true;
+    }
+    opcode = io_opcode::wait_read;
+    buffer = nullptr;
+    bytes_ = {};
+    return false;
+}
+
+/// The descriptor has become readable.
+void borrowed_read_operation::came(io_operation& op) noexcept {
+    auto& self = static_cast<borrowed_read_operation&>(op);
+    if (self.aborting() || self.error != 0) {
+        self.leave();
+        return self.aborting() ? self.finish_cancelled() : self.finish();
+    }
+    self.waits_for_turn_ = true; // and keeps its place: nobody may read before it
+    self.begin_again();
+}
+
+// In its turn it finds that itself.
+void borrowed_read_operation::core_closed() noexcept {
+    if (!waits_for_turn_) finish();
+}
+
+} // namespace eddy::detail

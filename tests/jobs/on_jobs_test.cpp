@@ -1,0 +1,90 @@
+#include <eddy/jobs.hpp>
+
+#include <eddy/background.hpp>
+#include <eddy/progress.hpp>
+#include <eddy/testing.hpp>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "lib/words.hpp"
+
+using namespace eddy;
+using namespace std::chrono_literals;
+
+namespace {
+
+int doubled_at_worker(int x) {
+    return 2 * x;
+}
+int refuses_at_worker(int x) {
+    if (x < 0) throw std::runtime_error("negative");
+    return x;
+}
+task<int> waits_at_worker(int x) {
+    co_await sleep_for(1h);
+    co_return x;
+}
+task<int> tells_at_worker(int x) {
+    for (int i = 1; i <= x; ++i) {
+        report_progress(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(x), "page");
+        co_await sleep_for(10s);
+    }
+    co_return x;
+}
+
+/// A worker with these tasks, in a group of the test.
+task<> serve_tasks(jobs::worker& w) {
+    w.add("doubled", doubled_at_worker);
+    w.add("refuses", refuses_at_worker);
+    w.add("waits", waits_at_worker);
+    w.add("tells", tells_at_worker);
+    co_await w.serve();
+}
+
+} // namespace
+
+EDDY_TEST("on_jobs: background sends a job and waits for its value, or its failure") {
+    jobs::worker w("memory:on_jobs");
+    auto serving = spawn(serve_tasks(w));
+    jobs::client c = co_await jobs::connect("memory:on_jobs");
+    auto six = co_await background(jobs::on_jobs(c, "doubled"), doubled_at_worker, 3);
+    CHECK(six == 6);
+    std::vector<int> items{1, 2, 3};
+    auto all = co_await background_map(jobs::on_jobs(c, "doubled"), {.in_flight = 2}, doubled_at_worker, items);
+    CHECK(all == std::vector<int>{2, 4, 6});
+    auto failing = background(jobs::on_jobs(c, "refuses"), refuses_at_worker, -1);
+    const auto o = co_await as_result(std::move(failing));
+    CHECK(words::holds<jobs::task_failed>(o.exception()));
+    co_await serving.cancel_and_join();
+}
+
+EDDY_TEST("on_jobs: a job that takes too long is terminated at its worker") {
+    jobs::worker w("memory:on_jobs");
+    auto serving = spawn(serve_tasks(w));
+    jobs::client c = co_await jobs::connect("memory:on_jobs");
+    const auto start = loop_clock::now();
+    auto slow = background(jobs::on_jobs(c, "waits"), {.timeout = 5s}, waits_at_worker, 1);
+    const auto o = co_await as_result(std::move(slow));
+    CHECK(words::holds<timeout_error>(o.exception()));
+    co_await sleep_for(1s);
+    const jobs::json active = co_await c.control("active", jobs::json::object(), {}, 1s, 1);
+    REQUIRE(active.size() == 1);
+    CHECK(active.begin()->empty());
+    CHECK(loop_clock::now() - start < 1min);
+    co_await serving.cancel_and_join();
+}
+
+EDDY_TEST("on_jobs: what a job tells of its progress reaches the caller") {
+    jobs::worker w("memory:on_jobs");
+    auto serving = spawn(serve_tasks(w));
+    jobs::client c = co_await jobs::connect("memory:on_jobs");
+    std::string heard;
+    progress_listener listener([&](const progress_report& p) { heard += std::to_string(p.done) + "/" + std::to_string(p.total) + " " + p.text + ";"; });
+    const auto listening = listener.listen();
+    auto three = co_await background(jobs::on_jobs(c, "tells"), tells_at_worker, 3);
+    CHECK(three == 3);
+    CHECK(heard == "1/3 page;2/3 page;3/3 page;");
+    co_await serving.cancel_and_join();
+}
