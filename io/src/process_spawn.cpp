@@ -25,8 +25,6 @@ extern char** environ;
 namespace eddy::detail {
 namespace {
 
-using kind = redirection::kind;
-
 constexpr std::array<const char*, 3> stream_names{"stdin", "stdout", "stderr"};
 
 [[noreturn]] void fail(int error, const std::string& what) {
@@ -142,7 +140,7 @@ public:
         for (int i = 0; i < 3; ++i) {
             if (const int fd = childs_[i] ? childs_[i].get() : plan_.copies[static_cast<std::size_t>(i)].get(); fd >= 0) a.duplicate(fd, i);
         }
-        if (c.streams[2].to == kind::to_stdout) a.duplicate(1, 2);
+        if (c.streams[2].to == redirection::kind::to_stdout) a.duplicate(1, 2);
         for (std::size_t i = 0; i < c.inherited.size(); ++i) a.duplicate(plan_.copies[3 + i].get(), c.inherited[i]);
         a.close_others(c.inherited);
     }
@@ -156,13 +154,13 @@ private:
     void open(int stream, const redirection& r) {
         const int writing = stream == 0 ? O_RDONLY : O_WRONLY | O_CREAT;
         switch (r.to) {
-        case kind::pipe: return open_pipe(stream);
-        case kind::null: return open_file(stream, "/dev/null", stream == 0 ? O_RDONLY : O_WRONLY);
-        case kind::file: return open_file(stream, r.path, stream == 0 ? writing : writing | O_TRUNC);
-        case kind::append: return open_file(stream, r.path, writing | O_APPEND);
-        case kind::inherit:
-        case kind::descriptor: // copied by the plan
-        case kind::to_stdout: return;
+        case redirection::kind::pipe: return open_pipe(stream);
+        case redirection::kind::null: return open_file(stream, "/dev/null", stream == 0 ? O_RDONLY : O_WRONLY);
+        case redirection::kind::file: return open_file(stream, r.path, stream == 0 ? writing : writing | O_TRUNC);
+        case redirection::kind::append: return open_file(stream, r.path, writing | O_APPEND);
+        case redirection::kind::inherit:
+        case redirection::kind::descriptor: // copied by the plan
+        case redirection::kind::to_stdout: return;
         }
     }
     void open_pipe(int stream) {
@@ -256,7 +254,7 @@ spawn_plan::spawn_plan(command c) : what(std::move(c)), environment(environment_
     const std::string doing = "cannot run '" + what.program() + "': the descriptor for ";
     copies.resize(3);
     for (std::size_t i = 0; i < 3; ++i) {
-        if (parts.streams[i].to == kind::descriptor) copies[i] = copy_of(parts.streams[i].descriptor, doing + stream_names[i]);
+        if (parts.streams[i].to == redirection::kind::descriptor) copies[i] = copy_of(parts.streams[i].descriptor, doing + stream_names[i]);
     }
     for (const int fd : parts.inherited) {
         if (fd <= STDERR_FILENO) throw std::invalid_argument("command::inherit is for descriptors above 2; for the others there are stdin_from, stdout_to and stderr_to");
