@@ -19,8 +19,8 @@ std::string served(std::string_view bytes) {
 } // namespace
 
 TEST_CASE("RFC 6455 5.7: a text, masked and not") {
-    const std::string plain = wire(0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f);
-    const std::string masked = wire(0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58);
+    const std::string plain = raw_bytes(0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f);
+    const std::string masked = raw_bytes(0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58);
     CHECK(server_frame(op::text, "Hello") == plain);
     CHECK(client_frame(op::text, "Hello") == masked);
     CHECK(transcript(plain, false) == "text(Hello)");
@@ -28,19 +28,19 @@ TEST_CASE("RFC 6455 5.7: a text, masked and not") {
 }
 
 TEST_CASE("RFC 6455 5.7: a text in two fragments") {
-    const std::string fragments = wire(0x01, 0x03, 0x48, 0x65, 0x6c, 0x80, 0x02, 0x6c, 0x6f);
+    const std::string fragments = raw_bytes(0x01, 0x03, 0x48, 0x65, 0x6c, 0x80, 0x02, 0x6c, 0x6f);
     CHECK(server_frame(op::text, "Hel", false) + server_frame(op::continuation, "lo") == fragments);
     CHECK(transcript(fragments, false) == "text(Hello)");
 }
 
 TEST_CASE("RFC 6455 5.7: a ping and its pong") {
-    CHECK(transcript(wire(0x89, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f), false) == "ping(Hello)");
-    CHECK(transcript(wire(0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58), true) == "pong(Hello)");
+    CHECK(transcript(raw_bytes(0x89, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f), false) == "ping(Hello)");
+    CHECK(transcript(raw_bytes(0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58), true) == "pong(Hello)");
 }
 
 TEST_CASE("RFC 6455 5.7: 256 bytes, and 64 KiB") {
-    CHECK(head_of(op::binary, 256) == wire(0x82, 0x7E, 0x01, 0x00));
-    CHECK(head_of(op::binary, 65536) == wire(0x82, 0x7F, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00));
+    CHECK(head_of(op::binary, 256) == raw_bytes(0x82, 0x7E, 0x01, 0x00));
+    CHECK(head_of(op::binary, 65536) == raw_bytes(0x82, 0x7F, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00));
     CHECK(transcript(server_frame(op::binary, std::string(256, 'x')), false) == "binary(256 bytes)");
     CHECK(transcript(server_frame(op::binary, std::string(65536, 'x')), false) == "binary(65536 bytes)");
 }
@@ -53,11 +53,11 @@ TEST_CASE("RFC 6455 1.3: the key of an answer") {
 }
 
 TEST_CASE("lengths are written in the shortest way") {
-    CHECK(head_of(op::text, 0) == wire(0x81, 0));
-    CHECK(head_of(op::text, 125) == wire(0x81, 125));
-    CHECK(head_of(op::text, 126) == wire(0x81, 126, 0, 126));
-    CHECK(head_of(op::text, 65535) == wire(0x81, 126, 0xff, 0xff));
-    CHECK(head_of(op::text, 1, true) == wire(0x81, 0x81, 0x37, 0xfa, 0x21, 0x3d));
+    CHECK(head_of(op::text, 0) == raw_bytes(0x81, 0));
+    CHECK(head_of(op::text, 125) == raw_bytes(0x81, 125));
+    CHECK(head_of(op::text, 126) == raw_bytes(0x81, 126, 0, 126));
+    CHECK(head_of(op::text, 65535) == raw_bytes(0x81, 126, 0xff, 0xff));
+    CHECK(head_of(op::text, 1, true) == raw_bytes(0x81, 0x81, 0x37, 0xfa, 0x21, 0x3d));
 }
 
 TEST_CASE("a mask is laid on from anywhere in the payload") {
@@ -106,9 +106,9 @@ TEST_CASE("frames that are no WebSocket are violations") {
         CHECK(served(reserved) == "violation(1002 a frame with a reserved bit set)");
     }
     for (const unsigned opcode : {3U, 4U, 5U, 6U, 7U, 11U, 12U, 13U, 14U, 15U})
-        CHECK(served(wire(0x80U | opcode, 0x80, 0, 0, 0, 0)) == "violation(1002 a frame with an unknown opcode)");
+        CHECK(served(raw_bytes(0x80U | opcode, 0x80, 0, 0, 0, 0)) == "violation(1002 a frame with an unknown opcode)");
     CHECK(served(client_frame(op::ping, "", false)) == "violation(1002 a control frame that is fragmented)");
-    CHECK(served(wire(0x89, 0xFE, 0, 126)) == "violation(1002 a control frame with more than 125 bytes)");
+    CHECK(served(raw_bytes(0x89, 0xFE, 0, 126)) == "violation(1002 a control frame with more than 125 bytes)");
     CHECK(served(client_frame(op::ping, std::string(125, 'p'))) == "ping(" + std::string(125, 'p') + ")");
     CHECK(served(client_frame(op::continuation, "x")) == "violation(1002 a continuation without a message before it)");
     CHECK(served(hello + client_frame(op::continuation, "x")) == "text(Hello) violation(1002 a continuation without a message before it)");
@@ -117,14 +117,14 @@ TEST_CASE("frames that are no WebSocket are violations") {
 
 TEST_CASE("lengths that are longer than they need be, or beyond 63 bits, are violations") {
     const std::string shortest = "violation(1002 a frame whose length is not written in the shortest way)";
-    CHECK(transcript(wire(0x82, 126, 0, 125), false) == shortest);
-    CHECK(transcript(wire(0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff), false) == shortest);
-    CHECK(transcript(wire(0x82, 127, 0, 0, 0, 0, 0, 0, 0, 5), false) == shortest);
-    CHECK(transcript(wire(0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0), false) == "violation(1002 a frame with the highest bit of its length set)");
+    CHECK(transcript(raw_bytes(0x82, 126, 0, 125), false) == shortest);
+    CHECK(transcript(raw_bytes(0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff), false) == shortest);
+    CHECK(transcript(raw_bytes(0x82, 127, 0, 0, 0, 0, 0, 0, 0, 5), false) == shortest);
+    CHECK(transcript(raw_bytes(0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0), false) == "violation(1002 a frame with the highest bit of its length set)");
 }
 
 TEST_CASE("a violation is found as soon as it can be seen") {
-    CHECK(served(wire(0x83, 0x80)) == "violation(1002 a frame with an unknown opcode)");
+    CHECK(served(raw_bytes(0x83, 0x80)) == "violation(1002 a frame with an unknown opcode)");
     CHECK(served(client_frame(op::text, "\xFF never ends", false)) == "violation(1007 a text that is not UTF-8)");
     CHECK(transcript(head_of(op::binary, 101, true), true, 1000, 100) == "violation(1009 a message of more than 100 bytes)");
 }
@@ -135,7 +135,7 @@ TEST_CASE("messages that are too large are violations, announced or by fragments
     CHECK(transcript(client_frame(op::binary, ten + "x"), true, 1000, 10) == "violation(1009 a message of more than 10 bytes)");
     const std::string by_fragments = client_frame(op::binary, ten, false) + client_frame(op::continuation, "x");
     CHECK(transcript(by_fragments, true, 1000, 10) == "violation(1009 a message of more than 10 bytes)");
-    const std::string huge = wire(0x82, 0xFF, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);
+    const std::string huge = raw_bytes(0x82, 0xFF, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);
     CHECK(transcript(client_frame(op::binary, "x", false), true) == "");
     CHECK(served(huge).starts_with("violation(1009"));
 }

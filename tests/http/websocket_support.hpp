@@ -34,7 +34,7 @@ inline std::string text_of(std::span<const std::byte> bytes) {
 
 /// Bytes from numbers.
 template <class... Byte>
-std::string wire(Byte... bytes) {
+std::string raw_bytes(Byte... bytes) {
     return {static_cast<char>(bytes)...};
 }
 
@@ -48,7 +48,7 @@ inline std::string server_frame(websocket_opcode opcode, std::string_view payloa
     return text_of(frame_head(opcode, payload.size(), nullptr, last).bytes()) + std::string(payload);
 }
 inline std::string close_payload(unsigned code, std::string_view reason = {}) {
-    return wire(code >> 8U, code & 0xFFU) + std::string(reason);
+    return raw_bytes(code >> 8U, code & 0xFFU) + std::string(reason);
 }
 
 inline std::string short_text(std::string_view s) {

@@ -303,14 +303,14 @@ std::shared_ptr<context> worker_core::make_context(job_run& r) {
     const std::string tag = r.claim.tag;
     // From any thread: the loop looks whether the job is still there. A loop that is gone has a closed mailbox.
     auto progress = [weak, tag, mail = mail_](json meta, std::string state) {
-        progress_message::send(*mail, [weak, tag, said = progress_report(std::move(meta), std::move(state))] {
+        progress_message::send(*mail, [weak, tag, said = reported_state(std::move(meta), std::move(state))] {
             if (const auto self = weak.lock()) self->take_progress(tag, said);
         });
     };
     return std::make_shared<context>(r.job, r.stop.get_token(), std::move(progress));
 }
 /// One at a time is stored: the latest of those that came meanwhile.
-void worker_core::take_progress(const std::string& tag, progress_report said) {
+void worker_core::take_progress(const std::string& tag, reported_state said) {
     const auto at = claimed_.find(tag);
     if (at == claimed_.end() || !jobs_) return;
     job_run& r = *at->second;
@@ -322,7 +322,7 @@ void worker_core::take_progress(const std::string& tag, progress_report said) {
 }
 task<> worker_core::store_progress(job_run& r) {
     while (r.reported) {
-        progress_report said = std::move(*r.reported);
+        reported_state said = std::move(*r.reported);
         r.reported.reset();
         try {
             json stored = make_result(*r.job, said.state, std::move(said.meta));

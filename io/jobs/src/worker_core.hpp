@@ -37,9 +37,9 @@ struct registered_task {
 enum class job_end : unsigned char { none, given_back, revoked, terminated, soft_limit, time_limit };
 
 /// What a function says of itself while it runs.
-class progress_report {
+class reported_state {
 public:
-    progress_report(json m, std::string s) : meta(std::move(m)), state(std::move(s)) {}
+    reported_state(json m, std::string s) : meta(std::move(m)), state(std::move(s)) {}
     json meta;
     std::string state;
 };
@@ -60,7 +60,7 @@ public:
     std::stop_source stop;
     task_handle<json> function; // while it runs
     bool ended = false; // what it reports now comes after its end
-    std::optional<progress_report> reported; // the latest, if it is not being stored yet
+    std::optional<reported_state> reported; // the latest, if it is not being stored yet
     bool storing = false;
     event stored;
 
@@ -158,7 +158,7 @@ private:
     task<> give_back(job_run& r);
     task<> acknowledge(job_run& r);
     task<> store_state(std::string id, json result);
-    void take_progress(const std::string& tag, progress_report report);
+    void take_progress(const std::string& tag, reported_state report);
     task<> store_progress(job_run& r);
     task<> requeue(delivery d);
     [[nodiscard]] std::shared_ptr<context> make_context(job_run& r);
