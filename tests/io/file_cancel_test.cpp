@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <eddy/detail/look_up_pool.hpp>
+
 #include "io/blocked_pool.hpp"
 #include "io/file_back_end.hpp"
 #include "io/support.hpp"
@@ -21,6 +23,23 @@ using namespace std::string_view_literals;
 using mode = file::mode;
 
 namespace {
+
+/// The pool for files and the one for names.
+class blocked_pools {
+public:
+    task<> block() {
+        co_await files_.block();
+        co_await names_.block();
+    }
+    task<> release() {
+        co_await files_.release();
+        co_await names_.release();
+    }
+
+private:
+    blocked_pool files_;
+    blocked_pool names_{detail::look_up_pool(this_loop())};
+};
 
 /// Files to try the calls on; none of the calls may leave a trace.
 class files {
@@ -184,8 +203,8 @@ EDDY_TEST("R4 F-03 F-04 cancelled while it waits for a worker, a file call does 
     const without_ring on_workers;
     files f;
     co_await f.prepare();
-    blocked_pool pool;
-    co_await pool.block();
+    blocked_pools pools;
+    co_await pools.block();
     const std::size_t jobs = this_loop().stats().pool_jobs;
     for (const file_call& c : file_calls()) {
         auto waiting = spawn(words::ending(c.make(f)));
@@ -196,7 +215,7 @@ EDDY_TEST("R4 F-03 F-04 cancelled while it waits for a worker, a file call does 
         CHECK(c.name + ": " + log == c.name + ": cancelled");
         CHECK(this_loop().stats().pool_jobs == jobs);
     }
-    co_await pool.release();
+    co_await pools.release();
     co_await f.check_and_close();
 }
 
@@ -204,14 +223,14 @@ EDDY_TEST_REAL("R6 timed out while it waits for a worker, a file call is the tim
     const without_ring on_workers;
     files f;
     co_await f.prepare();
-    blocked_pool pool;
-    co_await pool.block();
+    blocked_pools pools;
+    co_await pools.block();
     for (const file_call& c : file_calls()) {
         const auto body = [&](cancel_scope&) { return c.make(f); };
         outcome<> end = co_await as_result(with_timeout(1ms, body));
         CHECK(c.name + ": " + words::of(end).substr(0, 9) == c.name + ": timed out");
     }
-    co_await pool.release();
+    co_await pools.release();
     co_await f.check_and_close();
 }
 
@@ -219,8 +238,8 @@ EDDY_TEST("shielded, a file call waits for its worker although its task is cance
     const without_ring on_workers;
     files f;
     co_await f.prepare();
-    blocked_pool pool;
-    co_await pool.block();
+    blocked_pools pools;
+    co_await pools.block();
     std::string log;
     const auto inner = [&]() -> task<> { co_await write_file(f.made(), std::string("shielded")); };
     auto waiting = spawn([&]() -> task<> {
@@ -231,7 +250,7 @@ EDDY_TEST("shielded, a file call waits for its worker although its task is cance
     waiting.cancel();
     co_await some_turns();
     CHECK(!waiting.done());
-    co_await pool.release();
+    co_await pools.release();
     co_await waiting.join();
     CHECK(log == "cancelled");
     std::string text = co_await read_file(f.made());
