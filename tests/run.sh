@@ -38,7 +38,7 @@ case $preset in
 esac
 jobs=${JOBS:-$(nproc)}
 
-wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev libwebsocketpp-dev catch2)
+wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev libwebsocketpp-dev liburing-dev catch2)
 [ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-server redis-tools python3-celery python3-redis curl wrk apache2-utils nghttp2-client socat netcat-openbsd)
 case $preset in
     release) [ $core = yes ] || wanted+=(valgrind) ;; # counts instructions: tests/bench/guard.sh
@@ -50,7 +50,7 @@ packages "${wanted[@]}"
 need_compiler
 
 cd "$top"
-options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON -DEDDY_TLS=ON -DEDDY_REDIS=ON -DEDDY_JOBS=ON)
+options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON -DEDDY_TLS=ON -DEDDY_REDIS=ON -DEDDY_JOBS=ON -DEDDY_IO_URING=ON)
 [ "$preset" != release ] || options+=(-DEDDY_BUILD_BENCH=ON) # so that the benchmarks are built somewhere
 [ "$unity" = ON ] || options+=(-DCMAKE_UNITY_BUILD=OFF)
 [ "$preset" != debug ] || [ -e build/debug/CMakeCache.txt ] || options+=("-DCMAKE_UNITY_BUILD=$unity" -DCMAKE_UNITY_BUILD_BATCH_SIZE=8)
