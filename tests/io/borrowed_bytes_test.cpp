@@ -313,3 +313,5 @@ EDDY_TEST("a buffered reader takes lines in pieces out of borrowed bytes, and li
     CHECK(line == "last");
     CHECK(r.at_eof());
 }
+    CHECK((a.lends() && !b.lends() && !any_stream().lends()));
+    CHECK((lends(a) && !lends(b) && lends(can.b)));
