@@ -10,7 +10,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "coro/allocations.hpp"
 #include "io/support.hpp"
@@ -146,6 +148,49 @@ EDDY_TEST("a buffered reader allocates nothing in the steady state, whether its 
         note("with a chunk of its own", n);
         CHECK(log == "lends 0, cannot 0, any that cannot 0, in memory 0, with a chunk of its own 0, ");
     }
+}
+
+TEST_CASE("borrowed buffers: a thousand that are in use at once again and again are allocated once, and those that are not needed any more go") {
+    std::size_t again = 0;
+    long over_the_bound = 0;
+    long gone = 0;
+    std::size_t few = 0;
+    std::thread([&] { // a pool of its own
+        std::vector<borrowed_bytes> all(5000);
+        const auto borrow = [&all](std::size_t n, int times) {
+            const std::size_t before = allocations::count();
+            for (int i = 0; i < times; ++i) {
+                for (std::size_t k = 0; k < n; ++k) all[k] = borrowed_bytes::with_room();
+                for (std::size_t k = 0; k < n; ++k) all[k] = {};
+            }
+            return allocations::count() - before;
+        };
+        borrow(1000, 1);
+        again = borrow(1000, 100);
+        const long before = allocations::live();
+        borrow(5000, 3);
+        over_the_bound = allocations::live() - before;
+        borrow(1, 200'000);
+        gone = before - allocations::live();
+        few = borrow(16, 100);
+    }).join();
+    if (!allocations::counted || detail::frames_are_watched()) return;
+    CHECK(again == 0);
+    CHECK(over_the_bound == 24); // 1024
+    CHECK(gone == 1000 - 16);
+    CHECK(few == 0);
+}
+
+TEST_CASE("borrowed buffers: a thread that only gives back what others have borrowed keeps few") {
+    std::vector<borrowed_bytes> all(1000);
+    for (borrowed_bytes& b : all) b = borrowed_bytes::with_room();
+    long gone = 0;
+    std::thread([&] {
+        const long before = allocations::live();
+        for (borrowed_bytes& b : all) b = {};
+        gone = before - allocations::live();
+    }).join();
+    if (allocations::counted && !detail::frames_are_watched()) CHECK(gone == 1000 - 16);
 }
 
 // Each time in a loop of its own, which has nothing ready yet: Asio's waits then take their memory from several places.
