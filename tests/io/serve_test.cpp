@@ -533,6 +533,61 @@ EDDY_TEST("a handler may take its stream by reference") {
     co_await serving.cancel_and_join();
 }
 
+EDDY_TEST("what a handler does before it returns its task, it does in the task of its connection") {
+    task_local<std::string> user{"nobody"};
+    std::string log;
+    detail::task_context* before = nullptr;
+    const auto goes_on = [&](tcp_stream s) -> task<> {
+        const bool same = &this_task::handle().context() == before;
+        log += this_task::name() + (same ? " is the same, " : " is another, ") + "for " + user.get() + "; ";
+        user.set("somebody else");
+        co_await s.write("x"sv);
+    };
+    const auto plain = [&](tcp_stream s) -> task<> {
+        before = &this_task::handle().context();
+        log += this_task::name() + " for " + user.get() + ", ";
+        user.set("amy");
+        return goes_on(std::move(s));
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), plain};
+    srv.start();
+    for (int i = 0; i < 2; ++i) {
+        tcp_stream c = co_await tcp_connect(srv.local_endpoint());
+        std::string got = co_await read_all(c);
+        CHECK(got == "x");
+    }
+    const std::string one = "connection for nobody, connection is the same, for amy; ";
+    CHECK(log == one + one); // what the first one set is not the server's
+    co_await srv.shutdown(1s);
+}
+
+EDDY_TEST("a handler that cancels its task before it returns one, and one that spawns there, concern their connection only") {
+    words::reports reports;
+    std::string log;
+    task_local<int> number{0};
+    const auto plain = [&](tcp_stream s) -> task<> {
+        number.set(number.get() + 1);
+        spawn([&]() -> task<> {
+            log += "spawned by " + std::to_string(number.get()) + " ";
+            co_return;
+        });
+        this_task::handle().cancel("not this one");
+        log += this_task::cancel_requested() ? "cancelled " : "not cancelled ";
+        return echo(std::move(s));
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), plain};
+    srv.start();
+    for (int i = 0; i < 2; ++i) {
+        tcp_stream c = co_await tcp_connect(srv.local_endpoint());
+        std::string end = co_await read_all(c);
+        CHECK(end == "");
+        co_await testing::settle();
+    }
+    CHECK(log == "cancelled spawned by 1 cancelled spawned by 1 ");
+    CHECK(reports.count() == 0);
+    co_await srv.shutdown(1s);
+}
+
 EDDY_TEST("a server without memory for a connection drops it, says so, pauses and goes on") {
     words::reports reports;
     std::string log = co_await two_clients(short_of_memory::moment::accept);

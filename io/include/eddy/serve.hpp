@@ -19,16 +19,14 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
-#include <new>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <eddy/cancel_scope.hpp>
-#include <eddy/detail/child_set.hpp>
+#include <eddy/detail/connection_set.hpp>
 #include <eddy/detail/duration.hpp>
-#include <eddy/event.hpp>
 #include <eddy/outcome.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/tcp.hpp>
@@ -42,26 +40,6 @@ struct serve_options {
 };
 
 namespace detail {
-
-/// The tasks of a server's connections: a failure is reported and concerns nobody else.
-class connection_set final : public child_set {
-public:
-    connection_set() noexcept = default;
-    ~connection_set() = default;
-
-    void launch(task<> handler, core_ref socket);
-    /// The same for a handler that failed before it had a task: that is what its connection ends with.
-    void launch_failed(std::exception_ptr failure, core_ref socket);
-    /// Resets the connections that are left, whatever their handlers are doing.
-    void abort_sockets() noexcept;
-    /// Set when a connection ended.
-    event one_ended;
-
-private:
-    void child_ended(task_context& child) noexcept override;
-    [[nodiscard]] std::string_view kind() const noexcept override { return "server"; }
-    class connection;
-};
 
 class server_state {
 public:
@@ -128,25 +106,12 @@ public:
     }
 
 private:
-    /// Without memory for its task the connection is dropped. What went wrong, or null.
-    [[nodiscard]] std::exception_ptr launched(stream connection) noexcept {
+    /// Calls the handler, in a task of the connection's own. Without memory for that the connection is dropped. What went wrong, or null.
+    [[nodiscard]] std::exception_ptr launched(stream accepted) noexcept {
         core_ref socket;
-        if constexpr (requires { socket = connection.core_reference(); }) socket = connection.core_reference();
-        task<> running;
-        std::exception_ptr failure;
+        if constexpr (requires { socket = accepted.core_reference(); }) socket = accepted.core_reference();
         try {
-            running = handler_(std::move(connection));
-        } catch (const std::bad_alloc&) { // nor for its frame
-            return std::current_exception();
-        } catch (...) { // it fails like one that throws later
-            failure = std::current_exception();
-        }
-        try {
-            if (failure)
-                connections.launch_failed(std::move(failure), std::move(socket));
-            else
-                connections.launch(std::move(running), std::move(socket));
-            return nullptr;
+            return connections.launched(new connection_task(std::move(socket))).call(handler_, std::move(accepted));
         } catch (...) {
             return std::current_exception();
         }
@@ -207,7 +172,9 @@ concept stream_listener = std::movable<L> && requires(L& l, const L& c) {
 };
 
 /// Serves until it is cancelled; the listening socket is then closed, and the handlers are cancelled and joined. `handler`
-/// is a callable `task<>(tcp_stream)`, or of what else the listener accepts; it is kept until the last connection is over. The
+/// is a callable `task<>(tcp_stream)`, or of what else the listener accepts; it is kept until the last connection is over. It is called in
+/// the task of its connection, also for what it does before it returns a task: its name, its task-locals, a cancellation and what it throws
+/// are the connection's. The
 /// socket is the server's from now on: `listener` still tells its endpoint and can close it (`closed_resource` comes out of `serve`
 /// then), its destruction changes nothing, and serving with it again throws `std::logic_error`. An accept that fails for want of
 /// descriptors or memory, or for what concerns one connection or the network for a while (accept(2)), is tried again after
