@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <new>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -519,18 +521,71 @@ EDDY_TEST("a listener that was handed to serve still tells its endpoint, and clo
     CHECK(refused.ends_with("Connection refused"));
 }
 
-EDDY_TEST("a handler may take its stream by reference") {
-    const auto by_reference = [](tcp_stream&& s) -> task<> {
+namespace {
+
+/// Five bytes and back, then the end, twice at a time.
+template <class F>
+task<std::string> answers_of(F handler) {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    auto serving = spawn(serve(l, std::move(handler)));
+    tcp_stream c = co_await tcp_connect(l.local_endpoint());
+    tcp_stream other = co_await tcp_connect(l.local_endpoint());
+    co_await testing::settle(); // both handlers have begun and wait
+    std::string answers = co_await ask(c, "hello");
+    answers += co_await read_all(c); // its stream is closed when it ends
+    answers += co_await ask(other, "world");
+    answers += co_await read_all(other);
+    co_await serving.cancel_and_join();
+    co_return answers;
+}
+
+struct overloaded_handler {
+    task<> operator()(tcp_stream&& s) const { return by_reference(std::move(s)); }
+    task<> operator()(int) const { co_return; }
+    static task<> by_reference(tcp_stream&& s) {
         buffered_reader r{s};
         std::string word = co_await r.read_exactly(std::size_t{5});
         co_await s.write(word);
-    };
-    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
-    auto serving = spawn(serve(l, by_reference));
-    tcp_stream c = co_await tcp_connect(l.local_endpoint());
-    std::string answer = co_await ask(c, "hello");
-    CHECK(answer == "hello");
-    co_await serving.cancel_and_join();
+    }
+};
+
+task<> plain_by_value(tcp_stream s) {
+    return overloaded_handler::by_reference(std::move(s));
+}
+
+} // namespace
+
+EDDY_TEST("a handler may take its stream by reference: it is there until the handler ends, and closed then") {
+    const auto by_reference = [](tcp_stream&& s) { return overloaded_handler::by_reference(std::move(s)); };
+    std::string answers = co_await answers_of(by_reference);
+    CHECK(answers == "helloworld");
+    answers = co_await answers_of([](auto&& s) -> task<> {
+        buffered_reader r{s};
+        std::string word = co_await r.read_exactly(std::size_t{5});
+        co_await s.write(word);
+    });
+    CHECK(answers == "helloworld");
+    answers = co_await answers_of(overloaded_handler{});
+    CHECK(answers == "helloworld");
+    answers = co_await answers_of(&overloaded_handler::by_reference);
+    CHECK(answers == "helloworld");
+}
+
+TEST_CASE("a connection keeps its stream for the handler unless the handler is known to take it by value") {
+    const auto by_value = [](tcp_stream) -> task<> { co_return; };
+    auto changing = [n = 0](tcp_stream) mutable noexcept -> task<> { return ++n, task<>(); };
+    const auto by_reference = [](tcp_stream&&) -> task<> { co_return; };
+    const auto by_const_reference = [](const tcp_stream&) -> task<> { co_return; };
+    const auto any = [](auto) -> task<> { co_return; };
+    STATIC_REQUIRE(detail::takes_by_value<std::remove_cv_t<decltype(by_value)>, tcp_stream>);
+    STATIC_REQUIRE(detail::takes_by_value<decltype(changing), tcp_stream>);
+    STATIC_REQUIRE(detail::takes_by_value<decltype(&plain_by_value), tcp_stream>);
+    STATIC_REQUIRE(detail::takes_by_value<std::function<task<>(tcp_stream)>, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<std::remove_cv_t<decltype(by_reference)>, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<std::remove_cv_t<decltype(by_const_reference)>, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<std::remove_cv_t<decltype(any)>, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<overloaded_handler, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<decltype(&overloaded_handler::by_reference), tcp_stream>);
 }
 
 EDDY_TEST("what a handler does before it returns its task, it does in the task of its connection") {

@@ -111,7 +111,10 @@ private:
         core_ref socket;
         if constexpr (requires { socket = accepted.core_reference(); }) socket = accepted.core_reference();
         try {
-            return connections.launched(new connection_task(std::move(socket))).call(handler_, std::move(accepted));
+            if constexpr (takes_by_value<F, stream>)
+                return connections.launched(new connection_task(std::move(socket))).call(handler_, std::move(accepted));
+            else
+                return connections.launched(new keeping_connection_task<stream>(std::move(socket), std::move(accepted))).call(handler_);
         } catch (...) {
             return std::current_exception();
         }
@@ -174,7 +177,7 @@ concept stream_listener = std::movable<L> && requires(L& l, const L& c) {
 /// Serves until it is cancelled; the listening socket is then closed, and the handlers are cancelled and joined. `handler`
 /// is a callable `task<>(tcp_stream)`, or of what else the listener accepts; it is kept until the last connection is over. It is called in
 /// the task of its connection, also for what it does before it returns a task: its name, its task-locals, a cancellation and what it throws
-/// are the connection's. The
+/// are the connection's. A handler that takes a reference (`tcp_stream&&`, `auto&&`) has its stream until it ends. The
 /// socket is the server's from now on: `listener` still tells its endpoint and can close it (`closed_resource` comes out of `serve`
 /// then), its destruction changes nothing, and serving with it again throws `std::logic_error`. An accept that fails for want of
 /// descriptors or memory, or for what concerns one connection or the network for a while (accept(2)), is tried again after

@@ -1,8 +1,12 @@
 // The tasks of a server's connections, and how a handler is called: in the task of its connection.
 #pragma once
 
+#include <cstddef>
 #include <exception>
+#include <new>
+#include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <eddy/detail/child_set.hpp>
@@ -72,6 +76,37 @@ private:
     bool unsaid_ = false;
     bool never_began_ = false;
 };
+
+/// One whose handler may have its stream by reference: it is there until the handler's coroutine is gone.
+template <class Stream>
+class keeping_connection_task final : public connection_task {
+    static_assert(alignof(Stream) <= alignof(std::max_align_t), "serve: streams are not over-aligned (trap T17)");
+
+public:
+    keeping_connection_task(core_ref s, Stream&& accepted) noexcept : connection_task(std::move(s)), stream_(std::move(accepted)) {}
+    template <class F>
+    [[nodiscard]] std::exception_ptr call(F& handler) noexcept {
+        return connection_task::call(handler, std::move(*stream_));
+    }
+
+private:
+    void destroy_frame() noexcept override {
+        connection_task::destroy_frame();
+        stream_.reset();
+    }
+    std::optional<Stream> stream_;
+};
+
+template <class Stream, class R>
+std::true_type by_value(R (*)(Stream));
+template <class Stream, class R, class C>
+std::true_type by_value(R (C::*)(Stream));
+template <class Stream, class R, class C>
+std::true_type by_value(R (C::*)(Stream) const);
+
+/// Is the handler known to take its stream by value? Then nothing has to keep it. Templates and overloads cannot be asked.
+template <class F, class Stream>
+concept takes_by_value = requires(F f) { by_value<Stream>(f); } || requires { by_value<Stream>(&F::operator()); };
 
 /// The tasks of a server's connections: a failure is reported and concerns nobody else.
 class connection_set final : public child_set {
