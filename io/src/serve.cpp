@@ -18,6 +18,7 @@ namespace {
 enum class accept_failure : std::uint8_t {
     passing,  // of one connection, or of the network
     shortage, // of descriptors or memory
+    refusal,  // by a firewall: of one connection, or of all there will ever be
     lasting,
 };
 
@@ -29,8 +30,8 @@ accept_failure judged(const std::error_code& e) noexcept {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM: return accept_failure::shortage;
+    case EPERM: return accept_failure::refusal;
     case ECONNABORTED:
-    case EPERM: // a firewall's refusal
     case EPROTO:
     case ENOPROTOOPT:
     case ENETDOWN:
@@ -62,10 +63,12 @@ accept_failure judged(const std::exception_ptr& failure) {
 void server_state::rethrow_unless_passing(const std::exception_ptr& failure) {
     const accept_failure kind = judged(failure);
     if (kind == accept_failure::lasting) std::rethrow_exception(failure);
-    if (kind != accept_failure::shortage || std::exchange(short_, true)) return;
-    connections.host().loop().report({.message = "a server is short of descriptors or memory; accepting pauses, and is tried again and again",
-                                      .exception = failure,
-                                      .task_name = "server"});
+    if (kind == accept_failure::passing) return;
+    const bool refused = kind == accept_failure::refusal;
+    if (std::exchange(refused ? refused_ : short_, true)) return;
+    const char* const what = refused ? "a server may not accept (does a firewall refuse it?); accepting pauses, and is tried again and again"
+                                     : "a server is short of descriptors or memory; accepting pauses, and is tried again and again";
+    connections.host().loop().report({.message = what, .exception = failure, .task_name = "server"});
 }
 
 // --- connections
@@ -113,10 +116,10 @@ void connection_set::child_ended(task_context& child) noexcept {
     one_ended.set();
     if (!child.error() || child.was_cancelled()) return;
     child.mark_seen();
+    if (static_cast<connection_task&>(child).unsaid()) return;
     std::string name;
     try {
         name = child.name();
-    if (static_cast<connection_task&>(child).unsaid()) return;
     } catch (const std::bad_alloc&) { // reported without it
     }
     host().loop().report({.message = "exception in a connection handler", .exception = child.error(), .task_name = name, .where = child.where()});

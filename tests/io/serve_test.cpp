@@ -654,7 +654,7 @@ EDDY_TEST("a server without memory for a connection drops it, says so, pauses an
 
 EDDY_TEST("accept: what concerns one connection, or the network for a while, is tried again after a pause, without a word") {
     words::reports reports;
-    std::vector<std::error_code> errors = error_numbers({ECONNABORTED, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH});
+    std::vector<std::error_code> errors = error_numbers({ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH});
     const std::size_t count = errors.size();
     tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
     const ip_endpoint where = l.local_endpoint();
@@ -696,6 +696,23 @@ EDDY_TEST("ST-30 a server that is short of descriptors says so once each time, a
     CHECK(answers == "xxxx");
     CHECK(loop_clock::now() - start == 600ms);
     CHECK(reports.text() == "server: accept: Too many open files; server: accept: No buffer space available; server: accept: Too many open files");
+    co_await srv.shutdown(0s);
+}
+
+EDDY_TEST("accept: a refusal by a firewall is told once each time it begins, beside a want, and tried again") {
+    words::reports reports;
+    std::vector<std::error_code> errors = error_numbers({EPERM, EPERM, EMFILE, EPERM, EMFILE, 0, EPERM});
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const ip_endpoint where = l.local_endpoint();
+    server srv{troubled_listener(std::move(l), std::move(errors)), echo, {.pause = 10ms}};
+    const auto start = loop_clock::now();
+    srv.start();
+    std::string answers;
+    for (int i = 0; i < 2; ++i) answers += co_await ask_once(where, "x");
+    CHECK(answers == "xx");
+    CHECK(loop_clock::now() - start == 60ms);
+    const std::string refused = "server: accept: Operation not permitted";
+    CHECK(reports.text() == refused + "; server: accept: Too many open files; " + refused);
     co_await srv.shutdown(0s);
 }
 

@@ -10,8 +10,8 @@
 //     co_await serve(both, handler);   // one server on several sockets
 //
 // A handler that throws is reported to the loop's exception handler once, its connection is closed and the server goes on;
-// one that is cancelled is not reported. When descriptors or memory run out, accepting pauses and goes on; that is reported once
-// each time it begins. What no pause mends ends the server.
+// one that is cancelled is not reported. When descriptors or memory run out, or a firewall forbids to accept, accepting pauses and goes
+// on; that is reported once each time it begins. What no pause mends ends the server.
 #pragma once
 
 #include <chrono>
@@ -67,15 +67,16 @@ protected:
     task<> until_room();
     /// The same for a connection that was accepted while another listener was faster: it goes before those that were not yet.
     task<> until_turn();
-    /// Why accepting failed, or what follows it: rethrown if a pause would not see the end of it. A shortage is reported once, until
-    /// a connection has been accepted again.
+    /// Why accepting failed, or what follows it: rethrown if a pause would not see the end of it. A shortage, and a refusal of the
+    /// system's, is reported once, until a connection has been accepted again.
     void rethrow_unless_passing(const std::exception_ptr& failure);
-    void note_accepted() noexcept { short_ = false; }
+    void note_accepted() noexcept { short_ = refused_ = false; }
 
 private:
     [[nodiscard]] bool is_below_limit(std::size_t n) const noexcept { return options.max_connections == 0 || n < options.max_connections; }
     std::size_t waiting_ = 0; // accepted, without a handler
     bool short_ = false;      // of descriptors or memory, and that was reported
+    bool refused_ = false;    // by the system (EPERM), and that was reported
 };
 
 template <class Listener, class F>
@@ -181,8 +182,8 @@ concept stream_listener = std::movable<L> && requires(L& l, const L& c) {
 /// socket is the server's from now on: `listener` still tells its endpoint and can close it (`closed_resource` comes out of `serve`
 /// then), its destruction changes nothing, and serving with it again throws `std::logic_error`. An accept that fails for want of
 /// descriptors or memory, or for what concerns one connection or the network for a while (accept(2)), is tried again after
-/// `options.pause`; the want is reported to the loop's exception handler, once until it is over. Any other error ends the
-/// server, as a cancellation does, and is thrown.
+/// `options.pause`; the want is reported to the loop's exception handler, once until it is over, and so is a refusal by a firewall
+/// (EPERM), which may be of one connection or never end. Any other error ends the server, as a cancellation does, and is thrown.
 template <stream_listener L, class F>
     requires std::invocable<std::decay_t<F>&, typename L::stream_type>
 [[nodiscard]] auto serve(L& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {
