@@ -35,6 +35,7 @@ void operation::settle(state s) noexcept {
         report_foreign_wake(*task_, waits_for());
     state_ = s;
     task_->wait_ = nullptr;
+    task_->run = &task_context::run_step; // after `begin_again` it is queued to begin
     task_->make_ready();
 }
 

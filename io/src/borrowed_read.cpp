@@ -30,9 +30,9 @@ void borrowed_read_operation::came(io_operation& op) noexcept {
     self.begin_again();
 }
 
-// In its turn it finds that itself.
+// That is its outcome, whatever comes before its turn (R2); but a cancellation that came before it stays one.
 void borrowed_read_operation::core_closed() noexcept {
-    if (!waits_for_turn_) finish();
+    if (!waits_for_turn_ || !task().cancel_pending()) finish();
 }
 
 } // namespace eddy::detail

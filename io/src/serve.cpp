@@ -18,6 +18,7 @@ namespace {
 enum class accept_failure : std::uint8_t {
     passing,  // of one connection, or of the network
     shortage, // of descriptors or memory
+    refusal,  // by a firewall: of one connection, or of all there will ever be
     lasting,
 };
 
@@ -29,8 +30,8 @@ accept_failure judged(const std::error_code& e) noexcept {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM: return accept_failure::shortage;
+    case EPERM: return accept_failure::refusal;
     case ECONNABORTED:
-    case EPERM: // a firewall's refusal
     case EPROTO:
     case ENOPROTOOPT:
     case ENETDOWN:
@@ -62,55 +63,60 @@ accept_failure judged(const std::exception_ptr& failure) {
 void server_state::rethrow_unless_passing(const std::exception_ptr& failure) {
     const accept_failure kind = judged(failure);
     if (kind == accept_failure::lasting) std::rethrow_exception(failure);
-    if (kind != accept_failure::shortage || std::exchange(short_, true)) return;
-    connections.host().loop().report({.message = "a server is short of descriptors or memory; accepting pauses, and is tried again and again",
-                                      .exception = failure,
-                                      .task_name = "server"});
+    if (kind == accept_failure::passing) return;
+    const bool refused = kind == accept_failure::refusal;
+    if (std::exchange(refused ? refused_ : short_, true)) return;
+    const char* const what = refused ? "a server may not accept (does a firewall refuse it?); accepting pauses, and is tried again and again"
+                                     : "a server is short of descriptors or memory; accepting pauses, and is tried again and again";
+    connections.host().loop().report({.message = what, .exception = failure, .task_name = "server"});
 }
 
-/// The task of a connection.
-class connection_set::connection final : public task_state<void> {
-public:
-    connection(task<>&& handler, core_ref s) noexcept : task_state<void>(std::move(handler)), socket_(std::move(s)) {}
-    void abort() noexcept {
-        if (socket_) socket_->abort();
+// --- connections
+
+void connection_task::go_on_with(task<>&& coroutine) {
+    if (!coroutine) throw std::logic_error("serve: the handler returned an empty task");
+    adopt(std::move(coroutine));
+}
+
+bool connection_task::is_shortage(const std::exception_ptr& failure) noexcept {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::bad_alloc&) { // for the frame of the handler, most likely
+        return true;
+    } catch (...) {
+        return false;
     }
-
-private:
-    [[nodiscard]] std::string_view default_name() const noexcept override { return "connection"; }
-    void destroy_frame() noexcept override {
-        task_state<void>::destroy_frame();
-        socket_ = {};
-    }
-    core_ref socket_;
-};
-
-namespace {
-
-task<> fail_with(std::exception_ptr failure) {
-    std::rethrow_exception(failure);
-    co_return;
 }
 
-} // namespace
-
-void connection_set::launch(task<> handler, core_ref socket) {
-    if (!handler) handler = fail_with(std::make_exception_ptr(std::logic_error("serve: the handler returned an empty task")));
-    launch_child(new connection(std::move(handler), std::move(socket)), {.name = {}, .site = std::source_location::current()});
+void connection_task::end_with(std::exception_ptr failure) noexcept {
+    error_ = std::move(failure);
+    never_began_ = true;
+    root_finished();
+    start_now();
 }
 
-void connection_set::launch_failed(std::exception_ptr failure, core_ref socket) {
-    launch(fail_with(std::move(failure)), std::move(socket));
+void connection_task::collect() noexcept {
+    if (!never_began_) task_state<void>::collect();
+}
+
+void connection_task::destroy_frame() noexcept {
+    task_state<void>::destroy_frame();
+    socket_ = {};
+}
+
+void connection_set::launch(connection_task* t) {
+    launch_child(static_cast<task_state<void>*>(t), {.name = {}, .site = std::source_location::current()});
 }
 
 void connection_set::abort_sockets() noexcept {
-    for_each_child([](task_context& child) { static_cast<connection&>(child).abort(); });
+    for_each_child([](task_context& child) { static_cast<connection_task&>(child).abort(); });
 }
 
 void connection_set::child_ended(task_context& child) noexcept {
     one_ended.set();
     if (!child.error() || child.was_cancelled()) return;
     child.mark_seen();
+    if (static_cast<connection_task&>(child).unsaid()) return;
     std::string name;
     try {
         name = child.name();

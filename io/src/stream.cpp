@@ -17,14 +17,22 @@ limit_overrun::limit_overrun(std::size_t limit, std::size_t consumed)
     : std::runtime_error("read over the limit of " + std::to_string(limit) + " bytes: " + std::to_string(consumed) + " are there and no end"), consumed_(consumed) {}
 
 namespace detail {
+namespace {
+
+constexpr std::size_t most_kept = 128 * 1024; // more than the longest line that is allowed unless somebody says otherwise, and a read
+
+} // namespace
 
 void read_buffer::adopt(borrowed_bytes b) noexcept {
     begin_ = 0;
     end_ = b.size();
     lent_ = std::move(b);
+    keeps_ = false;
+    if (data_.capacity() > 0) data_ = {};
 }
 
 std::span<std::byte> read_buffer::prepare(std::size_t n) {
+    keeps_ = keeps_ || empty();
     if (lent_.data()) {
         const std::span<std::byte> room = lent_.room();
         if (size() <= room.size() / 4) { // the beginning of a line, say
@@ -58,13 +66,13 @@ std::size_t read_buffer::take_into(std::span<std::byte> out) noexcept {
     return n;
 }
 
-// What is empty holds nothing.
+// What is empty holds nothing, or what it needs for the next read. One text that was very long is no reason to keep so much.
 void read_buffer::taken(std::size_t n) noexcept {
     begin_ += n;
     if (begin_ < end_) return;
     begin_ = end_ = 0;
     lent_ = {};
-    if (data_.capacity() > 0) data_ = {};
+    if (data_.capacity() > 0 && (!keeps_ || data_.size() > most_kept)) data_ = {};
 }
 
 std::size_t read_buffer::find_end(std::string_view text, std::span<const std::string_view> separators, std::size_t from,

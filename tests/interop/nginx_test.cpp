@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <curl/curl.h>
+
 #include <eddy/eddy.hpp>
 #include <eddy/fs.hpp>
 #include <eddy/http.hpp>
@@ -369,6 +371,7 @@ EDDY_TEST_REAL("interop: HTTP/2 to nginx: requests share a connection, and one t
     if (lack.empty()) {
         const completed_process version = co_await run_process(command(program, "-V"));
         if (version.err.find("http_v2_module") == std::string::npos) lack = "this nginx has no HTTP/2";
+        if ((curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2) == 0) lack = "this libcurl has no HTTP/2";
     }
     if (!lack.empty()) {
         tests::left_out(lack + ": HTTP/2 is not tested");

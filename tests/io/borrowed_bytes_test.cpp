@@ -51,6 +51,50 @@ task<std::string> borrow_text(Stream& s) {
     co_return text;
 }
 
+/// Until the reader's bytes have come and it waits for its turn. False: it was quicker, which only a shuffled loop lets it be.
+template <class T>
+task<bool> until_its_turn(const task_handle<T>& reader) {
+    while (!reader.done() && !reader.context().linked()) co_await this_task::yield();
+    co_return !reader.done();
+}
+
+/// One read that waits: for its turn (`borrowed`), or for bytes, as every read does that has got none. Then two things happen to it.
+class read_in_between {
+public:
+    explicit read_in_between(bool borrowed) : borrowed_(borrowed) {}
+    task<> begin() {
+        reading_ = borrowed_ ? spawn(size_of_borrowed()) : spawn(size_of_read());
+        co_await testing::settle();
+        if (!borrowed_) co_return;
+        REQUIRE(::write(ends_->b.native_handle(), "x", 1) == 1);
+        const bool waits = co_await until_its_turn(reading_);
+        REQUIRE(waits);
+    }
+    void cancel() { reading_.cancel(); }
+    task<> close() { co_await ends_->a.close(); }
+    void abort() { ends_->a.abort(); }
+    void destroy() { ends_.reset(); }
+    task<std::string> end() {
+        co_await reading_.join();
+        if (reading_.cancelled()) co_return "cancelled";
+        std::string how = co_await words::ending(std::move(reading_));
+        co_return how.ends_with(": it was closed on our side") ? "closed" : how;
+    }
+
+private:
+    task<std::size_t> size_of_borrowed() {
+        const borrowed_bytes got = co_await ends_->a.read_borrowed();
+        co_return got.size();
+    }
+    task<std::size_t> size_of_read() {
+        std::array<std::byte, 8> buffer{};
+        co_return co_await ends_->a.read_some(buffer);
+    }
+    bool borrowed_;
+    std::optional<unix_streams> ends_ = unix_stream_pair();
+    task_handle<std::size_t> reading_;
+};
+
 void send_to(const unix_stream& s, std::string_view text) { // the other end of `s`
     REQUIRE(::write(s.native_handle(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
 }
@@ -190,6 +234,55 @@ EDDY_TEST("a close under a borrowed read is closed_resource, also when bytes hav
     }
 }
 
+EDDY_TEST("R4 a borrowed read that is cancelled when its bytes have come and its turn has not takes none: another reader gets them", "[fifo]") {
+    unix_streams ends = unix_stream_pair();
+    auto reading = spawn(borrow_text(ends.a));
+    co_await testing::settle();
+    send_to(ends.b, "all of it");
+    const bool waits = co_await until_its_turn(reading);
+    REQUIRE(waits);
+    outcome<std::string> early = co_await as_result(borrow_text(ends.a));
+    CHECK(words::holds<busy_resource>(early.exception())); // it keeps its place
+    reading.cancel();
+    auto other = spawn(borrow_text(ends.a));
+    co_await reading.join();
+    CHECK(reading.cancelled());
+    std::string got = co_await std::move(other);
+    CHECK(got == "all of it");
+}
+
+EDDY_TEST("R13 a stream that is closed when a borrowed read has its bytes and not its turn: closed_resource, however it is closed", "[fifo]") {
+    std::string log;
+    for (const int how : {0, 1, 2}) {
+        read_in_between r(true);
+        co_await r.begin();
+        if (how == 0) co_await r.close();
+        if (how == 1) r.abort();
+        if (how == 2) r.destroy();
+        const std::string end = co_await r.end();
+        log += end + " ";
+    }
+    CHECK(log == "closed closed closed ");
+}
+
+EDDY_TEST("R2 of a close and a cancellation in one moment the first one counts, also for a borrowed read that waits for its turn", "[fifo]") {
+    for (const bool borrowed : {false, true}) {
+        INFO(borrowed);
+        read_in_between closed_first(borrowed);
+        co_await closed_first.begin();
+        co_await closed_first.close();
+        closed_first.cancel();
+        std::string end = co_await closed_first.end();
+        CHECK(end == "closed");
+        read_in_between cancelled_first(borrowed);
+        co_await cancelled_first.begin();
+        cancelled_first.cancel();
+        co_await cancelled_first.close();
+        end = co_await cancelled_first.end();
+        CHECK(end == "cancelled");
+    }
+}
+
 EDDY_TEST("a stream that is destroyed under a borrowed read still tells it") {
     std::optional<unix_streams> ends = unix_stream_pair();
     auto reading = spawn(words::ending(borrow_text(ends->a)));
@@ -264,6 +357,8 @@ EDDY_TEST("any_stream borrows from what can, and reads into a buffer for what ca
     CHECK(got == "one");
     unix_streams cannot = unix_stream_pair();
     any_stream b{borrowing::plain(std::move(cannot.a))};
+    CHECK((a.lends() && !b.lends() && !any_stream().lends()));
+    CHECK((lends(a) && !lends(b) && lends(can.b)));
     send_to(cannot.b, "two");
     got = co_await borrow_text(b);
     CHECK(got == "two");

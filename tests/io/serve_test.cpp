@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <new>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -519,18 +521,126 @@ EDDY_TEST("a listener that was handed to serve still tells its endpoint, and clo
     CHECK(refused.ends_with("Connection refused"));
 }
 
-EDDY_TEST("a handler may take its stream by reference") {
-    const auto by_reference = [](tcp_stream&& s) -> task<> {
+namespace {
+
+/// Five bytes and back, then the end, twice at a time.
+template <class F>
+task<std::string> answers_of(F handler) {
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    auto serving = spawn(serve(l, std::move(handler)));
+    tcp_stream c = co_await tcp_connect(l.local_endpoint());
+    tcp_stream other = co_await tcp_connect(l.local_endpoint());
+    co_await testing::settle(); // both handlers have begun and wait
+    std::string answers = co_await ask(c, "hello");
+    answers += co_await read_all(c); // its stream is closed when it ends
+    answers += co_await ask(other, "world");
+    answers += co_await read_all(other);
+    co_await serving.cancel_and_join();
+    co_return answers;
+}
+
+struct overloaded_handler {
+    task<> operator()(tcp_stream&& s) const { return by_reference(std::move(s)); }
+    task<> operator()(int) const { co_return; }
+    static task<> by_reference(tcp_stream&& s) {
         buffered_reader r{s};
         std::string word = co_await r.read_exactly(std::size_t{5});
         co_await s.write(word);
+    }
+};
+
+task<> plain_by_value(tcp_stream s) {
+    return overloaded_handler::by_reference(std::move(s));
+}
+
+} // namespace
+
+EDDY_TEST("a handler may take its stream by reference: it is there until the handler ends, and closed then") {
+    const auto by_reference = [](tcp_stream&& s) { return overloaded_handler::by_reference(std::move(s)); };
+    std::string answers = co_await answers_of(by_reference);
+    CHECK(answers == "helloworld");
+    answers = co_await answers_of([](auto&& s) -> task<> {
+        buffered_reader r{s};
+        std::string word = co_await r.read_exactly(std::size_t{5});
+        co_await s.write(word);
+    });
+    CHECK(answers == "helloworld");
+    answers = co_await answers_of(overloaded_handler{});
+    CHECK(answers == "helloworld");
+    answers = co_await answers_of(&overloaded_handler::by_reference);
+    CHECK(answers == "helloworld");
+}
+
+TEST_CASE("a connection keeps its stream for the handler unless the handler is known to take it by value") {
+    const auto by_value = [](tcp_stream) -> task<> { co_return; };
+    auto changing = [n = 0](tcp_stream) mutable noexcept -> task<> { return ++n, task<>(); };
+    const auto by_reference = [](tcp_stream&&) -> task<> { co_return; };
+    const auto by_const_reference = [](const tcp_stream&) -> task<> { co_return; };
+    const auto any = [](auto) -> task<> { co_return; };
+    STATIC_REQUIRE(detail::takes_by_value<std::remove_cv_t<decltype(by_value)>, tcp_stream>);
+    STATIC_REQUIRE(detail::takes_by_value<decltype(changing), tcp_stream>);
+    STATIC_REQUIRE(detail::takes_by_value<decltype(&plain_by_value), tcp_stream>);
+    STATIC_REQUIRE(detail::takes_by_value<std::function<task<>(tcp_stream)>, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<std::remove_cv_t<decltype(by_reference)>, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<std::remove_cv_t<decltype(by_const_reference)>, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<std::remove_cv_t<decltype(any)>, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<overloaded_handler, tcp_stream>);
+    STATIC_REQUIRE(!detail::takes_by_value<decltype(&overloaded_handler::by_reference), tcp_stream>);
+}
+
+EDDY_TEST("what a handler does before it returns its task, it does in the task of its connection") {
+    task_local<std::string> user{"nobody"};
+    std::string log;
+    detail::task_context* before = nullptr;
+    const auto goes_on = [&](tcp_stream s) -> task<> {
+        const bool same = &this_task::handle().context() == before;
+        log += this_task::name() + (same ? " is the same, " : " is another, ") + "for " + user.get() + "; ";
+        user.set("somebody else");
+        co_await s.write("x"sv);
     };
-    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
-    auto serving = spawn(serve(l, by_reference));
-    tcp_stream c = co_await tcp_connect(l.local_endpoint());
-    std::string answer = co_await ask(c, "hello");
-    CHECK(answer == "hello");
-    co_await serving.cancel_and_join();
+    const auto plain = [&](tcp_stream s) -> task<> {
+        before = &this_task::handle().context();
+        log += this_task::name() + " for " + user.get() + ", ";
+        user.set("amy");
+        return goes_on(std::move(s));
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), plain};
+    srv.start();
+    for (int i = 0; i < 2; ++i) {
+        tcp_stream c = co_await tcp_connect(srv.local_endpoint());
+        std::string got = co_await read_all(c);
+        CHECK(got == "x");
+    }
+    const std::string one = "connection for nobody, connection is the same, for amy; ";
+    CHECK(log == one + one); // what the first one set is not the server's
+    co_await srv.shutdown(1s);
+}
+
+EDDY_TEST("a handler that cancels its task before it returns one, and one that spawns there, concern their connection only") {
+    words::reports reports;
+    std::string log;
+    task_local<int> number{0};
+    const auto plain = [&](tcp_stream s) -> task<> {
+        number.set(number.get() + 1);
+        spawn([&]() -> task<> {
+            log += "spawned by " + std::to_string(number.get()) + " ";
+            co_return;
+        });
+        this_task::handle().cancel("not this one");
+        log += this_task::cancel_requested() ? "cancelled " : "not cancelled ";
+        return echo(std::move(s));
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), plain};
+    srv.start();
+    for (int i = 0; i < 2; ++i) {
+        tcp_stream c = co_await tcp_connect(srv.local_endpoint());
+        std::string end = co_await read_all(c);
+        CHECK(end == "");
+        co_await testing::settle();
+    }
+    CHECK(log == "cancelled spawned by 1 cancelled spawned by 1 ");
+    CHECK(reports.count() == 0);
+    co_await srv.shutdown(1s);
 }
 
 EDDY_TEST("a server without memory for a connection drops it, says so, pauses and goes on") {
@@ -544,7 +654,7 @@ EDDY_TEST("a server without memory for a connection drops it, says so, pauses an
 
 EDDY_TEST("accept: what concerns one connection, or the network for a while, is tried again after a pause, without a word") {
     words::reports reports;
-    std::vector<std::error_code> errors = error_numbers({ECONNABORTED, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH});
+    std::vector<std::error_code> errors = error_numbers({ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH});
     const std::size_t count = errors.size();
     tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
     const ip_endpoint where = l.local_endpoint();
@@ -586,6 +696,23 @@ EDDY_TEST("ST-30 a server that is short of descriptors says so once each time, a
     CHECK(answers == "xxxx");
     CHECK(loop_clock::now() - start == 600ms);
     CHECK(reports.text() == "server: accept: Too many open files; server: accept: No buffer space available; server: accept: Too many open files");
+    co_await srv.shutdown(0s);
+}
+
+EDDY_TEST("accept: a refusal by a firewall is told once each time it begins, beside a want, and tried again") {
+    words::reports reports;
+    std::vector<std::error_code> errors = error_numbers({EPERM, EPERM, EMFILE, EPERM, EMFILE, 0, EPERM});
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    const ip_endpoint where = l.local_endpoint();
+    server srv{troubled_listener(std::move(l), std::move(errors)), echo, {.pause = 10ms}};
+    const auto start = loop_clock::now();
+    srv.start();
+    std::string answers;
+    for (int i = 0; i < 2; ++i) answers += co_await ask_once(where, "x");
+    CHECK(answers == "xx");
+    CHECK(loop_clock::now() - start == 60ms);
+    const std::string refused = "server: accept: Operation not permitted";
+    CHECK(reports.text() == refused + "; server: accept: Too many open files; " + refused);
     co_await srv.shutdown(0s);
 }
 

@@ -158,34 +158,64 @@ finish
 expect_status 143
 curl -s -o body --max-time 5 "$base/" && fail "it still answers"
 
-# What takes longer than the grace period is broken off: for an answer that is read so slowly it would wait for days.
-start_service --drain 0 --grace 0
-rm -f slow
-curl -sS --max-time 600 --limit-rate 1k -o slow "$base/bytes/1000000000" 2>/dev/null &
-slow=$!
-started+=("$slow")
-for ((i = 0; i < 400; ++i)); do
-    [ -s slow ] && break
+# With a drain time that passes it ends by itself: it takes no more, waits for the request that runs, as long as that takes, and says so in
+# its log. The client goes on when it is told to, and much more is to come than the kernel takes meanwhile: it does not matter who is how fast.
+large=100000000
+begin_large_answer() { # $slow, who writes into a pipe that nobody reads before `rest_of_large_answer`
+    exec 3< <(exec curl -sS --max-time 600 "$base/bytes/$large" 2>slow.log)
+    slow=$!
+    started+=("$slow")
+    [ "$(dd bs=1 count=1 <&3 2>/dev/null | wc -c)" = 1 ] || fail "the large answer never began: $(cat slow.log)"
+}
+rest_of_large_answer() { # $had: bytes of it; $got: how the client ended
+    had=$((1 + $(wc -c <&3)))
+    exec 3<&-
+    wait "$slow"
+    got=$?
+}
+start_service --drain 1 --grace 300
+begin_large_answer
+kill -TERM "$pid"
+for ((i = 0; i < 1200; ++i)); do
+    curl -s -o body --max-time 60 "$base/healthz"
+    [ "$?" = 7 ] && break # refused
     sleep 0.05
 done
-[ -s slow ] || fail "the slow answer never began"
+[ "$i" -lt 1200 ] || fail "it still takes connections"
+kill -0 "$pid" || fail "it did not wait for the request that ran"
+rest_of_large_answer
+[ "$got" = 0 ] || fail "the large answer did not end well: $got: $(cat slow.log)"
+[ "$had" = "$large" ] || fail "the large answer had $had bytes"
+finish
+expect_status 143
+expect_in err "\"GET /bytes/$large HTTP/1.1\" 200 $large "
+
+# What takes longer than the grace period is broken off: for a client that does not read it would wait for ever.
+start_service --drain 0 --grace 0
+begin_large_answer
 kill -TERM "$pid"
 finish
 expect_status 143
-kill "$slow" 2>/dev/null # what the kernel has for it lasts for a while
-wait "$slow" 2>/dev/null && fail "an answer came although it was broken off"
+rest_of_large_answer
+case $got in
+18 | 56) ;; # it ended too early, it was reset
+*) fail "the client of an answer that was broken off ended with $got: $(cat slow.log)" ;;
+esac
+[ "$had" -lt "$large" ] || fail "an answer came although it was broken off"
 
 # A log that nobody reads is no reason to stop.
-rm -f out
-"$program" --port 0 --drain 1 >out 2> >(exec sleep 0.01) </dev/null &
-pid=$!
-started+=("$pid")
-wait_for_line out '^READY$'
-base=http://127.0.0.1:$(sed -nE '1s/^PORT ([0-9]+)$/\1/p' out)
-for i in 1 2 3; do ask 200 "/hello/$i"; done
-kill -TERM "$pid"
-finish
-expect_status 143
+for drain in 0 1; do
+    rm -f out
+    "$program" --port 0 --drain "$drain" >out 2> >(exec sleep 0.01) </dev/null &
+    pid=$!
+    started+=("$pid")
+    wait_for_line out '^READY$'
+    base=http://127.0.0.1:$(sed -nE '1s/^PORT ([0-9]+)$/\1/p' out)
+    for i in 1 2 3; do ask 200 "/hello/$i"; done
+    kill -TERM "$pid"
+    finish
+    expect_status 143
+done
 
 usage_error() {
     run "${@:2}"

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -146,12 +148,13 @@ public:
 private:
     task<> open_part();
     task<part_note> read_note();
-    task<bool> attempt(bool resume);
+    enum class got : std::uint8_t { all, part, nothing_of_use };
+    task<got> attempt(bool resume);
     task<streamed_response> ask(std::uint64_t from, const part_note& note);
-    [[nodiscard]] bool continues(const streamed_response& r, const part_note& note);
+    [[nodiscard]] bool continues(const streamed_response& r, const part_note& note, std::uint64_t& end);
     [[nodiscard]] bool is_complete(const streamed_response& r, const part_note& note) const;
     task<> begin_anew(const streamed_response& r);
-    task<> store(response_body& body);
+    task<> store(streamed_response& r, std::uint64_t end);
     [[nodiscard]] error failure(error_kind kind, const std::string& url, const std::string& text, int status = 0) const {
         return error(kind, spec_.method, url, text, 0, status);
     }
@@ -186,10 +189,11 @@ task<download_result> download::run() {
     co_await open_part();
     had_ = size_ = co_await part_.size();
     measured_ = true;
-    const bool through = co_await attempt(options_.resume);
-    if (!through) {
-        const bool second = co_await attempt(false);
-        if (!second) throw failure(error_kind::protocol, spec_.url, "a range is answered that was not asked for");
+    got now = co_await attempt(options_.resume);
+    while (now == got::part) now = co_await attempt(true); // each has brought something
+    if (now == got::nothing_of_use) {
+        now = co_await attempt(false);
+        if (now != got::all) throw failure(error_kind::protocol, spec_.url, "a range is answered that was not asked for");
     }
     co_await part_.sync();
     co_await offload(put_in_place, part_path_, note_path_, path_);
@@ -220,32 +224,35 @@ task<part_note> download::read_note() {
     co_return part_note();
 }
 
-/// False: start over.
-task<bool> download::attempt(bool resume) {
+/// A server may give less of the rest than it is asked for: then what it gives is kept, and it is asked for what follows (RFC 9110 15.3.7).
+/// Nothing of use: start over.
+task<download::got> download::attempt(bool resume) {
     part_note note;
-    if (resume && had_ > 0) note = co_await read_note();
+    if (resume && size_ > 0) note = co_await read_note();
     const bool usable = !note.validator.empty() && note.url_hash == hash_of(spec_.url);
-    streamed_response r = co_await ask(usable ? had_ : 0, note);
+    streamed_response r = co_await ask(usable ? size_ : 0, note);
     result_.url = r.url;
     if (usable && r.status == 416) {
-        total_ = had_;
+        total_ = size_;
         show();
         const bool complete = is_complete(r, note);
         result_.headers = std::move(r.headers);
-        co_return complete;
+        co_return complete ? got::all : got::nothing_of_use;
     }
+    std::uint64_t end = std::numeric_limits<std::uint64_t>::max(); // of what this answer is to bring
     if (r.status == 206) {
-        if (!usable || !continues(r, note)) co_return false;
+        if (!usable || !continues(r, note, end)) co_return got::nothing_of_use;
     } else if (r.status == 200) {
         co_await begin_anew(r);
     } else {
         throw failure(error_kind::bad_status, r.url, std::to_string(r.status) + " " + std::string(reason_phrase(r.status)), r.status);
     }
-    co_await store(r.body);
-    if (total_ && size_ != *total_)
+    co_await store(r, end);
+    const bool is_part = r.status == 206 && end < *total_;
+    if (is_part ? size_ != end : total_ && size_ != *total_)
         throw failure(error_kind::truncated, r.url, std::to_string(size_) + " of " + std::to_string(*total_) + " bytes have come");
     result_.headers = std::move(r.headers);
-    co_return true;
+    co_return is_part ? got::part : got::all;
 }
 
 task<streamed_response> download::ask(std::uint64_t from, const part_note& note) {
@@ -259,21 +266,22 @@ task<streamed_response> download::ask(std::uint64_t from, const part_note& note)
     return transfer::head_of(std::move(t));
 }
 
-/// Is this the rest of what we have, up to the end? Of a file whose size nobody tells, it could be another piece of the middle.
-bool download::continues(const streamed_response& r, const part_note& note) {
+/// Does this go on where what we have ends? Up to `end`. Of a file whose size nobody tells, nobody knows when all of it is there.
+bool download::continues(const streamed_response& r, const part_note& note, std::uint64_t& end) {
     const std::optional<content_range> range = content_range::parse(r.header("Content-Range"));
-    if (!range || range->first != had_ || is_another(r, note)) return false;
+    if (!range || range->first != size_ || is_another(r, note)) return false;
     if (note.total && range->total && *note.total != *range->total) return false;
     const std::optional<std::uint64_t> total = range->total ? range->total : note.total;
-    if (!total || *range->last + 1 != *total) return false;
+    if (!total || *range->last >= *total) return false;
     total_ = total;
+    end = *range->last + 1;
     return true;
 }
 
 /// There are no more bytes than we have: has an earlier attempt been interrupted just before its end?
 bool download::is_complete(const streamed_response& r, const part_note& note) const {
     const std::optional<content_range> range = content_range::parse(r.header("Content-Range"));
-    return range && range->total == had_ && note.total == had_ && !is_another(r, note);
+    return range && range->total == size_ && note.total == size_ && !is_another(r, note);
 }
 
 // In this order: a note must never describe bytes of something else.
@@ -287,13 +295,20 @@ task<> download::begin_anew(const streamed_response& r) {
     co_await f.close();
 }
 
-task<> download::store(response_body& body) {
+// More bytes than the answer itself has announced are no bytes of the file, and nobody knows which of them are the wrong ones.
+task<> download::store(streamed_response& r, std::uint64_t end) {
+    const std::uint64_t begin = size_;
     part_.seek(size_);
     std::vector<std::byte> buffer(piece_size);
     show();
     for (;;) {
-        const std::size_t n = co_await body.read_some(buffer);
+        const std::size_t n = co_await r.body.read_some(buffer);
         if (n == 0) co_return;
+        if (n > end - size_) {
+            size_ = begin;
+            co_await part_.truncate(begin);
+            throw failure(error_kind::protocol, r.url, "more bytes have come than its Content-Range says");
+        }
         co_await part_.write(std::span<const std::byte>(buffer).first(n));
         size_ += n;
         show();

@@ -23,7 +23,7 @@ server::~server() {
 template <class Listener>
 void server::start(std::vector<Listener> listeners) {
     if (listening_) throw std::logic_error("this http server was started before; make a new one");
-    auto connection = [state = state_](auto stream) { return detail::serve_connection(state, std::move(stream)); };
+    auto connection = [state = state_](typename Listener::stream_type stream) { return detail::serve_connection(state, std::move(stream)); };
     listening_ = std::make_unique<eddy::server>(std::move(listeners), std::move(connection));
     listening_->start();
 }

@@ -42,6 +42,7 @@ public:
     /// Destroys the stream.
     virtual void drop() noexcept = 0;
     [[nodiscard]] virtual bool is_open() const noexcept = 0;
+    [[nodiscard]] virtual bool lends() const noexcept = 0;
     [[nodiscard]] virtual void* target(const void* type) noexcept = 0;
 };
 
@@ -105,6 +106,7 @@ public:
         else
             return stream_.has_value();
     }
+    [[nodiscard]] bool lends() const noexcept override { return stream_ && eddy::lends(*stream_); }
     [[nodiscard]] void* target(const void* type) noexcept override {
         if (!stream_) return nullptr;
         if (type == &type_tag<S>) return static_cast<void*>(&*stream_);
@@ -161,6 +163,8 @@ public:
         if (model_) model_->abort();
     }
     [[nodiscard]] bool is_open() const noexcept { return model_ && model_->is_open(); }
+    /// Can the stream below do `read_borrowed` itself, so that it holds no memory while it waits?
+    [[nodiscard]] bool lends() const noexcept { return model_ && model_->lends(); }
 
     /// The stream below, for its settings; null if it is not an S.
     template <class S>

@@ -18,8 +18,9 @@
 namespace eddy {
 
 /// Bytes on loan from the thread's pool of buffers, which get them back when this is destroyed or assigned to. Move-only; it may
-/// outlive the stream and the loop, and end on another thread, whose pool then has the buffer. A thread keeps sixteen buffers that are
-/// not in use; more are made when they are needed, and freed. Empty: the end of the stream, or nothing.
+/// outlive the stream and the loop, and end on another thread, whose pool then has the buffer. A thread keeps the
+/// buffers that it uses again and again, as many as it had in use at once, up to 16 MiB; what it has not needed for some ten thousand loans is freed
+/// by and by, but for 256 KiB. Empty: the end of the stream, or nothing.
 class borrowed_bytes {
 public:
     /// The most that one read gives.

@@ -38,7 +38,8 @@ public:
     [[nodiscard]] std::string_view view() const noexcept { return {start() + begin_, end_ - begin_}; }
     [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
     [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
-    /// Room behind the data for `n` more bytes, or for so many as there is room for without moving much.
+    /// Room behind the data for `n` more bytes, or for so many as there is room for without moving much. Asked for while it is empty, the
+    /// memory is kept from then on, also while it is empty: else it would be allocated for every read.
     [[nodiscard]] std::span<std::byte> prepare(std::size_t n);
     void commit(std::size_t n) noexcept { end_ += n; }
     /// What came while it was empty.
@@ -55,6 +56,7 @@ private:
     void taken(std::size_t n) noexcept;
     borrowed_bytes lent_; // the data are here, or
     std::vector<char> data_;
+    bool keeps_ = false; // data_, while it is empty
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
 };
@@ -64,7 +66,8 @@ void check_separators(std::span<const std::string_view> separators);
 
 /// Holds a reference to the stream; one read at a time (`busy_resource`). A read that is cancelled or fails has consumed nothing: what had
 /// arrived stays in the buffer (R4). But for `incomplete_read`, which has taken it along as its `partial()`. Every read is a checkpoint before it takes anything, also if the buffer has it all (R12).
-/// An empty one holds no memory, also while it waits, where the stream has `read_borrowed` and `chunk` is left as it is.
+/// An empty one holds no memory, also while it waits, where the stream lends (`lends`) and `chunk` is left as it is. Else it has its buffer
+/// from the first read on. Either way reading allocates nothing in the long run but the texts that it returns.
 /// After asyncio.StreamReader.
 template <async_read_stream Stream>
 class buffered_reader {
@@ -115,8 +118,8 @@ buffered_reader(Stream&, buffered_reader_options) -> buffered_reader<Stream>;
 template <async_read_stream Stream>
 task<bool> buffered_reader<Stream>::fill() {
     if (ended_) co_return false;
-    if (buffer_.empty() && options_.chunk == borrowed_bytes::capacity) {
-        if constexpr (async_borrow_stream<Stream>) {
+    if constexpr (async_borrow_stream<Stream>) {
+        if (buffer_.empty() && options_.chunk == borrowed_bytes::capacity && eddy::lends(stream_)) {
             borrowed_bytes got = co_await stream_.read_borrowed();
             ended_ = got.empty();
             buffer_.adopt(std::move(got));

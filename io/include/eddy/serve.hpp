@@ -10,8 +10,8 @@
 //     co_await serve(both, handler);   // one server on several sockets
 //
 // A handler that throws is reported to the loop's exception handler once, its connection is closed and the server goes on;
-// one that is cancelled is not reported. When descriptors or memory run out, accepting pauses and goes on; that is reported once
-// each time it begins. What no pause mends ends the server.
+// one that is cancelled is not reported. When descriptors or memory run out, or a firewall forbids to accept, accepting pauses and goes
+// on; that is reported once each time it begins. What no pause mends ends the server.
 #pragma once
 
 #include <chrono>
@@ -19,16 +19,14 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
-#include <new>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <eddy/cancel_scope.hpp>
-#include <eddy/detail/child_set.hpp>
+#include <eddy/detail/connection_set.hpp>
 #include <eddy/detail/duration.hpp>
-#include <eddy/event.hpp>
 #include <eddy/outcome.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/tcp.hpp>
@@ -42,26 +40,6 @@ struct serve_options {
 };
 
 namespace detail {
-
-/// The tasks of a server's connections: a failure is reported and concerns nobody else.
-class connection_set final : public child_set {
-public:
-    connection_set() noexcept = default;
-    ~connection_set() = default;
-
-    void launch(task<> handler, core_ref socket);
-    /// The same for a handler that failed before it had a task: that is what its connection ends with.
-    void launch_failed(std::exception_ptr failure, core_ref socket);
-    /// Resets the connections that are left, whatever their handlers are doing.
-    void abort_sockets() noexcept;
-    /// Set when a connection ended.
-    event one_ended;
-
-private:
-    void child_ended(task_context& child) noexcept override;
-    [[nodiscard]] std::string_view kind() const noexcept override { return "server"; }
-    class connection;
-};
 
 class server_state {
 public:
@@ -89,15 +67,16 @@ protected:
     task<> until_room();
     /// The same for a connection that was accepted while another listener was faster: it goes before those that were not yet.
     task<> until_turn();
-    /// Why accepting failed, or what follows it: rethrown if a pause would not see the end of it. A shortage is reported once, until
-    /// a connection has been accepted again.
+    /// Why accepting failed, or what follows it: rethrown if a pause would not see the end of it. A shortage, and a refusal of the
+    /// system's, is reported once, until a connection has been accepted again.
     void rethrow_unless_passing(const std::exception_ptr& failure);
-    void note_accepted() noexcept { short_ = false; }
+    void note_accepted() noexcept { short_ = refused_ = false; }
 
 private:
     [[nodiscard]] bool is_below_limit(std::size_t n) const noexcept { return options.max_connections == 0 || n < options.max_connections; }
     std::size_t waiting_ = 0; // accepted, without a handler
     bool short_ = false;      // of descriptors or memory, and that was reported
+    bool refused_ = false;    // by the system (EPERM), and that was reported
 };
 
 template <class Listener, class F>
@@ -128,25 +107,15 @@ public:
     }
 
 private:
-    /// Without memory for its task the connection is dropped. What went wrong, or null.
-    [[nodiscard]] std::exception_ptr launched(stream connection) noexcept {
+    /// Calls the handler, in a task of the connection's own. Without memory for that the connection is dropped. What went wrong, or null.
+    [[nodiscard]] std::exception_ptr launched(stream accepted) noexcept {
         core_ref socket;
-        if constexpr (requires { socket = connection.core_reference(); }) socket = connection.core_reference();
-        task<> running;
-        std::exception_ptr failure;
+        if constexpr (requires { socket = accepted.core_reference(); }) socket = accepted.core_reference();
         try {
-            running = handler_(std::move(connection));
-        } catch (const std::bad_alloc&) { // nor for its frame
-            return std::current_exception();
-        } catch (...) { // it fails like one that throws later
-            failure = std::current_exception();
-        }
-        try {
-            if (failure)
-                connections.launch_failed(std::move(failure), std::move(socket));
+            if constexpr (takes_by_value<F, stream>)
+                return connections.launched(new connection_task(std::move(socket))).call(handler_, std::move(accepted));
             else
-                connections.launch(std::move(running), std::move(socket));
-            return nullptr;
+                return connections.launched(new keeping_connection_task<stream>(std::move(socket), std::move(accepted))).call(handler_);
         } catch (...) {
             return std::current_exception();
         }
@@ -207,12 +176,14 @@ concept stream_listener = std::movable<L> && requires(L& l, const L& c) {
 };
 
 /// Serves until it is cancelled; the listening socket is then closed, and the handlers are cancelled and joined. `handler`
-/// is a callable `task<>(tcp_stream)`, or of what else the listener accepts; it is kept until the last connection is over. The
+/// is a callable `task<>(tcp_stream)`, or of what else the listener accepts; it is kept until the last connection is over. It is called in
+/// the task of its connection, also for what it does before it returns a task: its name, its task-locals, a cancellation and what it throws
+/// are the connection's. A handler that takes a reference (`tcp_stream&&`, `auto&&`) has its stream until it ends. The
 /// socket is the server's from now on: `listener` still tells its endpoint and can close it (`closed_resource` comes out of `serve`
 /// then), its destruction changes nothing, and serving with it again throws `std::logic_error`. An accept that fails for want of
 /// descriptors or memory, or for what concerns one connection or the network for a while (accept(2)), is tried again after
-/// `options.pause`; the want is reported to the loop's exception handler, once until it is over. Any other error ends the
-/// server, as a cancellation does, and is thrown.
+/// `options.pause`; the want is reported to the loop's exception handler, once until it is over, and so is a refusal by a firewall
+/// (EPERM), which may be of one connection or never end. Any other error ends the server, as a cancellation does, and is thrown.
 template <stream_listener L, class F>
     requires std::invocable<std::decay_t<F>&, typename L::stream_type>
 [[nodiscard]] auto serve(L& listener, F&& handler, serve_options options = {}) -> detail::hazard_t<task<>, F> {

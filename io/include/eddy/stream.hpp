@@ -25,6 +25,18 @@ concept async_borrow_stream = async_read_stream<S> && requires(S& s) {
     { s.read_borrowed() } -> awaitable_of<borrowed_bytes>;
 };
 
+/// Does `s.read_borrowed()` hold no memory while it waits? What has the function does, unless its `lends()` says otherwise: one that has
+/// other streams below it may only know when it has one.
+template <class S>
+[[nodiscard]] bool lends(const S& s) noexcept {
+    if constexpr (!async_borrow_stream<S>)
+        return false;
+    else if constexpr (requires { { s.lends() } noexcept -> std::same_as<bool>; })
+        return s.lends();
+    else
+        return true;
+}
+
 /// `co_await s.write(bytes)`: all of them, handed on to whatever is below. What it returns, if anything, is not looked at.
 template <class S>
 concept async_write_stream = requires(S& s, std::span<const std::byte> bytes) {

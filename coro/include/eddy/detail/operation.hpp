@@ -19,7 +19,7 @@ class promise_base;
 //   idle ──► deferred ──► cancelled      its task is inside a cancelled scope (R1)
 //   idle ──► waiting ──► done            completed by `finish()`
 //            waiting ──► cancelled       `abort()` returned true: detached, and nothing happened
-//            waiting ──► deferred         by `begin_again()`: there is something to take, in its task's turn
+//            waiting ──► deferred         by `begin_again()`: there is something to take, in its task's turn; `finish()` still ends it
 //            waiting ──► aborting ──► done | cancelled    `abort()` returned false: its completion still comes
 //
 // The operation lives in the awaiting coroutine's frame (or wherever the user named it) and may be moved until started.

@@ -138,7 +138,8 @@ public:
 
     /// GET into a file. The body goes to `path` + ".part"; when all of it is there and on the device, that is renamed to `path`,
     /// which is replaced. If an earlier attempt has left a part, only the rest is asked for, provided that the server's ETag, or
-    /// date, says that the file is still the same (remembered in `path` + ".part.note"); else it starts over.
+    /// date, says that the file is still the same (remembered in `path` + ".part.note"); else it starts over. If a server gives less of
+    /// the rest, it is asked for what follows.
     /// Cancelled, or failed, it leaves the part for a next attempt, and `path` as it was. Any status but 200 and 206 is an
     /// `http::error` (`bad_status`). Errors of the files are `std::system_error`s; a second download to the same path meanwhile
     /// is a `busy_resource`. Neither `.part` nor `.part.note` may be a symbolic link (ELOOP). Limits of size and time are those of
