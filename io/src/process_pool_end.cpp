@@ -25,6 +25,7 @@ void process_pool_core::kill_all() noexcept {
     for (const auto& w : workers_) {
         w->spent = true;
         w->kill();
+        w->started.set(); // who waits for it need not hear from the server; if it still comes to be, its socket is closed
     }
     if (preloading_) kill_server(server_); // it does not listen, and has no workers
 }
@@ -85,7 +86,11 @@ task<> process_pool_core::close_within(std::shared_ptr<process_pool_core> self, 
     if (deadline && pool.calls_now_ > 0) {
         auto body = [&pool](cancel_scope&) -> task<> { co_await pool.no_calls_.wait(); };
         co_await move_on_after(*deadline, body);
-        if (pool.calls_now_ > 0) pool.kill_all();
+        if (pool.calls_now_ > 0) {
+            pool.kill_all();
+            co_await move_on_after(pool.patience(), body);
+        }
+        if (pool.calls_now_ > 0) kill_server(pool.server_); // it should have told that their workers have ended
     }
     co_await pool.no_calls_.wait();
     co_await shielded(pool.stop_processes());

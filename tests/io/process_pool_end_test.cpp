@@ -129,6 +129,29 @@ EDDY_TEST_REAL("process_pool: close kills workers that are stopped, and a fork s
     }
 }
 
+EDDY_TEST_REAL("process_pool: shutdown ends calls, and workers that are being started, also when the fork server is stopped") {
+    process_pool pp{{.workers = 2, .kill_grace = 10ms}};
+    const int server = co_await pp.run(parent_pid);
+    queue<int> reports(1);
+    auto running = spawn(pp.run({.progress = progress_to(reports)}, hang));
+    static_cast<void>(co_await reports.pop());
+    ::kill(server, SIGSTOP);
+    auto starting = spawn(pp.run(hang));
+    while (pp.stats().workers < 2) co_await this_task::yield();
+    co_await pp.shutdown(0ms);
+    int closed = 0;
+    for (task_handle<>* const call : {&running, &starting}) {
+        try {
+            co_await *call;
+        } catch (const closed_resource&) {
+            ++closed;
+        }
+    }
+    CHECK(closed == 2);
+    CHECK_FALSE(there_is(server));
+    CHECK(pp.stats().workers == 0);
+}
+
 EDDY_TEST("process_pool: close lets the calls that were made end first") {
     process_pool pp{1};
     int made = 0; // not stats(): an answer may come so early that nobody sees its call run
