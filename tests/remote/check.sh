@@ -16,6 +16,7 @@ trap 'rm -rf "$folder"' EXIT
 
 # Starts it with the argument $1, and waits until it has printed $2 lines.
 begin() {
+    : > "$folder/out"
     "$program" "$1" > "$folder/out" &
     parent=$!
     i=0
