@@ -227,7 +227,7 @@ EDDY_TEST("process_pool: after a hundred crashes there are as many descriptors a
     CHECK(died == 100);
     co_await pp.start();
     CHECK(descriptors_of(::getpid()) == here);
-    while (descriptors_of(server) != there) co_await this_task::yield(); // it answers before it has closed what it was sent
+    while (descriptors_of(server) > there) co_await this_task::yield(); // it answers before it has closed what it was sent
     CHECK(children_of(server) == sorted(pp.worker_pids()));
     CHECK(pp.stats().workers == 2);
     CHECK(pp.stats().died == 100);
