@@ -75,9 +75,9 @@ set(elsewhere
   space=tests/io/fs_test.cpp
   communicate=tests/io/process_test.cpp
   run_process=tests/io/process_test.cpp
-  run=tests/io/process_pool_test.cpp
-  map=tests/io/process_pool_test.cpp
-  start=tests/io/process_pool_test.cpp
+  run=tests/io/process_pool_cancel_test.cpp
+  map=tests/io/process_pool_cancel_test.cpp
+  start=tests/io/process_pool_cancel_test.cpp
   stop=tests/io/process_test.cpp
   serve=tests/io/serve_test.cpp
   join=tests/io/serve_test.cpp

@@ -51,13 +51,16 @@ detail::process_pool_core& process_pool::core() const {
 }
 
 task<> process_pool::start() {
-    return core().start_all();
+    static_cast<void>(core());
+    return detail::process_pool_core::start_all(core_);
 }
 task<> process_pool::close() {
-    return core().close_within(std::nullopt);
+    static_cast<void>(core());
+    return detail::process_pool_core::close_within(core_, std::nullopt);
 }
 task<> process_pool::close_within(std::chrono::nanoseconds deadline) {
-    return core().close_within(deadline);
+    static_cast<void>(core());
+    return detail::process_pool_core::close_within(core_, deadline);
 }
 
 void process_pool::on_log(detail::unique_function<void(const worker_log&)> handler) {

@@ -61,50 +61,50 @@ std::size_t usual_in_flight(const process_pool_core& core) noexcept {
 }
 
 task<pool_reply> perform(std::shared_ptr<process_pool_core> core, pool_request request, std::source_location site) {
-    return core->perform(std::move(request), site);
+    return process_pool_core::perform(std::move(core), std::move(request), site);
 }
 
 // --- one call
 
-task<pool_reply> process_pool_core::perform(pool_request request, std::source_location site) {
-    const std::shared_ptr<process_pool_core> keep = shared_from_this();
-    expect_open(request.function->name);
-    bind();
-    const counted_use counted(*this);
+task<pool_reply> process_pool_core::perform(std::shared_ptr<process_pool_core> self, pool_request request, std::source_location site) {
+    process_pool_core& pool = *self;
+    pool.expect_open(request.function->name);
+    pool.bind();
+    const counted_use counted(pool);
     struct counts_at_end {
         std::uint64_t& calls;
         ~counts_at_end() { ++calls; }
-    } finished{counted_.calls};
+    } finished{pool.counted_.calls};
     for (int attempt = 1;; ++attempt) {
-        semaphore_permit permit = co_await permits_.acquire();
-        expect_alive(request.function->name);
-        pool_worker* w = take_idle();
-        if (!w) w = co_await start_worker(request.function->name);
-        lease held(*this, *w, permit);
-        expect_alive(request.function->name);
-        pool_exchange x(*w, request, next_call_++);
+        semaphore_permit permit = co_await pool.permits_.acquire();
+        pool.expect_alive(request.function->name);
+        pool_worker* w = pool.take_idle();
+        if (!w) w = co_await pool.start_worker(request.function->name);
+        lease held(pool, *w, permit);
+        pool.expect_alive(request.function->name);
+        pool_exchange x(*w, request, pool.next_call());
         std::exception_ptr ended_by; // a cancellation, or the time limit
         try {
             const external_work running(*current().loop);
-            co_await converse_at_most(x, request.timeout);
+            co_await pool.converse_at_most(x, request.timeout);
             if (!x.over()) throw timeout_error(request.timeout, site, std::string("process_pool: '") + request.function->name + "'");
         } catch (const operation_cancelled&) {
             ended_by = std::current_exception();
         } catch (const timeout_error&) {
             ended_by = std::current_exception();
-        } catch (...) { // its answer cannot be received
-            w->spent = true;
+        } catch (...) { // it cannot be sent, or its answer cannot be received
+            w->spent = !x.untouched;
             throw;
         }
-        if (!x.over() && !x.untouched) co_await shielded(end_call(x));
+        if (!x.over() && !x.untouched) co_await shielded(pool.end_call(x));
         if (x.died) {
             w->kill(); // one that has merely closed its socket
             const external_work dying(*current().loop);
             co_await shielded(w->ended.wait());
-            if (x.unread && !ended_by && !killed_ && attempt < most_attempts) continue;
+            if (x.unread && !ended_by && !pool.killed_ && attempt < most_attempts) continue;
         }
-        keep_buffer(std::move(request.bytes));
-        co_return answer(x, held, ended_by);
+        pool.keep_buffer(std::move(request.bytes));
+        co_return pool.answer(x, held, ended_by);
     }
 }
 
@@ -125,6 +125,12 @@ pool_reply process_pool_core::answer(pool_exchange& x, lease& held, const std::e
     failure.raise();
 }
 
+/// From 1 on: 0 in the shared page says that no call has to stop.
+std::uint32_t process_pool_core::next_call() noexcept {
+    if (++last_call_ == 0) ++last_call_;
+    return last_call_;
+}
+
 // --- what is said
 
 task<> process_pool_core::send(pool_exchange& x) {
@@ -142,6 +148,7 @@ task<> process_pool_core::send(pool_exchange& x) {
         h.in_memfd = 1;
     }
     std::memcpy(bytes.data(), &h, sizeof h);
+    x.untouched = false;
     try {
         if (h.in_memfd != 0) {
             auto sending = x.worker.socket.send_descriptors(std::span(bytes).first(sizeof h), passed);
@@ -236,7 +243,10 @@ task<> process_pool_core::end_call(pool_exchange& x) {
             const external_work stopping(*current().loop);
             co_await converse_at_most(x, x.request.stop_grace);
         }
-        if (x.over()) co_return;
+        if (x.over()) {
+            page_[w.slot].call.store(0); // in time the numbers come again
+            co_return;
+        }
     }
     w.spent = true;
     ++counted_.ended_by_us;
@@ -253,7 +263,7 @@ task<> process_pool_core::end_call(pool_exchange& x) {
 
 task<> process_pool_core::warm_up(pool_worker& w) {
     pool_request request(*this, remote_at(options.warm_up), {});
-    pool_exchange x(w, request, next_call_++);
+    pool_exchange x(w, request, next_call());
     co_await converse(x);
     if (x.died) {
         w.kill();

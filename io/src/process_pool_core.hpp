@@ -32,6 +32,16 @@ namespace eddy::detail {
     return e.code() == std::errc::connection_reset || e.code() == std::errc::broken_pipe;
 }
 
+/// Both ends are close-on-exec; ours is non-blocking, the other one is for a process that has no loop.
+struct socket_ends {
+    unix_stream ours;
+    unique_fd theirs;
+};
+/// Throws `std::system_error`.
+[[nodiscard]] socket_ends new_socket_pair();
+/// If there is one, and it has not ended.
+void kill_server(std::optional<process>& server) noexcept;
+
 struct incoming_frame {
     frame_header header{};
     std::span<const std::byte> body; // until the next frame is asked for
@@ -87,7 +97,7 @@ struct pool_exchange {
     bool sent = false;
     bool died = false;
     bool unread = false;    // it died before it had read the call
-    bool untouched = false; // cancelled before a byte of the call was sent
+    bool untouched = true;  // no byte of the call was sent
     std::exception_ptr progress_failed;
 };
 
@@ -98,10 +108,12 @@ public:
     process_pool_core& operator=(const process_pool_core&) = delete;
     ~process_pool_core();
 
-    task<pool_reply> perform(pool_request request, std::source_location site);
+    // These are begun when they are awaited, and the pool object may have been moved or destroyed by then: they own what they work on.
+    static task<pool_reply> perform(std::shared_ptr<process_pool_core> self, pool_request request, std::source_location site);
+    static task<> start_all(std::shared_ptr<process_pool_core> self);
+    static task<> close_within(std::shared_ptr<process_pool_core> self, std::optional<std::chrono::nanoseconds> deadline);
+
     void give_back(pool_worker& w) noexcept;
-    task<> start_all();
-    task<> close_within(std::optional<std::chrono::nanoseconds> deadline);
     /// The pool object goes.
     void let_go() noexcept;
     void expect_open(const char* function) const;
@@ -135,6 +147,7 @@ private:
     task<pool_worker*> try_to_start_worker(const char* function);
     task<> warm_up(pool_worker& w);
     [[nodiscard]] pool_worker* take_idle() noexcept;
+    [[nodiscard]] std::uint32_t next_call() noexcept;
     task<> send(pool_exchange& x);
     task<> converse(pool_exchange& x);
     task<> converse_at_most(pool_exchange& x, std::chrono::nanoseconds limit);
@@ -143,11 +156,13 @@ private:
     void log(const pool_exchange& x, std::string_view text);
     pool_reply answer(pool_exchange& x, lease& held, const std::exception_ptr& ended_by);
     struct server_talk;
-    task<> listen_to_server(server_talk& t);
+    task<> listen_to_server(server_talk& t, std::uint64_t generation);
     static task<> read_server(std::shared_ptr<process_pool_core> self, std::uint64_t generation);
     void heard(const server_message& m, descriptor_list& d);
     void server_ended() noexcept;
+    void let_server_go() noexcept;
     task<> stop_processes();
+    task<> stop_server();
     task<> stop_idle();
     [[nodiscard]] std::chrono::nanoseconds patience() const noexcept;
     void kill_all() noexcept;
@@ -168,6 +183,7 @@ private:
     std::optional<process> server_;
     unix_stream server_socket_;
     task_handle<> server_reader_;
+    std::vector<task_handle<>> collectors_; // of servers that have ended, or are about to
     std::uint64_t generation_ = 0; // how many servers have ended
     std::optional<server_message> preloaded_;
     event preload_over_;
@@ -180,7 +196,7 @@ private:
     std::vector<pool_worker*> idle_;
     std::vector<std::vector<std::byte>> buffers_;
     std::uint32_t next_worker_ = 1;
-    std::uint32_t next_call_ = 1;
+    std::uint32_t last_call_ = 0;
     std::size_t calls_now_ = 0; // from their start to their end
     std::size_t busy_ = 0;
     event no_calls_;

@@ -11,35 +11,63 @@ if [ "$out" != "$expected" ]; then
     exit 1
 fi
 
-# Killed with -9: within a second its workers and their server have gone.
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$program" wait > "$folder/out" &
-parent=$!
-i=0
-while [ "$(wc -l < "$folder/out")" -lt 3 ]; do
-    i=$((i + 1))
-    if [ $i -gt 300 ]; then
-        echo "it does not start its workers" >&2
-        kill -KILL $parent
-        exit 1
-    fi
-    sleep 0.1
-done
-workers=$(tail -n +2 "$folder/out")
-servers=$(for w in $workers; do ps -o ppid= -p "$w"; done | sort -u)
-kill -KILL $parent
-for pid in $workers $servers; do
+
+# Starts it with the argument $1, and waits until it has printed $2 lines.
+begin() {
+    : > "$folder/out"
+    "$program" "$1" > "$folder/out" &
+    parent=$!
     i=0
-    while state=$(ps -o stat= -p "$pid") && [ "${state#Z}" = "$state" ]; do
+    while [ "$(wc -l < "$folder/out")" -lt "$2" ]; do
         i=$((i + 1))
-        if [ $i -gt 50 ]; then
-            echo "process $pid has outlived its program" >&2
+        if [ $i -gt 300 ]; then
+            echo "it does not come to '$1'" >&2
+            kill -KILL $parent
             exit 1
         fi
         sleep 0.1
     done
-done
+}
+# Within seconds these processes have gone, or are zombies that nobody collects.
+expect_gone() {
+    for pid in "$@"; do
+        i=0
+        while state=$(ps -o stat= -p "$pid") && [ "${state#Z}" = "$state" ]; do
+            i=$((i + 1))
+            if [ $i -gt 50 ]; then
+                echo "process $pid has outlived its program" >&2
+                exit 1
+            fi
+            sleep 0.1
+        done
+    done
+}
+
+# Killed with -9: its workers, with and without a call, and their server go.
+begin wait 4
+workers=$(tail -n +2 "$folder/out")
+servers=$(for w in $workers; do ps -o ppid= -p "$w"; done | sort -u)
+if [ "$(echo "$servers" | wc -w)" -ne 1 ] || [ "$servers" -eq "$parent" ]; then
+    echo "its workers are not children of one fork server" >&2
+    exit 1
+fi
+kill -KILL $parent
+expect_gone $workers $servers
+
+# The same while the server is in a preload function that does not end.
+begin preload 2
+server=$(tail -n +2 "$folder/out")
+kill -KILL $parent
+expect_gone $server
+
+# The server killed with -9, and the program right after it: nobody is there to collect the workers, which go all the same.
+begin wait 4
+workers=$(tail -n +2 "$folder/out")
+server=$(ps -o ppid= -p "$(echo "$workers" | head -n 1)")
+kill -KILL $server $parent
+expect_gone $workers $server
 
 # Started by hand with the mark, it says what that is.
 if "$program" --eddy-fork-server 90 91 2> "$folder/err"; then

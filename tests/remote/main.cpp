@@ -38,6 +38,13 @@ void hang() {
     for (;;) ::pause();
 }
 EDDY_REMOTE(hang)
+/// Prints the number of the fork server, and does not end.
+void hang_in_preload() {
+    std::printf("%d\n", ::getpid());
+    std::fflush(stdout);
+    hang();
+}
+EDDY_REMOTE(hang_in_preload)
 
 task<> call_all() {
     process_pool pool{2};
@@ -50,17 +57,24 @@ task<> call_all() {
     co_await pool.close();
 }
 
-/// Prints the numbers of its processes, and is killed.
+/// Prints the numbers of its workers, two that have a call and one that has none, and is killed.
 task<> wait_to_be_killed() {
-    process_pool pool{2};
+    process_pool pool{3};
+    co_await pool.start();
     auto call = [&]() -> task<> { co_await pool.run(hang); };
     auto one = spawn(call);
     auto two = spawn(call);
-    while (pool.worker_pids().size() < 2 || pool.stats().busy < 2) co_await this_task::yield();
+    while (pool.stats().busy < 2) co_await this_task::yield();
     for (const int pid : pool.worker_pids()) std::printf("%d\n", pid);
     std::fflush(stdout);
     co_await one;
     co_await two;
+}
+
+/// Is killed while its fork server runs a function, and listens to nobody.
+task<> wait_in_preload() {
+    process_pool pool{{.workers = 1, .preload = hang_in_preload}};
+    co_await pool.start();
 }
 
 } // namespace
@@ -75,5 +89,6 @@ int main(int argc, char** argv) {
     std::thread busy([] {}); // a program with threads, before the first use
     busy.join();
     if (argc > 1 && std::strcmp(argv[1], "wait") == 0) return run_main(wait_to_be_killed());
+    if (argc > 1 && std::strcmp(argv[1], "preload") == 0) return run_main(wait_in_preload());
     return run_main(call_all());
 }

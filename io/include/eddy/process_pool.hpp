@@ -133,7 +133,8 @@ public:
     int pid;
 };
 
-/// Belongs to the loop on which it is first used. Move-only.
+/// Belongs to the loop on which it is first used. Move-only; may be moved while calls run. Its tasks may outlive it: awaited after its
+/// end, calls and `start` throw `closed_resource`, and `close` has nothing left to do.
 class process_pool {
 public:
     /// Starts nothing yet. Throws `std::invalid_argument` for functions that are not registered.
@@ -170,7 +171,7 @@ public:
     /// cancelled, some may be.
     task<> start();
     /// Awaitable: the end. No new calls (`closed_resource`); those that were made are waited for; then the workers end, and the fork
-    /// server is collected. Checkpoint; cancelled, the pool stays closed. Twice does no harm.
+    /// server is collected. Checkpoint; cancelled, the pool stays closed and its calls go on. Twice does no harm.
     task<> close();
     /// The same, but calls that are not over after `deadline` end with `closed_resource`, their workers killed.
     template <class Rep, class Period>
