@@ -180,8 +180,8 @@ void task_context::run_deferred(ready_node& n) {
     t.budget_ = budget_per_step - 1;
     bool finished = true;
     if (t.cancel_pending_) {
-        finished = op.cancelled_unstarted();
-        op.state_ = finished ? operation::state::cancelled : operation::state::aborting;
+        op.state_ = op.cancelled_unstarted();
+        finished = op.state_ != operation::state::aborting;
     } else {
         op.state_ = operation::state::waiting;
         try {

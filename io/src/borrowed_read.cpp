@@ -30,6 +30,20 @@ void borrowed_read_operation::came(io_operation& op) noexcept {
     self.begin_again();
 }
 
+// The bytes were there before the cancellation was (R2).
+operation::state borrowed_read_operation::cancelled_unstarted() noexcept {
+    if (!waits_for_turn_ || !core_->is_open()) {
+        leave();
+        return state::cancelled;
+    }
+    try {
+        if (start()) return state::done;
+    } catch (...) { // no memory for a buffer: nothing was read
+        return state::cancelled;
+    }
+    return abort() ? state::cancelled : state::aborting;
+}
+
 // That is its outcome, whatever comes before its turn (R2); but a cancellation that came before it stays one.
 void borrowed_read_operation::core_closed() noexcept {
     if (!waits_for_turn_ || !task().cancel_pending()) finish();

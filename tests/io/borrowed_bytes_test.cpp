@@ -234,7 +234,7 @@ EDDY_TEST("a close under a borrowed read is closed_resource, also when bytes hav
     }
 }
 
-EDDY_TEST("R4 a borrowed read that is cancelled when its bytes have come and its turn has not takes none: another reader gets them", "[fifo]") {
+EDDY_TEST("R2 a borrowed read that is cancelled when its bytes have come and its turn has not has them", "[fifo]") {
     unix_streams ends = unix_stream_pair();
     auto reading = spawn(borrow_text(ends.a));
     co_await testing::settle();
@@ -244,11 +244,27 @@ EDDY_TEST("R4 a borrowed read that is cancelled when its bytes have come and its
     outcome<std::string> early = co_await as_result(borrow_text(ends.a));
     CHECK(words::holds<busy_resource>(early.exception())); // it keeps its place
     reading.cancel();
-    auto other = spawn(borrow_text(ends.a));
+    std::string got = co_await std::move(reading);
+    CHECK(got == "all of it");
+}
+
+EDDY_TEST("R4 cancelled before its turn, a borrowed read that would find nothing is cancelled, and another may read", "[fifo]") {
+    unix_streams ends = unix_stream_pair();
+    auto reading = spawn(borrow_text(ends.a));
+    co_await testing::settle();
+    send_to(ends.b, "x");
+    const bool waits = co_await until_its_turn(reading);
+    REQUIRE(waits);
+    std::array<char, 8> stolen{};
+    REQUIRE(::recv(ends.a.native_handle(), stolen.data(), stolen.size(), 0) == 1); // as another process might
+    reading.cancel();
     co_await reading.join();
     CHECK(reading.cancelled());
+    auto other = spawn(borrow_text(ends.a));
+    co_await testing::settle();
+    send_to(ends.b, "y");
     std::string got = co_await std::move(other);
-    CHECK(got == "all of it");
+    CHECK(got == "y");
 }
 
 EDDY_TEST("R13 a stream that is closed when a borrowed read has its bytes and not its turn: closed_resource, however it is closed", "[fifo]") {

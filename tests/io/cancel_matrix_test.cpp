@@ -70,7 +70,7 @@ EDDY_TEST("R4 cancelled while it waits, it ends cancelled, leaves nothing, and a
 
 EDDY_TEST("R2 cancelled in the tick of its completion, it keeps its outcome and the next checkpoint throws") {
     for (const rig_entry& e : rigs()) {
-        if (!e.by_kernel || e.kind == rig_kind::endless || e.in_its_turn) continue;
+        if (!e.by_kernel || e.kind == rig_kind::endless) continue;
         const std::shared_ptr<rig> r = e.make();
         const auto log = std::make_shared<std::string>();
         co_await r->prepare();
@@ -84,28 +84,6 @@ EDDY_TEST("R2 cancelled in the tick of its completion, it keeps its outcome and 
         co_await waiting.join();
         const std::string expected = in_time ? "ok, then cancelled" : "ok, then ok";
         CHECK(e.name + ": " + *log == e.name + ": " + expected);
-    }
-}
-
-EDDY_TEST("R4 cancelled in the tick in which the kernel tells of it, what is taken in a task's turn is left to the next wait") {
-    for (const rig_entry& e : rigs()) {
-        if (!e.in_its_turn) continue;
-        const std::shared_ptr<rig> r = e.make();
-        const auto log = std::make_shared<std::string>();
-        co_await r->prepare();
-        co_await testing::settle();
-        auto waiting = spawn(note(r, log));
-        co_await testing::settle();
-        const std::size_t pending = this_loop().stats().pending_operations;
-        co_await r->release();
-        co_await operation_completed(pending);
-        const bool in_time = waiting.cancel();
-        co_await waiting.join();
-        const std::string expected = in_time ? "cancelled" : "ok, then ok"; // in a loop that is shuffled
-        CHECK(e.name + ": " + *log == e.name + ": " + expected);
-        if (!in_time) continue;
-        std::string second = co_await wait_and_look(r);
-        CHECK(e.name + ": " + second == e.name + ": ok, then ok");
     }
 }
 

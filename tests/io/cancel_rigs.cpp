@@ -242,25 +242,17 @@ rig_entry entry(std::string name, rig_kind kind, bool by_kernel, A... args) {
     return {std::move(name), kind, by_kernel, [args...] { return std::make_shared<R>(args...); }};
 }
 
-/// For what reads by `read_borrowed`.
-template <class R, class... A>
-rig_entry entry_in_turn(std::string name, A... args) {
-    rig_entry e = entry<R>(std::move(name), rig_kind::repeatable, true, args...);
-    e.in_its_turn = true;
-    return e;
-}
-
 std::vector<rig_entry> make_rigs() {
     using enum rig_kind;
     std::vector<rig_entry> all;
     all.push_back(entry<accept_rig>("accept", repeatable, true));
     all.push_back(entry<read_rig>("read_some", repeatable, true));
     all.push_back(entry<reader_rig>("reader.read_some", repeatable, true, reader_rig::what::some));
-    all.push_back(entry_in_turn<reader_rig>("reader.read_exactly(span)", reader_rig::what::exactly));
-    all.push_back(entry_in_turn<reader_rig>("reader.read_exactly(n)", reader_rig::what::exactly_text));
-    all.push_back(entry_in_turn<reader_rig>("reader.read_until", reader_rig::what::until));
-    all.push_back(entry_in_turn<reader_rig>("reader.read_line", reader_rig::what::line));
-    all.push_back(entry_in_turn<read_to_end_rig>("reader.read_to_end"));
+    all.push_back(entry<reader_rig>("reader.read_exactly(span)", repeatable, true, reader_rig::what::exactly));
+    all.push_back(entry<reader_rig>("reader.read_exactly(n)", repeatable, true, reader_rig::what::exactly_text));
+    all.push_back(entry<reader_rig>("reader.read_until", repeatable, true, reader_rig::what::until));
+    all.push_back(entry<reader_rig>("reader.read_line", repeatable, true, reader_rig::what::line));
+    all.push_back(entry<read_to_end_rig>("reader.read_to_end", repeatable, true));
     all.push_back(entry<readable_rig>("wait_readable", repeatable, true));
     all.push_back(entry<write_rig>("write", repeatable, false));
     all.push_back(entry<partial_write_rig>("write, partly done", once, false));

@@ -35,7 +35,6 @@ struct rig_entry {
     rig_kind kind;
     bool by_kernel; // the kernel completes it, so that "in the tick of its completion" can be met
     std::function<std::shared_ptr<rig>()> make;
-    bool in_its_turn = false; // the kernel tells that there is something, which is taken later, in the task's turn
 };
 
 [[nodiscard]] const std::vector<rig_entry>& rigs();

@@ -192,10 +192,10 @@ public:
         return false;
     }
     // Its owner is cancelled, so it is, too; the wait ends as one that was aborted.
-    bool cancelled_unstarted() noexcept override {
-        if (handle_.done() || &handle_.context() == current().task || &handle_.context().loop() != current().loop) return true;
+    state cancelled_unstarted() noexcept override {
+        if (handle_.done() || &handle_.context() == current().task || &handle_.context().loop() != current().loop) return state::cancelled;
         start();
-        return abort();
+        return abort() ? state::cancelled : state::aborting;
     }
     T take() { return result_operation<T, true>(handle_.context()).take(); }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "task"; }

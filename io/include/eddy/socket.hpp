@@ -73,7 +73,8 @@ public:
     /// another task reads, `closed_resource` after or on a close on our side.
     detail::read_operation read_some(std::span<std::byte> buffer) { return {core(), buffer}; }
     /// The same into memory that is taken when something is there, so that who waits holds none: 16 KiB at the most, empty at the
-    /// end (<eddy/borrowed_bytes.hpp>). What came is read in the task's own turn; cancelled before that, nothing was.
+    /// end (<eddy/borrowed_bytes.hpp>). What came is read in the task's own turn, also if the task is cancelled
+    /// after it came (R2); cancelled before, nothing was.
     detail::borrowed_read_operation read_borrowed() { return detail::borrowed_read_operation(core()); }
     /// Awaitable: until a read would not wait: for data, the end or an error. Rarely it would all the same, when others read from the
     /// same socket. Takes the reader's place as a read does. Checkpoint; cancelled, nothing happened. Errors as of `read_some`.

@@ -35,8 +35,9 @@ public:
     virtual bool begin() = 0;
     /// Called at most once, while waiting: true if the operation is detached and nothing happened.
     virtual bool abort() noexcept = 0;
-    /// Called instead of `begin` when the task was cancelled before its turn came: true if that is all.
-    [[nodiscard]] virtual bool cancelled_unstarted() noexcept { return true; }
+    /// Called instead of `begin` when the task was cancelled before its turn came. `cancelled` if that is all, `done` if it has happened
+    /// even so (R2), `aborting` if its completion still comes.
+    [[nodiscard]] virtual state cancelled_unstarted() noexcept { return state::cancelled; }
     /// What a task list prints: "mutex", "tcp read", …
     [[nodiscard]] virtual std::string_view waits_for() const noexcept = 0;
     /// Does it wait for the end of `t`? For call graphs.

@@ -22,10 +22,7 @@ public:
     }
     [[nodiscard]] bool start();
     bool begin() override { return try_now() || start(); }
-    [[nodiscard]] bool cancelled_unstarted() noexcept override {
-        leave();
-        return true;
-    }
+    [[nodiscard]] state cancelled_unstarted() noexcept override;
     [[nodiscard]] borrowed_bytes take() {
         check("read from");
         return std::move(bytes_);
