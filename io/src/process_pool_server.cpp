@@ -16,6 +16,7 @@
 #include <eddy/errors.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/this_task.hpp>
+#include <eddy/timeout.hpp>
 
 #include "process_pool_core.hpp"
 

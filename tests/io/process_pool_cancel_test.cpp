@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <stop_token>
 #include <string>
@@ -56,8 +54,8 @@ std::string file_at_sigterm;
 void leaves_a_file_at_sigterm(std::string file) {
     file_at_sigterm = std::move(file);
     ::signal(SIGTERM, [](int) {
-        std::fclose(std::fopen(file_at_sigterm.c_str(), "w"));
-        std::_Exit(0);
+        ::close(::open(file_at_sigterm.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        ::_exit(0);
     });
     this_call::progress(1);
     for (;;) ::pause();
