@@ -198,6 +198,19 @@ std::string encode_envelope(const json& body, json headers, std::string_view exc
                                     {"priority", 0}, {"body_encoding", "base64"}, {"delivery_tag", make_uuid()}}}};
     return dump_json(e);
 }
+json control_message(const std::string& method, json parameters, const std::vector<std::string>& workers, const std::string& ticket, const std::string& reply_to) {
+    json m = {{"method", method}, {"arguments", std::move(parameters)}, {"destination", workers.empty() ? json() : json(workers)}, {"pattern", nullptr}, {"matcher", nullptr}};
+    if (!reply_to.empty()) {
+        m["ticket"] = ticket;
+        m["reply_to"] = {{"exchange", "reply.celery.pidbox"}, {"routing_key", reply_to}};
+    }
+    return m;
+}
+std::string control_envelope(const json& body, std::chrono::nanoseconds patience) {
+    const wall_time until = wall_now() + std::chrono::duration_cast<wall_time::duration>(patience);
+    json headers = {{"clock", 1}, {"expires", to_unix(until)}};
+    return encode_envelope(body, std::move(headers), "celery.pidbox", "", true);
+}
 envelope decode_envelope(std::string_view payload) {
     json e = parse_envelope(payload);
     return {parse_body(e), std::move(e["headers"])};
