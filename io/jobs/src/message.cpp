@@ -126,11 +126,7 @@ void read_properties(message& m, const json& properties) {
 }
 
 const std::string& sender_name() {
-    static const std::string text = [] {
-        std::array<char, 256> host{};
-        if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
-        return "gen" + std::to_string(::getpid()) + "@" + host.data();
-    }();
+    static const std::string text = "gen" + std::to_string(::getpid()) + "@" + host_name();
     return text;
 }
 

@@ -1,7 +1,6 @@
 #include "redis_rq_worker.hpp"
 
 #include <algorithm>
-#include <array>
 #include <unistd.h>
 
 #include <eddy/jobs/error.hpp>
@@ -16,11 +15,6 @@ std::string joined(const std::vector<std::string>& names) {
     std::string all;
     for (const std::string& n : names) all += (all.empty() ? "" : ",") + n;
     return all;
-}
-std::string this_host() {
-    std::array<char, 256> host{};
-    if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "localhost";
-    return host.data();
 }
 
 } // namespace
@@ -47,7 +41,7 @@ task<> record::write_birth() {
     const std::string key = server_->worker_key();
     const std::string now = to_rq_time(wall_now());
     redis::pipeline p;
-    p.add("HSET", key, "birth", born_, "last_heartbeat", now, "queues", joined(queues_), "pid", ::getpid(), "hostname", this_host(), "ip_address", "unknown");
+    p.add("HSET", key, "birth", born_, "last_heartbeat", now, "queues", joined(queues_), "pid", ::getpid(), "hostname", host_name(), "ip_address", "unknown");
     p.add("HSET", key, "version", "1.13.0", "python_version", "eddy 0.1.0 (C++)", "state", "idle");
     p.add("EXPIRE", key, worker_ttl).add("SADD", server_->key("workers"), key);
     for (const std::string& q : queues_) p.add("SADD", server_->key("workers:" + q), key);

@@ -1,10 +1,8 @@
 #include <eddy/jobs/worker.hpp>
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <thread>
-#include <unistd.h>
 
 #include <eddy/offload.hpp>
 #include <eddy/sleep.hpp>
@@ -16,16 +14,6 @@
 namespace eddy::jobs {
 
 namespace detail {
-
-namespace {
-
-std::string host_name() {
-    std::array<char, 256> host{};
-    if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "localhost";
-    return host.data();
-}
-
-} // namespace
 
 void job_run::finish_early(job_end why, const char* reason) {
     // Asked to stop by its soft limit, it may go on as it likes: the others end it all the same.
