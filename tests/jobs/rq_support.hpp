@@ -25,6 +25,12 @@ public:
         if (o.name.empty()) o.name = "w";
         return jobs::worker(server.url(), std::move(o));
     }
+    /// What is reported to the loop, a line each; without this, a report fails the test.
+    std::shared_ptr<std::string> take_reports() {
+        auto all = std::make_shared<std::string>();
+        this_loop().set_exception_handler([all](const error_context& e) { *all += std::string(e.message) + "\n"; });
+        return all;
+    }
     /// The reply of a command, described.
     template <class... A>
     task<std::string> key(std::string_view command, A... arguments) {

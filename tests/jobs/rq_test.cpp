@@ -81,8 +81,8 @@ EDDY_TEST("JOB-82 RQ: a traceback's last exception; what others wrote is no reas
         const json e = rq::exception_in(text);
         return e["exc_module"].get<std::string>() + "|" + e["exc_type"].get<std::string>() + "|" + e["exc_message"].dump();
     };
-    CHECK(read("Traceback (most recent call last):\n  File \"a\"\nValueError: ('bad', 42)\n") == R"(builtins|ValueError|["('bad', 42)"])");
-    CHECK(read("A: x\n\nDuring …\n\nTraceback:\nrq.timeouts.JobTimeoutException: two\nlines") == R"(rq.timeouts|JobTimeoutException|["two\nlines"])");
+    CHECK(read("Traceback (most recent call last):\n  File \"a\"\nValueError: ('bad', 42)\n") == R"x(builtins|ValueError|["('bad', 42)"])x");
+    CHECK(read("A: x\n\nDuring …\n\nTraceback (most recent call last):\n  File\nrq.timeouts.JobTimeoutException: two\nlines") == R"(rq.timeouts|JobTimeoutException|["two\nlines"])");
     CHECK(read("  File\nKeyboardInterrupt\n") == "builtins|KeyboardInterrupt|[]");
     CHECK(read("Job stopped by user, work-horse terminated.") == R"(builtins|Exception|["Job stopped by user, work-horse terminated."])");
     CHECK(read("") == R"(builtins|Exception|[""])");
@@ -183,6 +183,7 @@ EDDY_TEST_REAL("JOB-85 RQ: a job that is pickled, or gone, has failed, or is lef
     rq_scene s;
     const bool there = co_await s.open();
     if (!there) co_return;
+    const auto reports = s.take_reports();
     const std::string pickled = rq::compress(std::string("\x80\x05", 2));
     co_await s.rc->command("HSET", "rq:job:p", "data", pickled, "origin", "default", "status", "queued");
     co_await s.rc->command("RPUSH", "rq:queue:default", "ghost", "p");
@@ -203,6 +204,8 @@ EDDY_TEST_REAL("JOB-85 RQ: a job that is pickled, or gone, has failed, or is lef
     };
     co_await while_rq_serves(w, body);
     CHECK(w.stats().dead == 2);
+    CHECK(has(*reports, "jobs: job ghost was queued, and is not there: deleted, or older than its ttl"));
+    CHECK(has(*reports, "jobs: unsupported serializer: job p was pickled"));
 }
 
 EDDY_TEST_REAL("JOB-86 RQ: a dependent waits for its parents; not after a failure, unless that is allowed") {

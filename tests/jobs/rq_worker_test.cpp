@@ -153,6 +153,7 @@ EDDY_TEST_REAL("JOB-94 RQ: two workers of a name are one too many; a server that
     rq_scene s;
     const bool there = co_await s.open();
     if (!there) co_return;
+    const auto reports = s.take_reports();
     jobs::worker w = s.worker({.heartbeat = 20ms});
     w.add("m.noop", []() -> task<> { co_return; });
     const auto body = [&]() -> task<> {
@@ -174,6 +175,7 @@ EDDY_TEST_REAL("JOB-94 RQ: two workers of a name are one too many; a server that
         CHECK(workers == R"(["rq:worker:w"])");
     };
     co_await while_rq_serves(w, body);
+    CHECK(has(*reports, "jobs: claiming failed; it is tried again"));
 }
 
 EDDY_TEST_REAL("JOB-95 RQ: callbacks, progress in meta, limits, results that are not kept") {
@@ -181,7 +183,7 @@ EDDY_TEST_REAL("JOB-95 RQ: callbacks, progress in meta, limits, results that are
     const bool there = co_await s.open();
     if (!there) co_return;
     jobs::client& c = *s.c;
-    jobs::worker w = s.worker({.concurrency = 1, .max_result = 100});
+    jobs::worker w = s.worker({.concurrency = 1, .max_result = 500});
     std::string log;
     w.add("m.add", [](int x, int y) -> task<int> { co_return x + y; });
     w.add("m.boom", []() -> task<> {
@@ -215,7 +217,7 @@ EDDY_TEST_REAL("JOB-95 RQ: callbacks, progress in meta, limits, results that are
         CHECK(bad == "ValueError: bad");
         CHECK(no_callback == "NotRegistered: this worker has no callback nowhere");
         const std::string big = co_await ending_of(c, co_await c.send("m.big"));
-        CHECK(has(big, "ResultTooLarge: the result of m.big has 1002 bytes; the limit is 100"));
+        CHECK(has(big, "ResultTooLarge: the result of m.big has 1002 bytes; the limit is 500"));
         const std::string late = co_await ending_of(c, co_await c.send("m.long", {.time_limit = 1ms}));
         CHECK(late == "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)");
         jobs::rq_options with_meta;

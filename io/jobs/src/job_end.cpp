@@ -168,7 +168,7 @@ task<> worker_core::run_callbacks(job_run& r, job_result& result) {
 task<> worker_core::settle(job_run& r, job_result result) {
     const message& m = *r.job;
     co_await run_callbacks(r, result);
-    if (result.state == "FAILURE" && m.rq && m.rq->retries > 0 && !r.acknowledged) co_return co_await retry_recorded(r, std::nullopt);
+    if (result.state == "FAILURE" && m.rq && m.rq->retries > 0) co_return co_await retry_recorded(r, std::nullopt);
     std::string text = dump_json(result.value);
     if (text.size() > options.max_result) {
         result = failed_with("ResultTooLarge", json::array({"the result of " + m.task + " has " + std::to_string(text.size()) + " bytes; the limit is " + std::to_string(options.max_result)}), "cpp");

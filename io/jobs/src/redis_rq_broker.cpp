@@ -107,7 +107,7 @@ public:
         if (said.is_object()) meta.update(said);
         else meta["progress"] = said;
         c->hash["meta"] = dump_json(meta);
-        co_await server_->client.command("HSET", server_->key("job:" + id), "meta", dump_json(meta));
+        co_await server_->run(meta_script(), id, dump_json(meta));
     }
     task<> refresh(std::vector<std::string> tags) override {
         std::vector<std::string> held;

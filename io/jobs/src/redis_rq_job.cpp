@@ -227,22 +227,20 @@ std::string failure_text(const json& stored) {
     return "Traceback (most recent call last):\n  " + where + "\n" + exception_title(exception) + (message.empty() ? "" : ": " + message) + "\n";
 }
 json exception_in(const std::string& traceback) {
+    constexpr std::string_view header = "Traceback (most recent call last):\n";
     std::string_view text = traceback;
     while (text.ends_with('\n')) text.remove_suffix(1);
-    std::size_t end = text.size();
-    for (std::size_t n = 0; end != text.npos && n < 1000; ++n) { // from the last line on
-        const std::size_t before = end == 0 ? text.npos : text.rfind('\n', end - 1);
-        const std::size_t begin = before == text.npos ? 0 : before + 1;
-        const std::string_view line = text.substr(begin, end - begin);
-        if (const std::size_t title = title_size(line); title > 0 && line != "Traceback") {
-            const std::string_view name = line.substr(0, title);
-            const std::size_t dot = name.rfind('.');
-            const std::string type(name.substr(dot == name.npos ? 0 : dot + 1)), module(dot == name.npos ? "builtins" : name.substr(0, dot));
-            json arguments = json::array();
-            if (title < line.size()) arguments.push_back(std::string(text.substr(begin + title + 2)));
-            return make_exception(type, std::move(arguments), module);
-        }
-        end = before;
+    if (const auto last = text.rfind(header); last != text.npos) text.remove_prefix(last + header.size());
+    // After the frames, which are indented; what it says may have several lines.
+    for (std::string_view rest = text; !rest.empty(); rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1)) {
+        const std::size_t title = title_size(rest.substr(0, rest.find('\n')));
+        if (title == 0) continue;
+        const std::string_view name = rest.substr(0, title);
+        const std::size_t dot = name.rfind('.');
+        const std::string type(name.substr(dot == name.npos ? 0 : dot + 1)), module(dot == name.npos ? "builtins" : name.substr(0, dot));
+        json arguments = json::array();
+        if (rest.substr(title, 2) == ": ") arguments.push_back(std::string(rest.substr(title + 2)));
+        return make_exception(type, std::move(arguments), module);
     }
     json arguments = json::array();
     arguments.push_back(std::string(text));

@@ -37,7 +37,7 @@ using fields = std::unordered_map<std::string, std::string>;
 [[nodiscard]] std::string entry_of_failure(const std::string& text);
 /// As Python's traceback: its last line is "ValueError: ('bad thing', 42)".
 [[nodiscard]] std::string failure_text(const json& stored);
-/// The last line of a traceback that names an exception, and what it says; the rest of the text may be anything.
+/// The exception that a traceback ends with, and what it says; the text may be anything.
 [[nodiscard]] json exception_in(const std::string& traceback);
 
 /// The other way: Celery's form of a job's state. `entry`: the latest of its stream.

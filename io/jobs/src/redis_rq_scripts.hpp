@@ -204,13 +204,14 @@ return 1)");
     return s;
 }
 
-/// ARGV: id, queue, iso, now, pause ('' for the job's own), worker's key, its next job.
+/// ARGV: id, queue, iso, now, pause ('' for the job's own), worker's key, its next job, whether the claim has ended before ("1"). Nothing if
+/// the claim was lost, and said twice, it happens once.
 [[nodiscard]] inline const redis::script& retry_script() {
     static const redis::script s = with_library(R"(
 local id, q, iso, now = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local claimed = redis.call('ZREM', p .. 'wip:' .. q, id) == 1
 working(ARGV[7], ARGV[8])
-if not claimed or not exists(id) then return 0 end
+if not exists(id) or get(id, 'ended_at') == iso or not (claimed or ARGV[9] == '1') then return 0 end
 if ARGV[7] ~= '' and redis.call('EXISTS', ARGV[7]) == 1 then redis.call('HINCRBY', ARGV[7], 'failed_job_count', 1) end
 redis.call('HSET', job(id), 'ended_at', iso)
 again(id, ARGV[6], now, iso)
@@ -234,6 +235,14 @@ elseif what == 'cancel' then
   redis.call('ZADD', p .. 'canceled:' .. q, math.floor(now), id)
   keep(id, 31536000)
 end
+return 1)");
+    return s;
+}
+
+/// ARGV: id, meta.
+[[nodiscard]] inline const redis::script& meta_script() {
+    static const redis::script s = with_library(R"(
+if exists(ARGV[2]) then redis.call('HSET', job(ARGV[2]), 'meta', ARGV[3]) end
 return 1)");
     return s;
 }

@@ -72,7 +72,7 @@ task<> record::death(std::vector<std::string> queues) {
 task<> record::suspended(bool now) {
     if (now == suspended_ || server_->worker.empty()) co_return;
     suspended_ = now;
-    const std::string state = now ? "suspended" : "idle";
+    const std::string state = now ? "suspended" : server_->other_job("").empty() ? "idle" : "busy";
     co_await server_->client.command("HSET", server_->worker_key(), "state", state);
 }
 
@@ -90,7 +90,7 @@ task<> record::retry(std::string tag, std::optional<duration> pause) {
     if (!c.ended) c.ended = wall_now();
     const std::string now = to_rq_time(*c.ended), unix = unix_text(to_unix(*c.ended));
     const std::string after = pause ? unix_text(std::chrono::duration<double>(*pause).count()) : std::string();
-    co_await server_->run(retry_script(), c.id, c.queue, now, unix, after, server_->worker_key(), server_->other_job(tag));
+    co_await server_->run(retry_script(), c.id, c.queue, now, unix, after, server_->worker_key(), server_->other_job(tag), c.early ? "1" : "0");
     server_->claims.erase(tag);
 }
 

@@ -33,8 +33,8 @@ worker_core::worker_core(std::string url, worker_options o) : options(std::move(
     if (rq) options.prefetch = 1;
     if (lease <= std::chrono::nanoseconds(0)) throw std::invalid_argument("jobs: the visibility timeout must be positive");
     if (options.sweep <= std::chrono::nanoseconds(0)) options.sweep = std::min<std::chrono::nanoseconds>(lease / 3, std::chrono::seconds(10));
+    if (options.queues.empty()) options.queues.emplace_back(rq ? "default" : "celery");
     queues = options.queues;
-    if (queues.empty()) queues.emplace_back(rq ? "default" : "celery");
     name = options.name;
     if (name.empty()) {
         name = rq ? make_uuid() : "eddy@" + host_name();
