@@ -309,4 +309,43 @@ EDDY_TEST_REAL("JOB-97 RQ: many wait for results at a time, on one connection; o
     CHECK(w.stats().succeeded == 100);
 }
 
+EDDY_TEST_REAL("JOB-98 RQ: a claim is renewed while its job runs; acknowledged early, there is none; an id that is queued twice runs twice") {
+    rq_scene s;
+    const bool there = co_await s.open();
+    if (!there) co_return;
+    jobs::client& c = *s.c;
+    jobs::worker w = s.worker({.concurrency = 1, .visibility_timeout = 300ms, .sweep = 1h});
+    event may_end;
+    int runs = 0;
+    w.add("m.long", [&]() -> task<> { co_await may_end.wait(); });
+    w.add("m.counts", [&]() -> task<> {
+        ++runs;
+        co_return;
+    });
+    std::string claims;
+    w.add("m.early", [&](jobs::context& job) -> task<int> {
+        claims += co_await s.key("ZCARD", "rq:wip:default");
+        if (job.retries() == 0) job.retry(10ms);
+        co_return job.retries();
+    }, {.acks_early = true});
+    const auto body = [&]() -> task<> {
+        co_await c.send("m.long", {.id = "l"});
+        co_await s.wait_status("l", "started");
+        const std::string first = co_await s.key("ZSCORE", "rq:wip:default", "l");
+        for (std::string now = first; now == first; co_await sleep_for(5ms)) now = co_await s.key("ZSCORE", "rq:wip:default", "l");
+        may_end.set();
+        co_await c.result("l");
+        const int retries = co_await c.call<int>("m.early");
+        CHECK(retries == 1);
+        CHECK(claims == "00");
+        co_await s.rc->command("SET", "rq:suspended", 1);
+        co_await c.send("m.counts", {.id = "twice"});
+        co_await s.rc->command("RPUSH", "rq:queue:default", "twice");
+        co_await s.rc->command("DEL", "rq:suspended");
+        while (runs < 2) co_await sleep_for(5ms);
+    };
+    co_await while_rq_serves(w, body);
+    CHECK(runs == 2);
+}
+
 #endif
