@@ -91,7 +91,7 @@ EDDY_TEST_REAL("JOB-91 RQ: commands of the worker's channel: stop-job, kill-hors
     CHECK(w.stats().failed == 1);
 }
 
-EDDY_TEST_REAL("JOB-92 RQ: a cold shutdown puts what runs back, first in line; a warm one waits for it") {
+EDDY_TEST_REAL("JOB-92 RQ: a cold shutdown puts what runs back, first in line; a warm one waits for it [fifo]") {
     rq_scene s;
     const bool there = co_await s.open();
     if (!there) co_return;
