@@ -1,7 +1,8 @@
-// jobs_worker: a Celery worker in C++. Python programs send it the tasks of an application, and get its results.
+// jobs_worker: a Celery or RQ worker in C++. Python programs send it the tasks of an application, and get its results.
 //
-//     jobs_worker --url redis://127.0.0.1:6379/0 [--results redis://127.0.0.1:6379/1] [--queue celery] [--concurrency N]
+//     jobs_worker --url redis://127.0.0.1:6379/0 [--results redis://127.0.0.1:6379/1] [--queue celery]… [--concurrency N]
 //                 [--name HOST] [--visibility SECONDS] [--prefetch N] [--events] [--deduplicate]
+//     jobs_worker --rq --url redis://127.0.0.1:6379/0 [--queue default]… [--concurrency N] [--name NAME] [--visibility SECONDS]
 //
 // Prints "ready" when it consumes. SIGTERM or Ctrl-C: it finishes what runs and gives the rest back; a second one, or SIGQUIT: it gives
 // all of it back. The URL may be sqlite:FILE as well, and the jobs come from jobs_send then.
@@ -43,7 +44,7 @@ worker_arguments parse_arguments(std::span<char*> given) {
         };
         if (option == "--url") a.url = value();
         else if (option == "--results") a.options.results = value();
-        else if (option == "--queue") a.options.queues = {value()};
+        else if (option == "--queue") a.options.queues.push_back(value());
         else if (option == "--concurrency") a.options.concurrency = samples::parse_number<std::size_t>(option, value(), 1, 10'000);
         else if (option == "--prefetch") a.options.prefetch = samples::parse_number<std::size_t>(option, value(), 1, 10'000);
         else if (option == "--name") a.options.name = value();
@@ -126,6 +127,23 @@ void add_tasks(jobs::worker& w) {
     w.add("tasks.progress", progress);
 }
 
+/// The functions that Python would find in a module rqtasks, under these names.
+void add_rq_tasks(jobs::worker& w) {
+    w.add("rqtasks.add", [](jobs::json x, jobs::json y) { return add_numbers(x, y); }, {.parameters = {"x", "y"}});
+    w.add("rqtasks.boom", [] { throw jobs::failure("ValueError", "bad thing", 42); });
+    w.add("rqtasks.slow", slow, {.parameters = {"s"}});
+    w.add("rqtasks.noop", []() -> task<> { co_return; });
+    w.add("rqtasks.Calc.mul", [](jobs::json, int a, int b) { return a * b; }, {.parameters = {"self", "a", "b"}});
+    w.add("rqtasks.on_ok", [](const jobs::json& result) {
+        std::printf("on_ok %s\n", result.dump().c_str());
+        std::fflush(stdout);
+    });
+    w.add("rqtasks.on_bad", [](const std::string& type, const jobs::json& arguments) {
+        std::printf("on_bad %s%s\n", type.c_str(), arguments.dump().c_str());
+        std::fflush(stdout);
+    });
+}
+
 task<> stop_on_signals(jobs::worker& w) {
     signal_set signals{SIGTERM, SIGINT, SIGQUIT};
     for (bool warm = false;; warm = true) {
@@ -139,7 +157,8 @@ task<> stop_on_signals(jobs::worker& w) {
 
 task<> serve(worker_arguments a) {
     jobs::worker w{a.url, a.options};
-    add_tasks(w);
+    if (a.options.protocol == jobs::protocol::rq) add_rq_tasks(w);
+    else add_tasks(w);
     const auto all = [&](task_group& g) -> task<> {
         g.spawn(stop_on_signals(w), {.name = "signals"});
         auto serving = g.spawn(w.serve(), {.name = "serve"});
@@ -162,7 +181,7 @@ int main(int argc, char** argv) {
         return eddy::run_main(serve(parse_arguments(std::span(argv, static_cast<std::size_t>(argc)).subspan(1))), {.handle_signals = false});
     } catch (const std::invalid_argument& e) {
         std::fprintf(stderr, "jobs_worker: %s\nusage: jobs_worker --url URL [--results URL] [--queue NAME] [--concurrency N] [--prefetch N] [--name HOST] "
-                             "[--visibility SECONDS] [--events] [--deduplicate]\n", e.what());
+                             "[--visibility SECONDS] [--events] [--deduplicate] [--rq]\n", e.what());
         return 2;
     }
 }

@@ -54,11 +54,13 @@ function(eddy_install_package)
   endif()
   if(TARGET eddy_jobs)
     set(of_jobs "eddy = ${PROJECT_VERSION}" nlohmann_json)
+    set(packed "")
     if(TARGET eddy_redis)
+      set(packed zlib)
       list(APPEND of_jobs "eddy-redis = ${PROJECT_VERSION}")
     endif()
-    eddy_install_pkgconfig(eddy-jobs "eddy's background jobs, also for Celery" LAYERS jobs
-      REQUIRES ${of_jobs} PRIVATE_REQUIRES sqlite3)
+    eddy_install_pkgconfig(eddy-jobs "eddy's background jobs, also for Celery and RQ" LAYERS jobs
+      REQUIRES ${of_jobs} PRIVATE_REQUIRES sqlite3 ${packed})
   endif()
   if(TARGET eddy_testing)
     eddy_install_pkgconfig(eddy-testing "eddy's kit for testing coroutines with Catch2" LAYERS testing

@@ -2,23 +2,13 @@
 # samples/jobs_worker in a Celery cluster: Celery's own client, remote control and worker, over a real Redis.
 # shellcheck source=tests/lib/program.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/program.sh"
+# shellcheck source=tests/lib/redis_server.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/redis_server.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 program jobs_send
 sender=$program
 program jobs_worker
-command -v redis-server >/dev/null || skip "there is no redis-server"
-python=/usr/bin/python3
-"$python" -c 'import celery, redis' 2>/dev/null || skip "there is no Celery for $python"
-
-port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no >redis.log 2>&1 &
-started+=("$!")
-for _ in $(seq 100); do
-    grep -q 'Ready to accept' redis.log && break
-    sleep 0.1
-done
-grep -q 'Ready to accept' redis.log || fail "redis-server does not start: $(tail -3 redis.log)"
-url=redis://127.0.0.1:$port
+start_redis celery
 
 start_worker() {
     start --url "$url/0" --results "$url/1" --concurrency 4 --name one@interop --visibility 5 "$@"

@@ -81,7 +81,7 @@ EDDY_TEST("on_jobs: what a job tells of its progress reaches the caller") {
     auto serving = spawn(serve_tasks(w));
     jobs::client c = co_await jobs::connect("memory:on_jobs");
     std::string heard;
-    progress_listener listener([&](const progress_report& p) { heard += std::to_string(p.done) + "/" + std::to_string(p.total) + " " + p.text + ";"; });
+    progress_listener listener([&](const eddy::progress_report& p) { heard += std::to_string(p.done) + "/" + std::to_string(p.total) + " " + p.text + ";"; });
     const auto listening = listener.listen();
     auto three = co_await background(jobs::on_jobs(c, "tells"), tells_at_worker, 3);
     CHECK(three == 3);

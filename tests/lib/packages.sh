@@ -137,5 +137,5 @@ compiler=${CXX:-c++}
 
 # What every build needs. Somebody who sets CXX has a compiler of their own.
 build_packages=(cmake ninja-build libasio-dev libfmt-dev 'libcurl4-openssl-dev|libcurl4-gnutls-dev|libcurl4-nss-dev' libboost-dev libssl-dev libhiredis-dev 'pkg-config|pkgconf'
-    nlohmann-json3-dev libsqlite3-dev)
+    nlohmann-json3-dev libsqlite3-dev zlib1g-dev)
 [ -n "${CXX:-}" ] || build_packages+=(g++)

@@ -1,4 +1,4 @@
-// What jobs need of a broker. The memory and the SQLite broker, and Celery's keys in Redis, are the three there are.
+// What jobs need of a broker. The memory and the SQLite broker, and Celery's and RQ's keys in Redis, are the four there are.
 #pragma once
 
 #include <chrono>
@@ -10,6 +10,8 @@
 
 #include <eddy/jobs/client.hpp>
 #include <eddy/task.hpp>
+
+#include "message.hpp"
 
 namespace eddy::jobs::detail {
 
@@ -32,6 +34,28 @@ public:
     std::string payload;
 };
 
+/// What a worker tells of itself and of its jobs to those who look on, where the protocol has a place for it: RQ's has.
+class worker_record {
+public:
+    using duration = std::chrono::nanoseconds;
+    worker_record() noexcept = default;
+    worker_record(const worker_record&) = delete;
+    worker_record& operator=(const worker_record&) = delete;
+    virtual ~worker_record() = default;
+
+    /// Throws `error` if there is a worker of that name.
+    virtual task<> birth(std::vector<std::string> queues) = 0;
+    virtual task<> beat() = 0;
+    virtual task<> shutting_down() = 0;
+    virtual task<> death(std::vector<std::string> queues) = 0;
+    /// The job with this claim begins to run; false: it is not to run any more.
+    virtual task<bool> start(std::string tag) = 0;
+    /// The job with this claim has failed, and runs again: after `pause`, or as it says itself; the claim is over.
+    virtual task<> retry(std::string tag, std::optional<duration> pause) = 0;
+    /// What is due goes to its queue, if nobody else cares for these queues; how long until the next look.
+    virtual task<duration> move_scheduled(std::vector<std::string> queues) = 0;
+};
+
 /// All calls are tasks; cancelled, what they ask for may or may not have happened, but for `claim`: what it took goes back.
 class broker {
 public:
@@ -42,6 +66,11 @@ public:
     virtual ~broker() = default;
 
     virtual task<> enqueue(outgoing m) = 0;
+    /// A job for its queue; as Celery's message, unless the broker has another form. `read` throws `malformed_message`.
+    virtual task<> send(std::shared_ptr<const message> m);
+    [[nodiscard]] virtual message read(const delivery& d) const;
+    /// The payload to give back instead, which says that it was given out so often.
+    [[nodiscard]] virtual std::string marked(const std::string& payload, int deliveries) const;
     /// At least one message, at most `most`; waits for it.
     virtual task<std::vector<delivery>> claim(std::vector<std::string> queues, std::size_t most) = 0;
     /// It is over. The second form stores its result as well, as one step.
@@ -84,6 +113,11 @@ public:
     virtual task<> end_answers(std::string id) = 0;
     virtual task<> emit(std::string kind, std::string text) = 0; // an event
 
+    /// Tells the workers not to start this job, or to end it.
+    virtual task<> revoke(std::string id, bool terminate, std::string signal);
+    /// Null if the protocol has none.
+    [[nodiscard]] virtual worker_record* record() noexcept { return nullptr; }
+
     /// Set for `ttl`, if it is not set or its owner's already; true if it is the owner's now.
     virtual task<bool> lock(std::string name, std::string owner, duration ttl) = 0;
 
@@ -97,6 +131,10 @@ struct broker_settings {
     std::string key_prefix;
     jobs::protocol protocol = jobs::protocol::celery;
     std::chrono::nanoseconds poll = std::chrono::milliseconds(100);
+    // of a worker
+    std::string worker = {};
+    std::chrono::nanoseconds lease = std::chrono::seconds(90);
+    bool scheduler = false;
 };
 using broker_ptr = std::shared_ptr<broker>;
 /// Throws `error` for a URL that is none.
@@ -105,5 +143,6 @@ using broker_ptr = std::shared_ptr<broker>;
 [[nodiscard]] broker_ptr open_memory_broker(const std::string& name);
 [[nodiscard]] task<broker_ptr> open_sqlite_broker(std::string file, std::chrono::nanoseconds poll);
 [[nodiscard]] task<broker_ptr> open_redis_broker(std::shared_ptr<const broker_settings> settings);
+[[nodiscard]] task<broker_ptr> open_rq_broker(std::shared_ptr<const broker_settings> settings);
 
 } // namespace eddy::jobs::detail

@@ -47,6 +47,7 @@ message message_of(std::string name, json args, const send_options& how, std::st
     m.ignore_result = how.ignore_result;
     if (how.on_success) m.callbacks = json::array({how.on_success->form()});
     if (how.on_error) m.errbacks = json::array({how.on_error->form()});
+    if (how.rq) m.rq = *how.rq;
     return m;
 }
 
@@ -61,10 +62,9 @@ task<T> checked(std::shared_ptr<client_core> core, task<T> call) {
 task<std::string> send_message(std::shared_ptr<client_core> core, message m) {
     co_await this_task::checkpoint();
     m.reply_to = core->id;
-    outgoing o(m.queue, m.priority, m.tag, encode_message(m));
-    co_await core->broker->declare(m.queue);
-    co_await core->broker->enqueue(std::move(o));
-    co_return std::move(m.id);
+    const auto sent = std::make_shared<const message>(std::move(m));
+    co_await core->broker->send(sent);
+    co_return sent->id;
 }
 job_status status_in(const std::string& text) {
     try {
@@ -124,19 +124,6 @@ task<std::vector<std::string>> find_members(std::shared_ptr<client_core> core, s
     }
 }
 
-json control_message(const std::string& method, json parameters, const std::vector<std::string>& workers, const std::string& ticket, const std::string& reply_to) {
-    json m = {{"method", method}, {"arguments", std::move(parameters)}, {"destination", workers.empty() ? json() : json(workers)}, {"pattern", nullptr}, {"matcher", nullptr}};
-    if (!reply_to.empty()) {
-        m["ticket"] = ticket;
-        m["reply_to"] = {{"exchange", "reply.celery.pidbox"}, {"routing_key", reply_to}};
-    }
-    return m;
-}
-std::string control_envelope(const json& body, std::chrono::nanoseconds patience) {
-    json headers = {{"clock", 1}, {"expires", to_unix(later(patience))}};
-    return encode_envelope(body, std::move(headers), "celery.pidbox", "", true);
-}
-
 /// Collects answers until `expected` are there; for ever, if that is 0.
 task<> collect_answers(broker_ptr from, std::string id, std::string ticket, std::size_t expected, json& answers) {
     while (expected == 0 || answers.size() < expected) {
@@ -177,10 +164,8 @@ task<> send_rest_of(broker_ptr to, plan& p, std::chrono::nanoseconds ttl) {
     }
     p.groups.clear();
     for (; p.sent < p.messages.size(); ++p.sent) {
-        const message& m = p.messages[p.sent];
-        outgoing o(m.queue, m.priority, m.tag, encode_message(m));
-        co_await to->declare(m.queue);
-        co_await to->enqueue(std::move(o));
+        const auto m = std::make_shared<const message>(p.messages[p.sent]);
+        co_await to->send(m);
     }
 }
 
@@ -239,9 +224,7 @@ task<> client::forget(std::string id) {
     return checked(core_, core_->broker->forget(std::move(id)));
 }
 task<> client::revoke(std::string id, const revoke_options& how) {
-    json arguments = {{"task_id", std::move(id)}, {"terminate", how.terminate}, {"signal", std::string(how.signal)}};
-    const json body = control_message("revoke", std::move(arguments), {}, {}, {});
-    return checked(core_, core_->broker->broadcast(control_envelope(body, std::chrono::seconds(10))));
+    return checked(core_, core_->broker->revoke(std::move(id), how.terminate, std::string(how.signal)));
 }
 task<json> client::control(std::string method, json parameters, std::vector<std::string> workers, std::chrono::nanoseconds patience, std::size_t expected) {
     return ask_workers(core_, std::move(method), std::move(parameters), std::move(workers), patience, expected);
@@ -284,7 +267,8 @@ task<client> connect(std::string url, const connect_options& options) {
     settings->key_prefix = options.key_prefix;
     settings->protocol = options.protocol;
     settings->poll = options.poll;
-    return connect_now(std::move(settings), std::string(options.queue), options.result_ttl);
+    const std::string_view usual = options.protocol == protocol::rq ? "default" : "celery";
+    return connect_now(std::move(settings), std::string(options.queue.empty() ? usual : options.queue), options.result_ttl);
 }
 
 } // namespace eddy::jobs

@@ -126,11 +126,7 @@ void read_properties(message& m, const json& properties) {
 }
 
 const std::string& sender_name() {
-    static const std::string text = [] {
-        std::array<char, 256> host{};
-        if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
-        return "gen" + std::to_string(::getpid()) + "@" + host.data();
-    }();
+    static const std::string text = "gen" + std::to_string(::getpid()) + "@" + host_name();
     return text;
 }
 
@@ -197,6 +193,19 @@ std::string encode_envelope(const json& body, json headers, std::string_view exc
                     {"properties", {{"delivery_mode", persistent ? 2 : 1}, {"delivery_info", {{"exchange", exchange}, {"routing_key", routing_key}}},
                                     {"priority", 0}, {"body_encoding", "base64"}, {"delivery_tag", make_uuid()}}}};
     return dump_json(e);
+}
+json control_message(const std::string& method, json parameters, const std::vector<std::string>& workers, const std::string& ticket, const std::string& reply_to) {
+    json m = {{"method", method}, {"arguments", std::move(parameters)}, {"destination", workers.empty() ? json() : json(workers)}, {"pattern", nullptr}, {"matcher", nullptr}};
+    if (!reply_to.empty()) {
+        m["ticket"] = ticket;
+        m["reply_to"] = {{"exchange", "reply.celery.pidbox"}, {"routing_key", reply_to}};
+    }
+    return m;
+}
+std::string control_envelope(const json& body, std::chrono::nanoseconds patience) {
+    const wall_time until = wall_now() + std::chrono::duration_cast<wall_time::duration>(patience);
+    json headers = {{"clock", 1}, {"expires", to_unix(until)}};
+    return encode_envelope(body, std::move(headers), "celery.pidbox", "", true);
 }
 envelope decode_envelope(std::string_view payload) {
     json e = parse_envelope(payload);

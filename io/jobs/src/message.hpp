@@ -5,9 +5,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <eddy/jobs/error.hpp>
 #include <eddy/jobs/json.hpp>
+#include <eddy/jobs/rq.hpp>
 
 #include "text.hpp"
 
@@ -36,6 +38,7 @@ struct message {
     json kwargs = json::object();
     json callbacks, errbacks, chain, chord; // null or filled
     json headers = json::object();          // all of them, unknown ones too
+    std::optional<rq_options> rq;           // RQ's jobs: how it is sent, or what its hash says
 };
 
 /// Throws `malformed_message`, which says what is wrong.
@@ -49,6 +52,12 @@ struct envelope {
     json headers;
 };
 [[nodiscard]] envelope decode_envelope(std::string_view payload);
+
+/// A command for workers: all of them, if none are named. `reply_to`: who waits for answers, if somebody does.
+[[nodiscard]] json control_message(const std::string& method, json parameters, const std::vector<std::string>& workers = {}, const std::string& ticket = {},
+                                   const std::string& reply_to = {});
+/// Around it; it is not for workers that read it later than `patience` from now.
+[[nodiscard]] std::string control_envelope(const json& body, std::chrono::nanoseconds patience);
 
 /// The same message with its mark that it was given out before, and how often.
 [[nodiscard]] std::string mark_redelivered(const std::string& payload, int deliveries);

@@ -5,14 +5,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <unordered_set>
 
-#include <eddy/event.hpp>
+#include <eddy/cancel_scope.hpp>
 #include <eddy/redis/client.hpp>
-#include <eddy/task_group.hpp>
 
 #include "message.hpp"
+#include "redis_lists.hpp"
 #include "redis_results.hpp"
 #include "redis_scripts.hpp"
 
@@ -35,14 +34,6 @@ std::string list_of_queue(const std::string& queue, int step) {
 /// The queue of a list's key.
 std::string queue_of_list(const std::string& list) {
     return list.substr(0, list.find(separator));
-}
-std::string seconds_text(std::chrono::nanoseconds d) {
-    return std::to_string(std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(d).count()));
-}
-std::string score_text(double unix) {
-    std::array<char, 40> text{};
-    const auto end = std::to_chars(text.data(), text.data() + text.size(), unix, std::chars_format::fixed, 6);
-    return {text.data(), end.ptr};
 }
 /// Of "redis://…/3", for channels, which know no databases.
 std::string database_of(std::string_view url) {
@@ -109,7 +100,7 @@ public:
         for (;;) {
             std::vector<delivery> taken = co_await claim_now(queues, most);
             if (!taken.empty()) co_return taken;
-            co_await wait_for_message(queues);
+            co_await wait_for_item(jobs_, lists_of(queues), "RIGHT");
         }
     }
     task<> acknowledge(std::string tag) override {
@@ -124,7 +115,7 @@ public:
         }
         const std::string name = result_key(id);
         redis::pipeline p;
-        p.add("SETEX", name, seconds_text(ttl), result).add("PUBLISH", name, result).add("HDEL", unacked_, tag).add("ZREM", index_, tag);
+        p.add("SETEX", name, whole_seconds(ttl), result).add("PUBLISH", name, result).add("HDEL", unacked_, tag).add("ZREM", index_, tag);
         // A server that is out of memory refuses the result, and would have deleted the claim.
         const auto done = co_await jobs_.transaction(p);
         if (!done) throw error("jobs: the result of " + id + " was not stored");
@@ -138,12 +129,12 @@ public:
     }
     task<> refresh(std::vector<std::string> tags) override {
         redis::pipeline p;
-        const std::string now = score_text(to_unix(wall_now()));
+        const std::string now = unix_text(to_unix(wall_now()));
         for (const std::string& tag : tags) p.add("ZADD", index_, "XX", now, tag);
         co_await run(jobs_, p);
     }
     task<std::size_t> restore(duration lease, int most_deliveries) override {
-        const std::string before = score_text(to_unix(wall_now()) - std::chrono::duration<double>(lease).count());
+        const std::string before = unix_text(to_unix(wall_now()) - std::chrono::duration<double>(lease).count());
         redis::value expired = co_await jobs_.command("ZRANGEBYSCORE", index_, "0", before, "LIMIT", 0, 100);
         const std::vector<std::string> tags = expired.take_strings();
         std::size_t n = 0;
@@ -197,7 +188,7 @@ public:
     task<> store(std::string id, std::string result, duration ttl) override {
         const std::string name = result_key(id);
         redis::pipeline p;
-        p.add("SETEX", name, seconds_text(ttl), result).add("PUBLISH", name, result);
+        p.add("SETEX", name, whole_seconds(ttl), result).add("PUBLISH", name, result);
         co_await run(results_, p);
     }
     task<std::optional<std::string>> fetch(std::string id) override {
@@ -208,14 +199,14 @@ public:
     task<std::string> wait_final(std::string id) override { return waiting_->wait_final(result_key(id)); }
     task<> forget(std::string id) override { co_await results_.command("DEL", result_key(id)); }
 
-    task<> store_group(std::string group, std::string text, duration ttl) override { co_await results_.command("SETEX", set_key(group), seconds_text(ttl), text); }
+    task<> store_group(std::string group, std::string text, duration ttl) override { co_await results_.command("SETEX", set_key(group), whole_seconds(ttl), text); }
     task<std::optional<std::string>> fetch_group(std::string group) override {
         redis::value v = co_await results_.command("GET", set_key(group));
         if (v.is_nil()) co_return std::nullopt;
         co_return v.take_string();
     }
     task<> set_chord_size(std::string group, std::size_t size, duration ttl) override {
-        co_await results_.command("SETEX", set_key(group) + ".s", seconds_text(ttl), size);
+        co_await results_.command("SETEX", set_key(group) + ".s", whole_seconds(ttl), size);
     }
     task<std::optional<std::vector<std::string>>> add_chord_part(std::string group, int index, std::string part, duration ttl) override;
     task<> end_chord(std::string group) override {
@@ -228,18 +219,10 @@ public:
         co_await jobs_.command("PUBLISH", channel, text);
     }
     task<> listen() override {
-        ear_.emplace(co_await jobs_.subscribe(control_channel()));
+        ear_.emplace(jobs_, control_channel());
+        co_await ear_->listen();
     }
-    task<std::string> next_control() override {
-        for (;;) {
-            std::optional<redis::message> m = co_await ear_->next();
-            if (!m) {
-                ear_.emplace(co_await jobs_.subscribe(control_channel()));
-                continue;
-            }
-            if (!m->gap) co_return std::move(m->payload);
-        }
-    }
+    task<std::string> next_control() override { return ear_->next(); }
     task<> answer(json reply_to, std::string text) override {
         const std::string exchange = reply_to.value("exchange", "reply.celery.pidbox"), route = reply_to.value("routing_key", "");
         redis::value bound = co_await jobs_.command("SMEMBERS", key("_kombu.binding." + exchange));
@@ -293,9 +276,6 @@ private:
     [[nodiscard]] std::string channel_prefix() const { return prefix_ + "/" + database_ + "."; }
     [[nodiscard]] std::string control_channel() const { return channel_prefix() + "celery.pidbox"; }
 
-    static void check_all(const std::vector<redis::value>& replies) {
-        for (const redis::value& v : replies) v.check();
-    }
     static task<> run(redis::client& to, const redis::pipeline& p) {
         const std::vector<redis::value> replies = co_await to.run(p);
         check_all(replies);
@@ -317,7 +297,7 @@ private:
             keys.push_back(std::move(list));
         }
         if (keys.size() == first) co_return std::vector<delivery>();
-        const std::string now = score_text(to_unix(wall_now()));
+        const std::string now = unix_text(to_unix(wall_now()));
         // Shielded: what the server has given out would be nobody's for as long as its lease lasts.
         auto claiming = jobs_.eval(claim_script(), keys, most, now, names);
         redis::value reply = co_await shielded(std::move(claiming));
@@ -329,32 +309,6 @@ private:
         }
         co_return taken;
     }
-    /// Until one of the lists has something. BLMOVE from the end of a list to the same end leaves it as it is: nothing is taken by a
-    /// command whose reply may be lost. It takes one list at a time, so there is a connection for each.
-    task<> wait_for_message(const std::vector<std::string>& queues) {
-        event arrived;
-        std::exception_ptr failed;
-        const auto watch_all = [&](task_group& g) -> task<> {
-            for (const std::string& list : lists_of(queues)) g.spawn(watch(list, arrived, failed));
-            co_await arrived.wait();
-            g.cancel("there is a message");
-        };
-        co_await with_task_group(watch_all);
-        if (failed) std::rethrow_exception(failed);
-    }
-    task<> watch(std::string list, event& arrived, std::exception_ptr& failed) {
-        try {
-            for (;;) {
-                auto moving = jobs_.blmove(list, list, "RIGHT", "RIGHT", std::chrono::seconds(5));
-                const std::optional<std::string> there = co_await std::move(moving);
-                if (there) break;
-            }
-        } catch (const std::exception&) {
-            failed = std::current_exception();
-        }
-        arrived.set();
-    }
-
     task<std::optional<delivery>> claimed_message(std::string tag) {
         redis::value v = co_await jobs_.command("HGET", unacked_, tag);
         if (v.is_nil()) co_return std::nullopt;
@@ -403,13 +357,13 @@ private:
     bool one_server_; // for jobs and results
     std::string unacked_, index_, dead_;
     std::unordered_set<std::string> declared_;
-    std::optional<redis::subscription> ear_;
+    std::optional<redis_ear> ear_;
     std::shared_ptr<redis_results> waiting_;
 };
 
 task<std::optional<std::vector<std::string>>> redis_broker::add_chord_part(std::string group, int index, std::string part, duration ttl) {
     const std::string parts = set_key(group) + ".j", delta = set_key(group) + ".t", size = set_key(group) + ".s";
-    const std::string seconds = seconds_text(ttl);
+    const std::string seconds = whole_seconds(ttl);
     redis::pipeline p;
     p.add("ZADD", parts, index, part).add("ZCOUNT", parts, "-inf", "+inf").add("GET", delta).add("GET", size);
     p.add("EXPIRE", parts, seconds).add("EXPIRE", delta, seconds).add("EXPIRE", size, seconds);

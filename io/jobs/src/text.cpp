@@ -10,6 +10,7 @@
 #include <limits>
 #include <random>
 #include <typeinfo>
+#include <unistd.h>
 
 #include <eddy/event_loop.hpp>
 #include <eddy/jobs/error.hpp>
@@ -300,6 +301,11 @@ std::string python_repr_tuple(const json& list) {
     return out;
 }
 
+std::string host_name() {
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "localhost";
+    return host.data();
+}
 std::string exception_name(const std::exception& e) {
     int status = 0;
     char* const plain = abi::__cxa_demangle(typeid(e).name(), nullptr, nullptr, &status);

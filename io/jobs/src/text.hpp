@@ -40,6 +40,9 @@ using wall_time = std::chrono::system_clock::time_point;
 [[nodiscard]] std::string python_repr(const json& v);
 [[nodiscard]] std::string python_repr_tuple(const json& list);
 
+/// This machine's; "localhost" if it has none.
+[[nodiscard]] std::string host_name();
+
 /// The class of an exception without its namespaces: "runtime_error".
 [[nodiscard]] std::string exception_name(const std::exception& e);
 

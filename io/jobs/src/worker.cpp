@@ -1,10 +1,8 @@
 #include <eddy/jobs/worker.hpp>
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <thread>
-#include <unistd.h>
 
 #include <eddy/offload.hpp>
 #include <eddy/sleep.hpp>
@@ -16,16 +14,6 @@
 namespace eddy::jobs {
 
 namespace detail {
-
-namespace {
-
-std::string host_name() {
-    std::array<char, 256> host{};
-    if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') return "localhost";
-    return host.data();
-}
-
-} // namespace
 
 void job_run::finish_early(job_end why, const char* reason) {
     // Asked to stop by its soft limit, it may go on as it likes: the others end it all the same.
@@ -39,19 +27,30 @@ void job_run::finish_early(job_end why, const char* reason) {
 }
 
 worker_core::worker_core(std::string url, worker_options o) : options(std::move(o)), settings(std::make_shared<broker_settings>()) {
+    const bool rq = options.protocol == protocol::rq;
+    lease = options.visibility_timeout.value_or(rq ? std::chrono::nanoseconds(std::chrono::seconds(90)) : std::chrono::hours(1));
+    result_ttl = options.result_ttl.value_or(rq ? std::chrono::nanoseconds(std::chrono::seconds(500)) : std::chrono::hours(24));
+    if (rq) options.prefetch = 1;
+    if (lease <= std::chrono::nanoseconds(0)) throw std::invalid_argument("jobs: the visibility timeout must be positive");
+    if (options.sweep <= std::chrono::nanoseconds(0)) options.sweep = std::min<std::chrono::nanoseconds>(lease / 3, std::chrono::seconds(10));
+    if (options.queues.empty()) options.queues.emplace_back(rq ? "default" : "celery");
+    queues = options.queues;
+    name = options.name;
+    if (name.empty()) {
+        name = rq ? make_uuid() : "eddy@" + host_name();
+        if (rq) std::erase(name, '-');
+    }
+    if (!rq && name.find('@') == name.npos) name += "@" + host_name();
+    concurrency_ = options.concurrency != 0 ? options.concurrency : std::max(1U, std::thread::hardware_concurrency());
+    events = options.events;
     settings->url = std::move(url);
     settings->results = options.results;
     settings->key_prefix = options.key_prefix;
     settings->protocol = options.protocol;
     settings->poll = options.poll;
-    name = options.name.empty() ? "eddy@" + host_name() : options.name;
-    if (name.find('@') == name.npos) name += "@" + host_name();
-    concurrency_ = options.concurrency != 0 ? options.concurrency : std::max(1U, std::thread::hardware_concurrency());
-    if (options.queues.empty()) throw std::invalid_argument("jobs: a worker needs a queue");
-    if (options.visibility_timeout <= std::chrono::nanoseconds(0)) throw std::invalid_argument("jobs: the visibility timeout must be positive");
-    if (options.sweep <= std::chrono::nanoseconds(0)) options.sweep = std::min<std::chrono::nanoseconds>(options.visibility_timeout / 3, std::chrono::seconds(10));
-    queues = options.queues;
-    events = options.events;
+    settings->worker = name;
+    settings->lease = lease;
+    settings->scheduler = options.scheduler;
 }
 worker_core::~worker_core() {
     if (threads_) old_threads_.push_back(std::move(threads_));
@@ -99,15 +98,19 @@ task<bool> worker_core::insist(const char* what, std::function<task<>()> action)
             error = std::current_exception();
         }
         if (!told) report(what, error);
-        if (stopping || loop_clock::now() - begin > options.visibility_timeout) co_return false;
+        if (stopping || loop_clock::now() - begin > lease) co_return false;
         co_await sleep_for(pause);
         pause = std::min<std::chrono::nanoseconds>(2 * pause, std::chrono::seconds(1));
     }
 }
 
+std::size_t worker_core::busy_count() const noexcept {
+    return arriving_ + claimed_.size() - std::min(claimed_.size(), counts.scheduled);
+}
+
 std::size_t worker_core::room() const noexcept {
     const std::size_t most = concurrency_ * std::max<std::size_t>(1, options.prefetch);
-    const std::size_t busy = claimed_.size() - std::min(claimed_.size(), counts.scheduled);
+    const std::size_t busy = busy_count();
     constexpr std::size_t most_scheduled = 1'000'000; // beyond, they wait in their queue
     return busy >= most || counts.scheduled >= most_scheduled ? 0 : most - busy;
 }
@@ -119,7 +122,7 @@ void worker_core::count_changed() noexcept {
 /// When there is something to do for it, or room for a batch: a claim for each job that ends would be slow.
 bool worker_core::claim_now() const noexcept {
     if (draining || queues.empty() || room() == 0) return false;
-    const std::size_t busy = claimed_.size() - std::min(claimed_.size(), counts.scheduled);
+    const std::size_t busy = busy_count();
     return busy < concurrency_ || 2 * room() >= concurrency_ * std::max<std::size_t>(1, options.prefetch);
 }
 
@@ -139,10 +142,12 @@ task<> worker_core::claim_loop(supervisor_group& jobs) {
             error = std::current_exception();
         }
         claiming_ = nullptr;
-        for (delivery& d : batch) jobs.spawn([self = shared_from_this()](delivery one) -> task<> { co_await self->run_job(std::move(one)); }, {.name = "job"}, std::move(d));
+        for (delivery& d : batch) {
+            jobs.spawn([self = shared_from_this()](delivery one) -> task<> { co_await self->run_job(std::move(one)); }, {.name = "job"}, std::move(d));
+            ++arriving_;
+        }
         if (!error) {
             pause = std::chrono::milliseconds(50);
-            if (!batch.empty()) co_await this_task::yield(); // so that they count
             continue;
         }
         report("jobs: claiming failed; it is tried again", error);
@@ -153,7 +158,7 @@ task<> worker_core::claim_loop(supervisor_group& jobs) {
 
 task<> worker_core::refresh_loop() {
     for (;;) {
-        co_await sleep_for(options.visibility_timeout / 3);
+        co_await sleep_for(lease / 3);
         std::vector<std::string> tags;
         for (const auto& [tag, run] : claimed_)
             if (!run->acknowledged) tags.push_back(tag);
@@ -166,15 +171,43 @@ task<> worker_core::refresh_loop() {
 task<> worker_core::sweep_loop() {
     for (;; co_await sleep_for(options.sweep)) {
         try {
-            counts.restored += co_await broker->restore(options.visibility_timeout, options.max_deliveries);
+            counts.restored += co_await broker->restore(lease, options.max_deliveries);
         } catch (const std::exception&) {
             report("jobs: looking for expired claims failed; it is tried again", std::current_exception());
         }
     }
 }
 
+/// With RQ, jobs that wait for their time are nobody's: one of the workers moves them to their queues.
+task<> worker_core::schedule_loop() {
+    for (;;) {
+        std::chrono::nanoseconds pause = std::chrono::seconds(1);
+        try {
+            pause = co_await broker->record()->move_scheduled(queues);
+        } catch (const std::exception&) {
+            report("jobs: moving scheduled jobs failed; it is tried again", std::current_exception());
+        }
+        co_await sleep_for(pause);
+    }
+}
+task<> worker_core::note_shutdown() {
+    try {
+        co_await broker->record()->shutting_down();
+    } catch (const std::exception&) { // it is for those who look on
+    }
+}
+task<> worker_core::end_record() {
+    if (!broker->record()) co_return;
+    try {
+        co_await broker->record()->death(queues);
+    } catch (const std::exception&) { // it ends by itself after some minutes
+        report("jobs: the worker's end could not be noted", std::current_exception());
+    }
+}
+
 /// Claims no more, gives back what has not started, and lets the others end.
 task<> worker_core::drain() {
+    if (!draining && broker->record() && jobs_) jobs_->spawn(note_shutdown());
     draining = true;
     if (claiming_) claiming_->cancel("the worker is shutting down");
     count_changed();
@@ -195,6 +228,7 @@ task<> worker_core::run_services(supervisor_group& jobs) {
         g.spawn(sweep_loop(), {.name = "jobs: sweep"});
         g.spawn(control_loop(), {.name = "jobs: control"});
         g.spawn(heartbeat_loop(), {.name = "jobs: heartbeat"});
+        if (broker->record() && options.scheduler) g.spawn(schedule_loop(), {.name = "jobs: schedule"});
         co_await this_task::yield();
         consuming.set();
         while (!draining) {
@@ -208,6 +242,7 @@ task<> worker_core::run_services(supervisor_group& jobs) {
             if (stopping) co_await drain();
         }
         emit("worker-offline", json::object());
+        co_await end_record();
         g.cancel("the worker has ended");
     };
     co_await with_task_group(services, body);
@@ -240,6 +275,7 @@ task<> worker_core::serve() {
     renew_threads();
     broker = co_await open_broker(settings);
     for (const std::string& q : queues) co_await broker->declare(q);
+    if (broker->record()) co_await broker->record()->birth(queues);
     co_await broker->listen();
     emit("worker-online", json::object());
     // A task of its own: when this one is cancelled, jobs have some time to end.

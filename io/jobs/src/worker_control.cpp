@@ -55,7 +55,7 @@ std::optional<double> rate_of(const json& v) {
 } // namespace
 
 void worker_core::emit(std::string_view type, json fields) {
-    if (!jobs_ && type != "worker-online") return;
+    if (broker->record() || (!jobs_ && type != "worker-online")) return;
     fields["type"] = type;
     fields["hostname"] = name;
     fields["utcoffset"] = 0;
@@ -91,6 +91,11 @@ task<> worker_core::heartbeat_loop() {
     for (;;) {
         co_await sleep_for(options.heartbeat);
         emit("worker-heartbeat", json::object());
+        if (!broker->record()) continue;
+        try {
+            co_await broker->record()->beat();
+        } catch (const std::exception&) { // the next one may come through
+        }
     }
 }
 
@@ -165,6 +170,7 @@ json worker_core::run_control(const std::string& method, const json& arguments) 
         return found;
     }
     if (method == "revoke" || method == "terminate") return control_revoke(arguments);
+    if (method == "stop-job" || method == "kill-horse") return control_end(method, arguments);
     if (method == "shutdown") {
         shutdown();
         return ok_with("shutting down");
@@ -245,6 +251,17 @@ json worker_core::control_revoke(const json& arguments) {
     std::string all;
     for (const std::string& id : ids) all += (all.empty() ? "" : ", ") + id;
     return ok_with("tasks " + all + (terminate ? " terminated" : " flagged as revoked"));
+}
+
+/// RQ's: a job that runs is stopped, or all of them have failed.
+json worker_core::control_end(const std::string& method, const json& arguments) {
+    const bool all = method == "kill-horse";
+    const std::string id = arguments.value("job_id", std::string());
+    for (const auto& [tag, run] : claimed_) {
+        if (!run->running || (!all && run->job->id != id)) continue;
+        run->finish_early(all ? job_end::killed : job_end::terminated, all ? "killed" : "stopped");
+    }
+    return ok_with(all ? "killed" : "stopped");
 }
 
 json worker_core::control_pool(const std::string& method, const json& arguments) {

@@ -1,4 +1,4 @@
-// What a worker is made of: jobs that it has claimed (job_run), loops that claim, refresh, sweep and listen, and their ends.
+// What a worker is made of: jobs that it has claimed (job_run, job_call, job_end, job_successors), loops that claim, refresh, sweep and listen, and their ends.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct registered_task {
 };
 
 /// Why a job ended before its function did.
-enum class job_end : unsigned char { none, given_back, revoked, terminated, soft_limit, time_limit };
+enum class job_end : unsigned char { none, given_back, revoked, terminated, killed, soft_limit, time_limit };
 
 /// What a function says of itself while it runs.
 class reported_state {
@@ -116,6 +116,8 @@ public:
     worker_options options;
     std::shared_ptr<broker_settings> settings;
     std::string name;
+    std::chrono::nanoseconds lease{};      // of a claim
+    std::chrono::nanoseconds result_ttl{}; // of jobs that say nothing of it
     std::map<std::string, registered_task, std::less<>> tasks;
     broker_ptr broker;
     worker_statistics counts;
@@ -132,23 +134,31 @@ private:
     task<> claim_loop(supervisor_group& jobs);
     task<> refresh_loop();
     task<> sweep_loop();
+    task<> schedule_loop();
+    task<> note_shutdown();
+    task<> end_record();
     task<> drain();
+    [[nodiscard]] std::size_t busy_count() const noexcept;
     [[nodiscard]] std::size_t room() const noexcept;
     void count_changed() noexcept;
     [[nodiscard]] bool claim_now() const noexcept;
     void renew_threads();
     void let_go_of_thread(const job_run& r);
     void release_threads();
-    // job_run.cpp
+    // job_run.cpp, job_call.cpp, job_end.cpp, job_successors.cpp
     task<> run_claimed(job_run& r);
     task<bool> wait_turn(job_run& r, limiter_token& slot);
     task<> wait_until_due(job_run& r, limiter_token& slot);
     task<> execute(job_run& r, limiter_token& slot);
     [[nodiscard]] task<json> start_function(job_run& r);
+    [[nodiscard]] task<json> start_handler(const registered_task& t, std::shared_ptr<context> c, arguments a);
+    task<std::exception_ptr> run_callback(job_run& r, const std::string& callback, json args);
     task<> supervise(job_run& r);
     task<> wait_for_function(job_run& r, std::optional<double> limit, job_end why);
     task<> conclude(job_run& r);
     task<> conclude_retry(job_run& r, const retry_request& request, const job_result& last);
+    task<> retry_recorded(job_run& r, std::optional<std::chrono::nanoseconds> pause);
+    task<> run_callbacks(job_run& r, job_result& result);
     task<> conclude_reject(job_run& r, const reject& request);
     task<> settle(job_run& r, job_result result);
     [[nodiscard]] plan plan_successors(const message& m, const job_result& result) const;
@@ -168,6 +178,7 @@ private:
     [[nodiscard]] json control_revoke(const json& arguments);
     [[nodiscard]] json control_pool(const std::string& method, const json& arguments);
     [[nodiscard]] json control_consumer(const std::string& method, const json& arguments);
+    [[nodiscard]] json control_end(const std::string& method, const json& arguments);
     [[nodiscard]] json control_limits(const std::string& method, const json& arguments);
     [[nodiscard]] json list_jobs(bool (*which)(const job_run&)) const;
     [[nodiscard]] json describe(const job_run& r) const;
@@ -183,6 +194,7 @@ private:
     std::shared_ptr<worker_pool> threads_;
     std::vector<std::shared_ptr<worker_pool>> old_threads_; // a function of theirs may still run
     std::unordered_map<std::string, job_run*> claimed_; // by tag
+    std::size_t arriving_ = 0; // claimed, and their tasks have not begun
     event room_changed_;
     event ended_;       // somebody asked for the end
     cancel_scope* claiming_ = nullptr;

@@ -7,7 +7,7 @@
 //     w.add("tasks.add", [](int a, int b) { return a + b; });
 //     co_await w.serve();
 //
-// Over Redis both speak Celery's protocol, so that the other side may be Python's. `memory:` is a broker inside the process,
+// Over Redis both speak Celery's protocol, or RQ's, so that the other side may be Python's. `memory:` is a broker inside the process,
 // `sqlite:FILE` one that lives in a file: the same program, without a server.
 #pragma once
 
@@ -17,6 +17,7 @@
 #include <eddy/jobs/error.hpp>
 #include <eddy/jobs/json.hpp>
 #include <eddy/jobs/on_jobs.hpp>
+#include <eddy/jobs/rq.hpp>
 #include <eddy/jobs/schedule.hpp>
 #include <eddy/jobs/signature.hpp>
 #include <eddy/jobs/worker.hpp>

@@ -21,20 +21,22 @@
 #include <eddy/jobs/binding.hpp>
 #include <eddy/jobs/error.hpp>
 #include <eddy/jobs/json.hpp>
+#include <eddy/jobs/rq.hpp>
 #include <eddy/jobs/signature.hpp>
 #include <eddy/task.hpp>
 
 namespace eddy::jobs {
 
-/// What is spoken over Redis. Celery's protocol 2; 1 is understood.
+/// What is spoken over Redis: Celery's protocol 2 (1 is understood), or RQ's with its JSON serialiser. RQ has no priorities, no soft
+/// limits, no headers, no workflows, and no remote control but `shutdown`, `kill-horse` and `stop-job`: who asks for them gets an `error`.
 enum class protocol : unsigned char { celery, rq };
 
 /// How a client connects. All texts are copied by the call.
 struct connect_options {
     jobs::protocol protocol = jobs::protocol::celery;
     std::string_view results = {};      // where results are, if not where the jobs are: redis://127.0.0.1:6379/1
-    std::string_view queue = "celery";  // of jobs that say nothing else
-    std::string_view key_prefix = {};   // in front of all keys and channels; Celery's global_keyprefix
+    std::string_view queue = {};        // of jobs that say nothing else; empty: "celery", with RQ "default"
+    std::string_view key_prefix = {};   // in front of all keys and channels; Celery's global_keyprefix, RQ has none
     std::chrono::nanoseconds result_ttl = std::chrono::hours(24);
     std::chrono::nanoseconds poll = std::chrono::milliseconds(100); // sqlite: how often another process's doings are looked for
 };
@@ -54,6 +56,7 @@ struct send_options {
     const json* headers = nullptr;       // custom headers: an object
     const signature* on_success = nullptr;
     const signature* on_error = nullptr;
+    const rq_options* rq = nullptr;      // with RQ's protocol only
 };
 
 /// What is known of a job. `state` is Celery's: PENDING (also of an id that nobody has heard of), STARTED, RETRY, SUCCESS, FAILURE,
@@ -161,7 +164,8 @@ public:
     /// Awaitable: what is stored is deleted.
     task<> forget(std::string id);
 
-    /// Awaitable: tells all workers that are there not to start this job; with `terminate`, to stop it.
+    /// Awaitable: tells all workers that are there not to start this job; with `terminate`, to stop it. With RQ's protocol: the job is
+    /// canceled, wherever it waits; with `terminate`, its worker is told to stop it.
     task<> revoke(std::string id, const revoke_options& how = {});
     /// Awaitable: a remote-control command to all workers, or to those named, and their answers, {"worker": answer}, that came within
     /// `patience`; as soon as `expected` of them have answered, if it is not 0.
@@ -171,7 +175,8 @@ public:
     /// Awaitable: jobs that wait in a queue (of all priorities); the same, deleted.
     task<std::size_t> queued(std::string queue = {});
     task<std::size_t> purge(std::string queue = {});
-    /// Awaitable: the oldest dead letters, and one of them sent again to its queue; false if there is no such letter.
+    /// Awaitable: the oldest dead letters, and one of them sent again to its queue; false if there is no such letter. With RQ's
+    /// protocol: the jobs that have failed, `tag` being the id.
     task<std::vector<dead_letter>> dead_letters(std::size_t most = 100);
     task<bool> revive(std::string tag);
 

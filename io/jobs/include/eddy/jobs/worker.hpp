@@ -50,20 +50,21 @@ struct task_options {
 struct worker_options {
     jobs::protocol protocol = jobs::protocol::celery;
     std::string results = {};                    // where results are, if not where the jobs are
-    std::vector<std::string> queues = {"celery"};
+    std::vector<std::string> queues = {};        // none: "celery", with RQ "default"
     std::string key_prefix = {};
-    std::string name = {};                       // "eddy@HOST", if it is empty
+    std::string name = {};                       // "eddy@HOST", if it is empty; with RQ 32 random digits
     std::size_t concurrency = 0;                 // jobs at a time; 0: one a core
-    std::size_t prefetch = 4;                    // claimed beforehand: so many times the concurrency
-    std::chrono::nanoseconds visibility_timeout = std::chrono::hours(1); // a claim that was not refreshed for so long is another's
+    std::size_t prefetch = 4;                    // claimed beforehand: so many times the concurrency; with RQ none
+    std::optional<std::chrono::nanoseconds> visibility_timeout = {}; // a claim that was not refreshed for so long is another's; 1 h, with RQ 90 s
     std::chrono::nanoseconds sweep = {};         // how often such claims are looked for; 0: a third of that, at most 10 s
-    std::chrono::nanoseconds result_ttl = std::chrono::hours(24);
+    std::optional<std::chrono::nanoseconds> result_ttl = {}; // 24 h, with RQ 500 s
     std::size_t max_result = std::size_t{64} << 20; // bytes; beyond it the job fails with ResultTooLarge
     int max_deliveries = 10;                     // a job that was given out so often, and never finished, is a dead letter
     bool deduplicate = false;                    // an id that has finished is acknowledged and not run again
     bool track_started = false;                  // store STARTED
     bool events = false;                         // task events from the start; heartbeats are always sent
     std::chrono::nanoseconds heartbeat = std::chrono::seconds(2);
+    bool scheduler = true;                       // RQ: moves jobs to their queues when their time has come, if no other worker does
     std::chrono::nanoseconds grace = std::chrono::seconds(10); // a cancelled `serve` lets jobs end for so long
     std::chrono::nanoseconds poll = std::chrono::milliseconds(100); // sqlite: how often another process's doings are looked for
 };

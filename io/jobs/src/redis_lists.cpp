@@ -1,0 +1,67 @@
+#include "redis_lists.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+
+#include <eddy/event.hpp>
+#include <eddy/task_group.hpp>
+
+namespace eddy::jobs::detail {
+
+namespace {
+
+task<> watch_list(redis::client from, std::string list, std::string_view end, event& arrived, std::exception_ptr& failed) {
+    try {
+        for (;;) {
+            auto moving = from.blmove(list, list, end, end, std::chrono::seconds(5));
+            const std::optional<std::string> there = co_await std::move(moving);
+            if (there) break;
+        }
+    } catch (const std::exception&) {
+        failed = std::current_exception();
+    }
+    arrived.set();
+}
+
+} // namespace
+
+/// BLMOVE from the end of a list to the same end leaves it as it is: nothing is taken by a command whose reply may be lost. It takes
+/// one list at a time, so there is a connection for each.
+task<> wait_for_item(redis::client from, std::vector<std::string> lists, std::string_view end) {
+    event arrived;
+    std::exception_ptr failed;
+    const auto watch_all = [&](task_group& g) -> task<> {
+        for (const std::string& list : lists) g.spawn(watch_list(from, list, end, arrived, failed));
+        co_await arrived.wait();
+        g.cancel("there is an item");
+    };
+    co_await with_task_group(watch_all);
+    if (failed) std::rethrow_exception(failed);
+}
+
+task<> redis_ear::listen() {
+    subscription_.emplace(co_await client_.subscribe(channel_));
+}
+task<std::string> redis_ear::next() {
+    for (;;) {
+        std::optional<redis::message> m = co_await subscription_->next();
+        if (!m) co_await listen();
+        else if (!m->gap) co_return std::move(m->payload);
+    }
+}
+
+void check_all(const std::vector<redis::value>& replies) {
+    for (const redis::value& v : replies) v.check();
+}
+std::string whole_seconds(std::chrono::nanoseconds d) {
+    return std::to_string(std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(d).count()));
+}
+std::string unix_text(double seconds) {
+    std::array<char, 40> text{};
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::fixed, 6);
+    return {text.data(), end.ptr};
+}
+
+} // namespace eddy::jobs::detail
