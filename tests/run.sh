@@ -5,8 +5,8 @@
 #
 #   --core          leave out the tests that need outside programs (nginx, openssl, redis-cli, curl, wrk, ab, h2load, socat), and
 #                   do not install those, nor valgrind
-#   --one-by-one    compile each source by itself: twice the time from nothing, less after a change. A build/debug that is there
-#                   goes on as it is
+#   --one-by-one    compile each source by itself also in debug, asan and tsan: twice the time from nothing, less after a change. A
+#                   build that is there goes on as it is
 #   --preset NAME   debug (default), release, asan, tsan, coverage, clang, clang-asan or clang-19;
 #                   built in build/NAME
 #   --              the rest goes to ctest: -- -R io -V
@@ -53,7 +53,9 @@ cd "$top"
 options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON -DEDDY_TLS=ON -DEDDY_REDIS=ON -DEDDY_JOBS=ON -DEDDY_IO_URING=ON)
 [ "$preset" != release ] || options+=(-DEDDY_BUILD_BENCH=ON) # so that the benchmarks are built somewhere
 [ "$unity" = ON ] || options+=(-DCMAKE_UNITY_BUILD=OFF)
-[ "$preset" != debug ] || [ -e build/debug/CMakeCache.txt ] || options+=("-DCMAKE_UNITY_BUILD=$unity" -DCMAKE_UNITY_BUILD_BATCH_SIZE=8)
+case $preset in
+    debug | asan | tsan) [ -e "build/$preset/CMakeCache.txt" ] || options+=("-DCMAKE_UNITY_BUILD=$unity" -DCMAKE_UNITY_BUILD_BATCH_SIZE=8) ;;
+esac
 configure "$preset" "${options[@]}"
 say "building"
 cmake --build "build/$preset" -j "$jobs" || die "the build failed (the compiler's words are above)"
