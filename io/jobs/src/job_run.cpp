@@ -1,5 +1,6 @@
 // A job's way to its function: it is read, waits for its turn, and goes back if it does not come to that.
 #include <algorithm>
+#include <utility>
 
 #include <eddy/sleep.hpp>
 #include <eddy/this_task.hpp>
@@ -9,8 +10,25 @@
 
 namespace eddy::jobs::detail {
 
+/// A job that was claimed takes up room, until it is among those that run or turned out to be none.
+class worker_core::arrival {
+public:
+    explicit arrival(worker_core& w) noexcept : worker_(&w) {}
+    arrival(const arrival&) = delete;
+    arrival& operator=(const arrival&) = delete;
+    ~arrival() { end(); }
+    void end() noexcept {
+        if (!worker_) return;
+        --worker_->arriving_;
+        std::exchange(worker_, nullptr)->count_changed();
+    }
+
+private:
+    worker_core* worker_;
+};
+
 task<> worker_core::run_job(delivery d) {
-    --arriving_;
+    arrival arriving(*this);
     const std::string tag = d.tag;
     std::optional<message> m;
     std::string wrong;
@@ -32,6 +50,7 @@ task<> worker_core::run_job(delivery d) {
     if (m->queue.empty()) m->queue = d.queue;
     job_run r(std::move(d), std::move(*m));
     claimed_.insert_or_assign(tag, &r);
+    arriving.end();
     const counted reserved(counts.reserved);
     std::exception_ptr error;
     bool cancelled = false;

@@ -194,7 +194,8 @@ private:
     std::shared_ptr<worker_pool> threads_;
     std::vector<std::shared_ptr<worker_pool>> old_threads_; // a function of theirs may still run
     std::unordered_map<std::string, job_run*> claimed_; // by tag
-    std::size_t arriving_ = 0; // claimed, and their tasks have not begun
+    std::size_t arriving_ = 0; // claimed, and not in there
+    class arrival;
     event room_changed_;
     event ended_;       // somebody asked for the end
     cancel_scope* claiming_ = nullptr;
