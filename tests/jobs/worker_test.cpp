@@ -107,7 +107,7 @@ EDDY_TEST("JOB-04 priorities: 0 is served first, 9 last; among equals in their o
     CHECK(log == "00359");
 }
 
-EDDY_TEST("JOB-05 a countdown is waited for, what has expired is revoked") {
+EDDY_TEST("JOB-05 a countdown is waited for, what has expired is revoked", "[fifo]") {
     jobs::worker w{"memory:", {.concurrency = 1}};
     w.add("now", []() -> task<std::int64_t> { co_return std::chrono::duration_cast<std::chrono::milliseconds>(this_loop().wall_now().time_since_epoch()).count(); });
     w.add("slow", []() -> task<> { co_await sleep_for(5s); });
@@ -191,7 +191,7 @@ EDDY_TEST("JOB-07 time limits: the soft one cancels a coroutine and asks a funct
     CHECK(reports.ends_with("] has gone beyond its time limit; its function is let go of"));
 }
 
-EDDY_TEST("JOB-08 revoked before it starts, a job does not run; terminated, it is cancelled") {
+EDDY_TEST("JOB-08 revoked before it starts, a job does not run; terminated, it is cancelled", "[fifo]") {
     jobs::worker w{"memory:", {.concurrency = 1}};
     std::string log;
     w.add("work", [&](std::string name) -> task<> {
@@ -215,7 +215,7 @@ EDDY_TEST("JOB-08 revoked before it starts, a job does not run; terminated, it i
     CHECK(log == "a ");
 }
 
-EDDY_TEST("JOB-09 a warm shutdown lets running jobs end and gives the others back; a cold one gives all back") {
+EDDY_TEST("JOB-09 a warm shutdown lets running jobs end and gives the others back; a cold one gives all back", "[fifo]") {
     jobs::client c = co_await jobs::connect("memory:");
     std::string log;
     const auto serve = [&](bool cold) -> task<> {
@@ -413,7 +413,7 @@ EDDY_TEST("JOB-15 reject and ignore end a job without a result") {
     CHECK(w.stats().rejected == 1);
 }
 
-EDDY_TEST("JOB-16 remote control: ping, stats, registered, active, the pool, rate limits, consumers, shutdown") {
+EDDY_TEST("JOB-16 remote control: ping, stats, registered, active, the pool, rate limits, consumers, shutdown", "[fifo]") {
     jobs::worker w{"memory:", {.name = "one@here", .concurrency = 1}};
     w.add("work", [](int seconds) -> task<> { co_await sleep_for(std::chrono::seconds(seconds)); });
     const auto body = [&]() -> task<> {
