@@ -21,7 +21,8 @@ namespace thumbnails {
 struct batch {
     struct file {
         std::size_t number;
-        std::string from, to;
+        std::string name;     // as the user knows it
+        std::string from, to; // absolute: who makes it may be in another folder
     };
     std::string scale;
     std::vector<file> files;
@@ -62,7 +63,7 @@ eddy::task<batch_result> make_thumbnails(Scale scale, const batch& b, progress_b
             ++result.done;
         } catch (const std::exception&) { // a cancellation is none
             ++result.failed;
-            board.tell(b.scale + ": " + f.from + ": " + describe(std::current_exception()));
+            board.tell(b.scale + ": " + f.name + ": " + describe(std::current_exception()));
         }
         board.finished(f.number);
     };

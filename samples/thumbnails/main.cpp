@@ -99,7 +99,10 @@ batch plan(const options& o, const std::vector<std::string>& names, const std::s
     batch b{.scale = scale, .files = {}, .width = o.width, .at_a_time = o.workers, .timeout = o.timeout};
     const files::path to = o.scales.size() == 1 ? files::path(o.to) : files::path(o.to) / scale;
     files::create_directories(to);
-    for (const std::string& name : names) b.files.push_back({b.files.size(), (files::path(o.from) / name).string(), (to / name).string()});
+    for (const std::string& name : names) {
+        const files::path from = files::path(o.from) / name;
+        b.files.push_back({b.files.size(), from.string(), files::absolute(from).string(), files::absolute(to / name).string()});
+    }
     return b;
 }
 

@@ -119,6 +119,29 @@ for scale in $scales; do
     [ "$made" -lt 2000 ] || fail "nothing was left to be stopped"
 done
 
+# Processes that are killed: their pictures are tried again, in others.
+mkdir fewer
+for ((i = 1; i <= 60; ++i)); do ln one/0001-rgb.png "fewer/$i.png"; done
+# child_of PID: one of its processes
+child_of() {
+    local stat child parent _
+    for stat in /proc/[0-9]*/stat; do
+        read -r child _ _ parent _ 2>/dev/null <"$stat" || continue
+        if [ "$parent" = "$1" ]; then echo "$child" && return; fi
+    done
+}
+start --scale processes --width 300 --workers 2 fewer killed
+for done in 0 6; do # a tenth
+    wait_for_line err "^processes: $done of 60$"
+    worker=$(child_of "$(child_of "$pid")") # those of the fork server
+    [ -n "$worker" ] || fail "there is no worker"
+    kill -KILL "$worker"
+done
+finish
+expect_status 0
+expect_in out '^processes +60 +0 '
+for ((i = 1; i <= 60; ++i)); do cmp -s "killed/$i.png" expected/0001-rgb.png || fail "thumbnail $i is another after a worker was killed"; done
+
 # Nothing to do; nowhere to go; wrong arguments.
 mkdir empty
 run empty small
