@@ -1,6 +1,8 @@
 #include "picture.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <string>
 
 #include <png.h>
@@ -10,6 +12,8 @@ namespace thumbnails {
 namespace {
 
 constexpr std::uint64_t most_pixels = std::uint64_t{64} << 20; // of a picture that is read: half a gigabyte
+
+using samples16 = std::vector<std::uint16_t>;
 
 /// libpng's simplified interface: errors come as return values, and its longjmp stays within C.
 class png_control {
@@ -27,6 +31,27 @@ std::uint32_t channels_of(std::uint32_t format) {
 }
 std::uint32_t linear_format(std::uint32_t channels) {
     return PNG_FORMAT_FLAG_LINEAR | (channels >= 3 ? PNG_FORMAT_FLAG_COLOR : 0U) | (channels % 2 == 0 ? PNG_FORMAT_FLAG_ALPHA : 0U);
+}
+
+/// What 8 bits of sRGB are as 16 bits of light. libpng would go by way of 8 bits of light, in which most of the dark levels are one.
+std::array<std::uint16_t, 256> make_light_of() {
+    std::array<std::uint16_t, 256> table{};
+    for (std::size_t i = 0; i < table.size(); ++i) {
+        const double v = static_cast<double>(i) / 255;
+        table[i] = static_cast<std::uint16_t>(std::lround(65535 * (v <= 0.04045 ? v / 12.92 : std::pow((v + 0.055) / 1.055, 2.4))));
+    }
+    return table;
+}
+samples16 light_of(const std::vector<unsigned char>& srgb, std::uint32_t channels) {
+    static const std::array<std::uint16_t, 256> table = make_light_of();
+    samples16 light(srgb.size());
+    const std::size_t colours = channels >= 3 ? 3 : 1;
+    for (std::size_t at = 0; at < srgb.size(); at += channels) {
+        const std::uint32_t alpha = colours < channels ? srgb[at + colours] : 255U;
+        for (std::size_t i = 0; i < colours; ++i) light[at + i] = static_cast<std::uint16_t>((table[srgb[at + i]] * alpha + 127) / 255);
+        if (colours < channels) light[at + colours] = static_cast<std::uint16_t>(257 * alpha);
+    }
+    return light;
 }
 
 /// Which old pixels a new one covers along one side, in units of which an old pixel has `new_size` and a new one `old_size`: so
@@ -67,9 +92,19 @@ picture read_png(std::span<const unsigned char> file) {
     p.channels = channels_of(png.image.format);
     const std::uint64_t pixels = std::uint64_t{p.width} * p.height;
     if (pixels > most_pixels) throw bad_picture("is too large: " + std::to_string(p.width) + " x " + std::to_string(p.height));
-    png.image.format = linear_format(p.channels);
-    p.samples.resize(pixels * p.channels);
-    if (png_image_finish_read(&png.image, nullptr, p.samples.data(), 0, nullptr) == 0) png.fail();
+    const bool wide = (png.image.format & PNG_FORMAT_FLAG_LINEAR) != 0; // 16 bits
+    png.image.format = wide ? linear_format(p.channels) : linear_format(p.channels) & ~PNG_FORMAT_FLAG_LINEAR;
+    const auto read_into = [&](void* samples) {
+        if (png_image_finish_read(&png.image, nullptr, samples, 0, nullptr) == 0) png.fail();
+    };
+    if (wide) {
+        p.samples.resize(pixels * p.channels);
+        read_into(p.samples.data());
+    } else {
+        std::vector<unsigned char> srgb(pixels * p.channels);
+        read_into(srgb.data());
+        p.samples = light_of(srgb, p.channels);
+    }
     return p;
 }
 
