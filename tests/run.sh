@@ -38,8 +38,8 @@ case $preset in
 esac
 jobs=${JOBS:-$(nproc)}
 
-wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev libwebsocketpp-dev liburing-dev catch2)
-[ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-server redis-tools python3-celery python3-redis curl wrk apache2-utils nghttp2-client socat netcat-openbsd)
+wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev libwebsocketpp-dev libpng-dev liburing-dev catch2)
+[ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-server redis-tools python3-celery python3-redis python3-rq curl wrk apache2-utils nghttp2-client socat netcat-openbsd)
 case $preset in
     release) [ $core = yes ] || wanted+=(valgrind) ;; # counts instructions: tests/bench/guard.sh
     clang) wanted+=(clang-16) ;;
