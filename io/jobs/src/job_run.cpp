@@ -28,6 +28,12 @@ std::optional<double> limit_of(const std::optional<double>& jobs_own, const std:
     return {};
 }
 
+/// A stored exception as events have it, which is Python's repr: ValueError('bad thing', 42).
+std::string exception_repr(const json& stored) {
+    std::string arguments = python_repr_tuple(stored.value("exc_message", json::array()));
+    if (arguments.ends_with(",)")) arguments.erase(arguments.size() - 2, 1);
+    return stored.value("exc_type", std::string()) + arguments;
+}
 job_result failed_with(std::string_view type, json arguments, std::string_view module, std::string traceback = {}) {
     job_result r;
     r.state = "FAILURE";
@@ -226,7 +232,7 @@ task<> worker_core::requeue(delivery d) {
 task<> worker_core::run_claimed(job_run& r) {
     const message& m = *r.job;
     if (events)
-        emit_task("task-received", r, {{"args", python_repr_tuple(m.args)}, {"kwargs", python_repr(m.kwargs)}, {"root_id", m.root_id},
+        emit_task("task-received", r, {{"args", python_repr_tuple(m.args)}, {"kwargs", python_repr(m.kwargs)}, {"queue", m.queue}, {"root_id", m.root_id},
                                    {"parent_id", m.parent_id.empty() ? json() : json(m.parent_id)}, {"retries", m.retries},
                                    {"eta", m.eta ? json(to_iso(*m.eta)) : json()}, {"expires", m.expires ? json(to_iso(*m.expires)) : json()}});
     const auto at = tasks.find(m.task);
@@ -496,7 +502,7 @@ task<> worker_core::conclude_retry(job_run& r, const retry_request& request, con
     const std::chrono::nanoseconds pause = request.countdown() ? *request.countdown() : backoff_of(r.task->options, r.job->retries);
     next.eta = wall_now() + std::chrono::duration_cast<wall_time::duration>(pause);
     ++counts.retried;
-    if (events) emit_task("task-retried", r, {{"exception", python_repr(last.value["exc_message"])}, {"traceback", last.traceback}});
+    if (events) emit_task("task-retried", r, {{"exception", exception_repr(last.value)}, {"traceback", last.traceback}});
     const json children = json::array({json::array({json::array({next.id, nullptr}), nullptr})});
     const std::string result = dump_json(make_result(*r.job, "RETRY", last.value, last.traceback, children));
     const outgoing o(next.queue, next.priority, next.tag, encode_message(next));
@@ -539,7 +545,7 @@ task<> worker_core::settle(job_run& r, job_result result) {
     const double runtime = r.running ? to_unix(wall_now()) - to_unix(r.started) : 0;
     if (result.ok()) emit_task("task-succeeded", r, {{"result", python_repr(result.value)}, {"runtime", runtime}});
     else if (result.state == "REVOKED") emit_task("task-revoked", r, {{"terminated", r.end == job_end::terminated}, {"signum", nullptr}, {"expired", r.end == job_end::none}});
-    else emit_task("task-failed", r, {{"exception", result.value.value("exc_type", "") + "(" + python_repr(result.value["exc_message"]) + ")"}, {"traceback", result.traceback}});
+    else emit_task("task-failed", r, {{"exception", exception_repr(result.value)}, {"traceback", result.traceback}});
 }
 
 plan worker_core::plan_successors(const message& m, const job_result& result) const {
