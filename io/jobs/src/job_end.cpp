@@ -13,6 +13,13 @@ json limit_argument(double seconds) {
     return std::floor(seconds) == seconds ? json(static_cast<std::int64_t>(seconds)) : json(seconds);
 }
 
+/// A stored exception as events have it, which is Python's repr: ValueError('bad thing', 42).
+std::string exception_repr(const json& stored) {
+    std::string arguments = python_repr_tuple(stored.value("exc_message", json::array()));
+    if (arguments.ends_with(",)")) arguments.erase(arguments.size() - 2, 1);
+    return stored.value("exc_type", std::string()) + arguments;
+}
+
 /// What an exception is to the other side.
 job_result result_of(const std::exception_ptr& error, const message& m) {
     const std::string at = m.task + "[" + m.id + "] in C++";
@@ -131,7 +138,7 @@ task<> worker_core::conclude_retry(job_run& r, const retry_request& request, con
     const std::chrono::nanoseconds pause = request.countdown() ? *request.countdown() : backoff_of(r.task->options, r.job->retries);
     next.eta = wall_now() + std::chrono::duration_cast<wall_time::duration>(pause);
     ++counts.retried;
-    if (events) emit_task("task-retried", r, {{"exception", python_repr(last.value["exc_message"])}, {"traceback", last.traceback}});
+    if (events) emit_task("task-retried", r, {{"exception", exception_repr(last.value)}, {"traceback", last.traceback}});
     const json children = json::array({json::array({json::array({next.id, nullptr}), nullptr})});
     const std::string result = dump_json(make_result(*r.job, "RETRY", last.value, last.traceback, children));
     const outgoing o(next.queue, next.priority, next.tag, encode_message(next));
@@ -198,7 +205,7 @@ task<> worker_core::settle(job_run& r, job_result result) {
     const double runtime = r.running ? to_unix(wall_now()) - to_unix(r.started) : 0;
     if (result.ok()) emit_task("task-succeeded", r, {{"result", python_repr(result.value)}, {"runtime", runtime}});
     else if (result.state == "REVOKED") emit_task("task-revoked", r, {{"terminated", r.end == job_end::terminated}, {"signum", nullptr}, {"expired", r.end == job_end::none}});
-    else emit_task("task-failed", r, {{"exception", result.value.value("exc_type", "") + "(" + python_repr(result.value["exc_message"]) + ")"}, {"traceback", result.traceback}});
+    else emit_task("task-failed", r, {{"exception", exception_repr(result.value)}, {"traceback", result.traceback}});
 }
 
 } // namespace eddy::jobs::detail

@@ -98,7 +98,7 @@ task<> worker_core::requeue(delivery d) {
 task<> worker_core::run_claimed(job_run& r) {
     const message& m = *r.job;
     if (events)
-        emit_task("task-received", r, {{"args", python_repr_tuple(m.args)}, {"kwargs", python_repr(m.kwargs)}, {"root_id", m.root_id},
+        emit_task("task-received", r, {{"args", python_repr_tuple(m.args)}, {"kwargs", python_repr(m.kwargs)}, {"queue", m.queue}, {"root_id", m.root_id},
                                    {"parent_id", m.parent_id.empty() ? json() : json(m.parent_id)}, {"retries", m.retries},
                                    {"eta", m.eta ? json(to_iso(*m.eta)) : json()}, {"expires", m.expires ? json(to_iso(*m.expires)) : json()}});
     const auto at = tasks.find(m.task);

@@ -1,0 +1,15 @@
+# cmake -DOUTPUT=FILE.cpp -DNAMESPACE=NAME -DHEADER=web_files.hpp "-DFILES=a.html;b.css" -P embed_files.cmake
+# writes a source that defines NAME::web::a_html and so on, each a std::string_view of the file's text. HEADER declares them.
+set(source "// Made by embed_files.cmake.\n#include \"${HEADER}\"\n\nnamespace ${NAMESPACE}::web {\n\n")
+foreach(file IN LISTS FILES)
+  file(READ "${file}" text)
+  string(FIND "${text}" ")embedded\"" end)
+  if(NOT end EQUAL -1)
+    message(FATAL_ERROR "${file} contains )embedded\", which ends the string that it is put in")
+  endif()
+  cmake_path(GET file FILENAME name)
+  string(MAKE_C_IDENTIFIER "${name}" name)
+  string(APPEND source "const std::string_view ${name} = R\"embedded(${text})embedded\";\n\n")
+endforeach()
+string(APPEND source "} // namespace ${NAMESPACE}::web\n")
+file(WRITE "${OUTPUT}" "${source}")
