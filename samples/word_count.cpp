@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <fstream>
@@ -39,7 +39,7 @@ words count_words(const std::string& path) {
     words found;
     long so_far = 0;
     for (std::string word; file >> word;) {
-        if (so_far == 0 && word == "CRASH") std::raise(SIGSEGV);
+        if (so_far == 0 && word == "CRASH") std::abort();
         if (so_far == 0 && word == "HANG") {
             for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
         }

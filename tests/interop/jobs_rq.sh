@@ -51,7 +51,7 @@ started+=("$!")
 expect_answer() {
     local wanted=$1 answer
     shift
-    answer=$(send --queue python "$@" 2>err) || fail "RQ's worker does not answer $*: $(tail -3 err rq.log)"
+    answer=$(send --queue python "$@" 2>err) || fail "RQ's worker does not answer $*: $(tail -n 3 err rq.log)"
     [ "$answer" = "$wanted" ] || fail "$* says '$answer' and not '$wanted'"
 }
 expect_failure() {

@@ -19,7 +19,7 @@ run --workers 2 --seconds 2 a crash hang missing b
 expect_status 1
 printf '      4 four\n      4 three\n      2 two\n      1 one\n2 files counted, 3 not\n' >expected
 cmp -s expected out || fail "bad files change the table of the good ones"
-expect_in err '^crash: its reader died: killed by signal 11 \(Segmentation fault\)'
+expect_in err '^crash: its reader died: killed by signal 6 \(Aborted\)'
 expect_in err '^hang: took too long$'
 expect_in err '^missing: cannot be opened$'
 

@@ -69,7 +69,7 @@ task<> redis_results::subscribe(std::string key) {
     if (ear_) co_return co_await ear_->subscribe(std::move(channels));
     channels.emplace_back("eddy.jobs"); // nobody publishes there: it keeps the subscription open
     ear_.emplace(co_await client_.subscribe(std::move(channels)));
-    spawn([](std::shared_ptr<redis_results> self) { return self->read(); }, {.name = "jobs: results"}, shared_from_this());
+    spawn([](std::shared_ptr<redis_results> self) -> task<> { co_await self->read(); }, {.name = "jobs: results"}, shared_from_this());
 }
 void redis_results::unsubscribe(std::string key) {
     if (closed_ || !ear_) return;

@@ -104,7 +104,7 @@ void results::start_reading() {
     if (reading_) reading_->cancel("somebody else waits, too");
     if (running_ || closed_) return;
     running_ = true;
-    spawn([](std::shared_ptr<results> self) { return self->read(); }, {.name = "jobs: results"}, shared_from_this());
+    spawn([](std::shared_ptr<results> self) -> task<> { co_await self->read(); }, {.name = "jobs: results"}, shared_from_this());
 }
 task<> results::read() {
     std::chrono::nanoseconds pause = std::chrono::milliseconds(50);
