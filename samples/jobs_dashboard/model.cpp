@@ -123,7 +123,10 @@ void model::apply_to_job(std::string_view type, const json& e, double now) {
         succeeded_per_second_.add(now);
         run_times_.add(now, number_in(e, "runtime", -1) >= 0 ? number_in(e, "runtime") : NAN);
     } else if (type == "task-failed") {
-        fail(find_or_add(id), e, at);
+        job ended; // one that was not known before takes nobody's place
+        ended.id = id;
+        if (const auto known = by_id_.find(id); known != by_id_.end()) ended = *known->second;
+        fail(std::move(ended), e, at);
         failed_per_second_.add(now);
         ++totals_["failed"];
     } else if (type == "task-revoked") {
