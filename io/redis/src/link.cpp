@@ -33,7 +33,7 @@ namespace {
 
 class introduction {
 public:
-    introduction(const settings& s, purpose p) : settings_(s) {
+    introduction(const settings& s, purpose p) {
         if (!s.password.empty()) {
             if (s.user.empty())
                 add("AUTH", s.password);
@@ -64,7 +64,6 @@ private:
         append_command(wire_, name, arguments...);
         names_.push_back(name);
     }
-    const settings& settings_;
     std::string wire_;
     std::vector<std::string_view> names_;
 };
