@@ -18,7 +18,9 @@ protected:
     std::optional<jobs::client> c_;
     task<> prepare() override {
         static int n = 0;
-        c_.emplace(co_await jobs::connect("memory:matrix-" + std::to_string(++n)));
+        ++n;
+        const std::string url = "memory:matrix-" + std::to_string(n);
+        c_.emplace(co_await jobs::connect(url));
     }
     /// The job "x" is over.
     void complete() override {
