@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <initializer_list>
 #include <new>
@@ -573,7 +574,11 @@ EDDY_TEST("a handler may take its stream by reference: it is there until the han
 
 TEST_CASE("a connection keeps its stream for the handler unless the handler is known to take it by value") {
     const auto by_value = [](tcp_stream) -> task<> { co_return; };
-    auto changing = [n = 0](tcp_stream) mutable noexcept -> task<> { return ++n, task<>(); };
+    auto changing = [last = -1](tcp_stream s) mutable noexcept -> task<> {
+        if (s.native_handle() == last) std::terminate();
+        last = s.native_handle();
+        return task<>();
+    };
     const auto by_reference = [](tcp_stream&&) -> task<> { co_return; };
     const auto by_const_reference = [](const tcp_stream&) -> task<> { co_return; };
     const auto any = [](auto) -> task<> { co_return; };
