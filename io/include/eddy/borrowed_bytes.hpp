@@ -28,9 +28,11 @@ public:
 
     borrowed_bytes() noexcept = default;
     borrowed_bytes(borrowed_bytes&& o) noexcept : start_(std::exchange(o.start_, nullptr)), size_(std::exchange(o.size_, 0)) {}
-    borrowed_bytes& operator=(borrowed_bytes o) noexcept {
-        std::swap(start_, o.start_);
-        std::swap(size_, o.size_);
+    // Not by value: clang does not destroy such a parameter in every coroutine (`*lent = {}` in tls_link::read).
+    borrowed_bytes& operator=(borrowed_bytes&& o) noexcept {
+        std::byte* const before = std::exchange(start_, std::exchange(o.start_, nullptr));
+        size_ = std::exchange(o.size_, 0);
+        if (before) give_back(before);
         return *this;
     }
     ~borrowed_bytes() {
