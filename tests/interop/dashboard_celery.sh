@@ -27,7 +27,7 @@ def add(x, y, **more): return x + y
 @app.task(name='py.sleep')
 def sleep(s): time.sleep(s)
 PYTHON
-"$python" -m celery -A application -b "$url/0" --result-backend "$url/1" worker -c 2 -Q python -n snake@test -l WARNING >celery.log 2>&1 &
+"$python" -m celery -A application -b "$url/0" --result-backend "$url/1" worker -E -c 2 -Q python -n snake@test -l WARNING >celery.log 2>&1 &
 worker=$!
 started+=("$worker")
 start --url "$url/0" --results "$url/1" --queue python --port 0
