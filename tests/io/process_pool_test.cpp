@@ -4,6 +4,8 @@
 
 #include <eddy/process_pool.hpp>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,10 +30,10 @@ int counts_to(int n) {
     return n;
 }
 EDDY_REMOTE(counts_to)
-/// Reports once more when its call is over, and then makes `file`.
+/// Reports once more when its call is over, which the caller says by a byte in a named pipe, and then makes `file`.
 int reports_late(std::string file) {
     std::thread([file] {
-        std::this_thread::sleep_for(20ms);
+        std::ifstream(file + ".over").get();
         this_call::progress(99);
         std::ofstream(file).put('x');
     }).detach();
@@ -167,8 +169,14 @@ EDDY_TEST("process_pool: what a thread reports after its call's end is not taken
     const std::string file = "/tmp/eddy-late-report-" + std::to_string(::getpid());
     std::vector<int> seen;
     auto show = [&](int i) { seen.push_back(i); };
+    const std::string over = file + ".over";
+    REQUIRE(::mkfifo(over.c_str(), 0600) == 0);
     static_cast<void>(co_await pp.run({.progress = progress_to<int>(show)}, reports_late, file));
+    const int pipe = ::open(over.c_str(), O_RDWR | O_CLOEXEC);
+    REQUIRE(::write(pipe, "x", 1) == 1);
     while (::access(file.c_str(), F_OK) != 0) co_await this_task::yield();
+    ::close(pipe);
+    ::unlink(over.c_str());
     ::unlink(file.c_str());
     static_cast<void>(co_await pp.run({.progress = progress_to<int>(show)}, counts_to, 2));
     CHECK(seen == std::vector<int>{1, 1, 2});
