@@ -22,6 +22,7 @@ namespace {
 constexpr unsigned submission_entries = 64; // what is more than that goes in several calls
 constexpr unsigned completion_entries = 512; // what is more than that the kernel keeps (IORING_FEAT_NODROP)
 constexpr unsigned longest_transfer = 0x7ffff000; // as read(2) and write(2) have it
+constexpr unsigned longest_at_once = 0x20000; // what is in memory the kernel copies during the call: on the loop's thread
 constexpr unsigned fewest_threads = 16; // of the kernel's, for what blocks; as many as the blocking pool has
 constexpr std::uintptr_t cancel_mark = 1; // in what a cancellation's completion carries
 
@@ -176,6 +177,8 @@ void prepare_operation(io_uring_sqe& e, ring_operation& op) noexcept {
         break;
     case ring_opcode::close: ::io_uring_prep_close(&e, op.fd); break;
     }
+    const bool moves = op.opcode == ring_opcode::read || op.opcode == ring_opcode::write;
+    if (moves && length > longest_at_once) ::io_uring_sqe_set_flags(&e, IOSQE_ASYNC); // a thread of the kernel's copies it
     ::io_uring_sqe_set_data(&e, &op);
 }
 

@@ -56,6 +56,17 @@ EDDY_TEST("redis connect: cancelled, no socket is left") {
     CHECK(connecting.cancelled());
 }
 
+EDDY_TEST("redis client: closed before the task of its connection had a turn, it leaves no task behind") {
+    answering_server server(ok);
+    const std::size_t before = this_loop().stats().tasks;
+    {
+        redis::client rc = co_await redis::connect(server.url(), quick);
+        rc.close();
+    }
+    co_await sleep_for(1h);
+    CHECK(this_loop().stats().tasks == before);
+}
+
 EDDY_TEST("redis client: the connection is lost: what was on its way may have been executed, what was not is sent on the next one") {
     bool answers = false;
     answering_server server([&](const words&) -> std::string { return answers ? "+OK\r\n" : ""; });

@@ -79,7 +79,7 @@ EDDY_TEST("background: on the loop, what is reported last is heard before the ca
     CHECK(heard == 4);
 }
 
-EDDY_TEST("background: a plain function on the loop lets others run first") {
+EDDY_TEST("background: a plain function on the loop lets others run first", "[fifo]") {
     std::string log;
     auto other = spawn([&]() -> task<> {
         log += "other ";

@@ -38,7 +38,7 @@ void client_core::close() noexcept {
         }
     for (link* l : blocked_) l->abort();
     idle_.clear();
-    if (scope_) scope_->cancel("the client was closed");
+    cancel_if_over();
 }
 
 statistics client_core::stats() const noexcept {
@@ -66,12 +66,13 @@ task<> client_core::keep(core_pointer core, link_pointer first) {
     std::exception_ptr broken_off;
     auto shielded_part = [&](cancel_scope& own) -> task<> {
         core->scope_ = &own;
+        core->cancel_if_over();
         co_await core->keep_connected(std::move(first));
     };
     auto all = [&](cancel_scope& outer) -> task<> {
         const std::stop_callback ending(outer.stop_token(), [&core] {
             core->ending_ = true;
-            core->end_if_idle();
+            core->cancel_if_over();
         });
         co_await with_shield(shielded_part);
     };
@@ -103,8 +104,11 @@ void client_core::kept(bool broken_off) noexcept {
     });
 }
 
-void client_core::end_if_idle() noexcept {
-    if (ending_ && live_ == 0 && scope_) scope_->cancel("the loop shuts down");
+/// The client may have been closed, and the loop's end have begun, before its task had its first turn.
+void client_core::cancel_if_over() noexcept {
+    if (!scope_) return;
+    if (closed_) scope_->cancel("the client was closed");
+    if (ending_ && live_ == 0) scope_->cancel("the loop shuts down");
 }
 
 task<> client_core::keep_connected(link_pointer l) {

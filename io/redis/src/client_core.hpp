@@ -132,7 +132,7 @@ private:
     [[nodiscard]] task<> write_commands(link& l);
     [[nodiscard]] task<> watch_time();
     void kept(bool broken_off) noexcept;
-    void end_if_idle() noexcept;
+    void cancel_if_over() noexcept;
     void note_loss(link& l, std::exception_ptr cause) noexcept;
     void deliver(value v);
     [[nodiscard]] bool fill_batch();

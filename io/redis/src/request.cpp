@@ -93,7 +93,7 @@ void client_core::settle(request& r, std::exception_ptr e) noexcept {
 void client_core::one_less() noexcept {
     if (--live_ > 0) return;
     settled_.set();
-    end_if_idle();
+    cancel_if_over();
 }
 
 loop_clock::time_point client_core::new_deadline(eddy::detail::task_context& self) const noexcept {
