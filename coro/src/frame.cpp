@@ -18,21 +18,29 @@
 namespace eddy::detail {
 namespace {
 
-[[maybe_unused]] constexpr std::size_t granule = 32; // no frame is kept under a sanitizer
-constexpr std::size_t classes = 65;       // frames up to 2 KiB are recycled
-[[maybe_unused]] constexpr std::size_t kept_bytes = 512 * 1024; // of each size class and thread
+constexpr std::size_t granule = 32;
+constexpr std::size_t classes = 65;       // frames up to 2 KiB are recycled; none under a sanitizer
+constexpr std::size_t kept_bytes = 512 * 1024; // of each size class and thread
 
 struct free_block {
     free_block* next;
 };
 
+struct size_class {
+    free_block* first = nullptr;
+    std::size_t room = 0; // so many more are kept
+};
+
 // One per thread. The counters are written by their thread only and summed up by tests.
 struct frame_cache {
-    std::array<free_block*, classes> free{};
-    std::array<std::size_t, classes> held{};
+    std::array<size_class, classes> free{};
     std::atomic<std::size_t> taken{0};
     std::atomic<std::size_t> given{0};
     std::size_t from_system = 0;
+
+    frame_cache() noexcept {
+        for (std::size_t k = 1; k < classes; ++k) free[k].room = kept_bytes / (k * granule);
+    }
 };
 
 struct registry {
@@ -51,9 +59,9 @@ void bump(std::atomic<std::size_t>& counter) noexcept {
 }
 
 void release_all(frame_cache& c) noexcept {
-    for (std::size_t i = 0; i < classes; ++i) {
-        while (free_block* b = c.free[i]) {
-            c.free[i] = b->next;
+    for (size_class& k : c.free) {
+        while (free_block* const b = k.first) {
+            k.first = b->next;
             ::operator delete(b);
         }
     }
@@ -101,60 +109,61 @@ void count_without_cache(bool taken) noexcept {
     ++(taken ? r.taken : r.given);
 }
 
-} // namespace
-
-[[gnu::noinline]] void* allocate_frame(std::size_t size) {
-    frame_cache* c = cache_pointer;
-    if (!c) [[unlikely]]
-        c = slow_cache();
-    if (!c) [[unlikely]] {
-        void* p = ::operator new(size);
+// What is rare, out of the way of what is not: that needs no stack then.
+[[gnu::noinline]] void* allocate_from_system(std::size_t size) {
+    frame_cache* const c = cache_pointer ? cache_pointer : slow_cache();
+    const bool recycled_later = c && size <= (classes - 1) * granule;
+    void* const p = ::operator new(recycled_later ? (size + granule - 1) / granule * granule : size);
+    if (!c) {
         count_without_cache(true);
         return p;
     }
-#ifdef EDDY_PLAIN_FRAMES
-    void* p = ::operator new(size);
     ++c->from_system;
-#else
-    const std::size_t k = (size + granule - 1) / granule;
-    void* p = nullptr;
-    if (k < classes && c->free[k]) [[likely]] {
-        p = c->free[k];
-        c->free[k] = c->free[k]->next;
-        --c->held[k];
-    } else {
-        p = ::operator new(k < classes ? k * granule : size);
-        ++c->from_system;
-    }
-#endif
     bump(c->taken);
     return p;
 }
 
-[[gnu::noinline]] void deallocate_frame(void* p, std::size_t size) noexcept {
-    frame_cache* c = cache_pointer;
-    if (!c) [[unlikely]] {
-        if (!cache_gone) c = slow_cache();
-        if (!c) {
-            ::operator delete(p);
-            count_without_cache(false);
-            return;
+[[gnu::noinline]] void give_to_system(void* p) noexcept {
+    frame_cache* const c = cache_pointer || cache_gone ? cache_pointer : slow_cache();
+    if (c)
+        bump(c->given);
+    else
+        count_without_cache(false);
+    ::operator delete(p);
+}
+
+} // namespace
+
+[[gnu::noinline]] void* allocate_frame(std::size_t size) {
+#ifndef EDDY_PLAIN_FRAMES
+    frame_cache* const c = cache_pointer;
+    const std::size_t k = (size + granule - 1) / granule;
+    if (c && k < classes) [[likely]] {
+        size_class& kept = c->free[k];
+        if (free_block* const b = kept.first) [[likely]] {
+            kept.first = b->next;
+            ++kept.room;
+            bump(c->taken);
+            return b;
         }
     }
-    bump(c->given);
+#endif
+    return allocate_from_system(size);
+}
+
+[[gnu::noinline]] void deallocate_frame(void* p, [[maybe_unused]] std::size_t size) noexcept {
 #ifndef EDDY_PLAIN_FRAMES
+    frame_cache* const c = cache_pointer;
     const std::size_t k = (size + granule - 1) / granule;
-    if (k < classes && c->held[k] * k * granule < kept_bytes) [[likely]] {
-        auto* b = static_cast<free_block*>(p);
-        b->next = c->free[k];
-        c->free[k] = b;
-        ++c->held[k];
+    if (c && k < classes && c->free[k].room > 0) [[likely]] {
+        size_class& kept = c->free[k];
+        kept.first = ::new (p) free_block{kept.first};
+        --kept.room;
+        bump(c->given);
         return;
     }
-#else
-    static_cast<void>(size);
 #endif
-    ::operator delete(p);
+    give_to_system(p);
 }
 
 std::size_t live_frames() noexcept {

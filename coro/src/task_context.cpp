@@ -116,9 +116,11 @@ void task_context::release() noexcept {
         if (kept_without_result && references_ == 1 && done_) drop_result();
         return;
     }
-    scheduler* const loop = home_ ? *home_ : nullptr;
-    const bool at_shutdown = loop && loop->root_scope().effective();
-    report_unseen(at_shutdown ? "task failed during shutdown" : "task failed and nobody took its result");
+    if (error_) [[unlikely]] {
+        scheduler* const loop = home_ ? *home_ : nullptr;
+        const bool at_shutdown = loop && loop->root_scope().effective();
+        report_unseen(at_shutdown ? "task failed during shutdown" : "task failed and nobody took its result");
+    }
     delete this;
 }
 

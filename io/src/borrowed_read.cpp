@@ -5,10 +5,15 @@ namespace eddy::detail {
 bool borrowed_read_operation::start() {
     if (waits_for_turn_) leave();
     waits_for_turn_ = false;
-    bytes_ = borrowed_bytes::with_room();
     opcode = io_opcode::read;
-    buffer = bytes_.room().data();
-    length = borrowed_bytes::capacity;
+    if (core_->known_empty()) { // then no buffer is needed to find it out
+        buffer = nullptr;
+        length = 0;
+    } else {
+        bytes_ = borrowed_bytes::with_room();
+        buffer = bytes_.room().data();
+        length = borrowed_bytes::capacity;
+    }
     if (incoming_operation::start()) {
         bytes_.set_size(error == 0 ? static_cast<std::size_t>(result) : 0);
         return true;

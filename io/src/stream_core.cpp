@@ -180,11 +180,11 @@ bool outgoing_operation::note_written(std::size_t& written, std::size_t all) noe
     return written == all;
 }
 
-void outgoing_operation::check(const char* doing) const {
+void outgoing_operation::throw_failed(const char* doing) const {
     if (closed_) throw_closed(doing);
     if (broken_ != torn_write::none) throw broken_by(broken_, std::string(doing) + " " + core_->name());
     if (too_late_) throw_shut(doing);
-    if (error != 0) throw io_error(error, doing, core_->name());
+    throw io_error(error, doing, core_->name());
 }
 
 write_operation::write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept
@@ -298,10 +298,13 @@ void prepare_descriptor(int fd) {
 }
 
 void stream_core::attach(task_context& t) {
-    if (!is_open()) throw closed_resource(name_ + " was closed on our side");
     const std::shared_ptr<engine>& here = engine_of(t.loop());
-    if (engine_ == here) [[likely]]
-        return;
+    if (engine_ != here) [[unlikely]] // also of one that is closed, which has none
+        attach_first(here);
+}
+
+void stream_core::attach_first(const std::shared_ptr<engine>& here) {
+    if (!is_open()) throw closed_resource(name_ + " was closed on our side");
     if (engine_) throw std::logic_error(name_ + " belongs to another loop; use it on the loop that used it first");
     descriptor_ = &adopt_by(*here);
     engine_ = here;

@@ -45,11 +45,11 @@ constexpr std::uint32_t writable = EPOLLOUT | EPOLLHUP | EPOLLERR;
 class native_descriptor final : public io_descriptor {
 public:
     explicit native_descriptor(int number) noexcept : io_descriptor(number) {}
+    void set_drained(bool d) noexcept { drained_ = d; }
 
     io_operation* in = nullptr;
     io_operation* out = nullptr;
     native_descriptor* next = nullptr; // among those that were released
-    bool drained = false;              // the last read left nothing behind, and no event has come since: the next one need not try
     bool watches_out = false;
     enum class short_read : std::uint8_t { unknown, empties, says_nothing } after_short_read = short_read::unknown;
     bool released = false;
@@ -224,7 +224,7 @@ bool native_engine::wants_to_wait(native_descriptor& d, io_operation& op) {
 
 bool native_engine::start(io_descriptor& base, io_operation& op) {
     auto& d = static_cast<native_descriptor&>(base);
-    if (!(d.drained && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
+    if (!(d.drained() && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
         note_drained(d, op);
         return true;
     }
@@ -241,11 +241,11 @@ bool native_engine::start(io_descriptor& base, io_operation& op) {
 
 void native_engine::note_drained(native_descriptor& d, const io_operation& op) noexcept {
     if (op.opcode != io_opcode::read) return;
-    d.drained = false;
+    d.set_drained(false);
     if (op.result <= 0 || static_cast<std::size_t>(op.result) == op.length) return;
     using kind = native_descriptor::short_read;
     if (d.after_short_read == kind::unknown) d.after_short_read = op.is_socket && is_tcp(d.fd()) ? kind::empties : kind::says_nothing;
-    d.drained = d.after_short_read == kind::empties;
+    d.set_drained(d.after_short_read == kind::empties);
 }
 
 // --- events
@@ -280,7 +280,7 @@ void native_engine::collect(deadline until) {
 
 void native_engine::handle(native_descriptor& d, std::uint32_t came) noexcept {
     if (d.released) return;
-    d.drained = false;
+    d.set_drained(false);
     // The end, or an urgent mark, is in the queue behind what a short read gives: no new edge would come for it.
     if ((came & (ended | EPOLLPRI)) != 0) d.after_short_read = native_descriptor::short_read::says_nothing;
     if (d.in && (came & readable) != 0) handle_side(d, d.in);
@@ -289,7 +289,12 @@ void native_engine::handle(native_descriptor& d, std::uint32_t came) noexcept {
 
 void native_engine::handle_side(native_descriptor& d, io_operation*& place) noexcept {
     io_operation& op = *place;
-    if (!perform(d.fd(), op, true)) return; // somebody else was quicker
+    if (only_waits(op.opcode)) {
+        op.result = 0;
+        op.error = 0;
+    } else if (!perform(d.fd(), op, true)) { // somebody else was quicker
+        return;
+    }
     note_drained(d, op);
     place = nullptr;
     --pending_;

@@ -90,23 +90,39 @@ bool concerns_one_connection(int error) noexcept {
     }
 }
 
-} // namespace
-
-bool perform(int fd, io_operation& op, bool ready) noexcept {
-    int skipped = 0;
-    for (;;) {
+bool perform_any(int fd, io_operation& op, bool ready) noexcept {
+    for (int skipped = 0;;) {
         const std::ptrdiff_t r = attempt(fd, op, ready);
         const int error = r < 0 ? errno : 0;
-        if (error == EINTR) {
-            if (op.opcode == io_opcode::connect) return false; // goes on in the kernel
-            continue;
+        if (error != 0) {
+            if (would_block(error, op.opcode)) return false;
+            if (error == EINTR) {
+                if (op.opcode == io_opcode::connect) return false; // goes on in the kernel
+                continue;
+            }
+            if (op.opcode == io_opcode::accept && concerns_one_connection(error) && ++skipped < most_broken_connections) continue;
         }
-        if (op.opcode == io_opcode::accept && concerns_one_connection(error) && ++skipped < most_broken_connections) continue;
-        if (would_block(error, op.opcode)) return false;
         op.result = r;
         op.error = error;
         return true;
     }
+}
+
+} // namespace
+
+// What servers do all day takes the shortest way.
+bool perform(int fd, io_operation& op, bool ready) noexcept {
+    const bool reads = op.opcode == io_opcode::read;
+    if (!op.is_socket || (!reads && op.opcode != io_opcode::write)) return perform_any(fd, op, ready);
+    const std::ptrdiff_t r = reads ? ::recv(fd, op.buffer, op.length, 0) : ::send(fd, op.buffer, op.length, MSG_NOSIGNAL);
+    const int error = r < 0 ? errno : 0;
+    if (error != 0) {
+        if (would_block(error, op.opcode)) return false;
+        if (error == EINTR) return perform_any(fd, op, ready);
+    }
+    op.result = r;
+    op.error = error;
+    return true;
 }
 
 } // namespace eddy::detail

@@ -56,7 +56,7 @@ namespace detail {
 template <class T>
 task_handle<T> launch(task_state<T>* state, scheduler& loop, task_owner* owner, scope_node& parent, spawn_options options) {
     try {
-        state->set_name(options.name);
+        if (!options.name.empty()) state->set_name(options.name);
     } catch (...) {
         delete state;
         throw;

@@ -116,8 +116,12 @@ protected:
     [[nodiscard]] bool note_written(std::size_t& written, std::size_t all) noexcept;
     [[noreturn]] void throw_closed(const char* doing) const;
     [[noreturn]] void throw_shut(const char* doing) const;
+    [[noreturn]] void throw_failed(const char* doing) const;
     /// After it is over: throws if it was closed, refused or failed.
-    void check(const char* doing) const;
+    void check(const char* doing) const {
+        if (closed_ || too_late_ || broken_ != torn_write::none || error != 0) [[unlikely]]
+            throw_failed(doing);
+    }
     core_ref core_;
     bool closed_ = false;
     bool driven_ = false; // the engine has it
@@ -230,6 +234,9 @@ public:
     [[nodiscard]] bool outgoing_is_free() const noexcept { return writers_.empty(); }
     [[nodiscard]] bool incoming_is_free() const noexcept { return reader_ == nullptr; }
 
+    /// Would a read find nothing, for certain?
+    [[nodiscard]] bool known_empty() const noexcept { return descriptor_ && descriptor_->drained(); }
+
     /// Wakes whoever waits with `closed_resource` and frees the descriptor. Idempotent.
     void close() noexcept;
     /// The same, dropping what the kernel still had to send.
@@ -253,6 +260,7 @@ private:
         close();
         next_writer_.unlink();
     }
+    void attach_first(const std::shared_ptr<engine>& here);
     [[nodiscard]] io_descriptor& adopt_by(engine& e);
     void write_next() noexcept;
     void forget() noexcept;

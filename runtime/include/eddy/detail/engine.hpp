@@ -36,6 +36,11 @@ enum class io_opcode : std::uint8_t {
            o == io_opcode::send_message || o == io_opcode::send_messages;
 }
 
+/// Is it over as soon as the descriptor is ready?
+[[nodiscard]] constexpr bool only_waits(io_opcode o) noexcept {
+    return o == io_opcode::wait_read || o == io_opcode::wait_write;
+}
+
 /// Is there nothing for it where a read has just emptied the descriptor?
 [[nodiscard]] constexpr bool is_for_bytes(io_opcode o) noexcept {
     return o == io_opcode::read || o == io_opcode::wait_read;
@@ -56,11 +61,14 @@ struct io_operation {
 class io_descriptor {
 public:
     [[nodiscard]] int fd() const noexcept { return fd_; }
+    /// The last read left nothing behind, and no event has come since: the next one need not try.
+    [[nodiscard]] bool drained() const noexcept { return drained_; }
 
 protected:
     explicit io_descriptor(int fd) noexcept : fd_(fd) {}
     ~io_descriptor() = default;
     int fd_;
+    bool drained_ = false;
 };
 
 /// The loop, as an engine sees it that shares its thread with other code.
