@@ -32,6 +32,9 @@ using executor = asio::io_context::executor_type;
 // is still in the cache when its task writes the answer (measured: 12 % of the CPU a message).
 constexpr int most_handlers_a_poll = 48;
 
+// Ours is used by the loop's thread alone, as I/O objects on it are; only what others post comes from other threads.
+constexpr int one_thread = ASIO_CONCURRENCY_HINT_UNSAFE_IO;
+
 /// Room for some of Asio's wait operations, used again for every wait of one side of a descriptor.
 template <std::size_t Slots>
 using wait_memory = operation_memory<192, Slots>;
@@ -72,10 +75,10 @@ public:
     struct side {
         io_operation* op = nullptr;
         bool waiting = false; // a wait is queued in Asio
-        bool drained = false; // the last read left nothing behind: the next one need not try before it waits
         wait_memory<1> memory;
     };
     using handle_type = asio::posix::basic_stream_descriptor<executor>;
+    void set_drained(bool d) noexcept { drained_ = d; }
     asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(&e), handle(std::in_place, io) {}
     void let_go() noexcept {
         engine = nullptr;
@@ -149,7 +152,7 @@ void add_to_set(int set, int fd) {
 class asio_engine final : public engine {
 public:
     asio_engine(const std::shared_ptr<mailbox>& mail, asio::io_context* shared, engine_host& host)
-        : mail_(mail), host_(&host), own_(shared ? nullptr : std::make_unique<asio::io_context>(1)), io_(shared ? *shared : *own_),
+        : mail_(mail), host_(&host), own_(shared ? nullptr : std::make_unique<asio::io_context>(one_thread)), io_(shared ? *shared : *own_),
           parts_(new own_parts(*this, io_, mail_->wake_descriptor())) {
         if (io_.stopped()) io_.restart(); // it had run out of work before we came
         try {
@@ -209,8 +212,8 @@ public:
     [[nodiscard]] bool start(io_descriptor& base, io_operation& op) override {
         auto& d = static_cast<asio_descriptor&>(base);
         auto& s = is_outgoing(op.opcode) ? d.out : d.in;
-        if (!(s.drained && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
-            note_drained(s, op);
+        if (!(d.drained() && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
+            note_drained(d, op);
             return true;
         }
         if (!d.handle) { // its loop is gone
@@ -269,7 +272,7 @@ public:
 
     void ready(asio_descriptor& d, bool outgoing, const asio::error_code& ec) noexcept {
         auto& s = outgoing ? d.out : d.in;
-        s.drained = false;
+        if (!outgoing) d.set_drained(false);
         io_operation* op = s.op;
         if (!op) return; // cancelled meanwhile
         if (ec) {
@@ -280,7 +283,7 @@ public:
             op->result = -1;
             op->error = ENOMEM;
         }
-        note_drained(s, *op);
+        note_drained(d, *op);
         s.op = nullptr;
         --pending_;
         op->complete(*op);
@@ -336,8 +339,8 @@ private:
 #endif
     }
     // A short read has emptied the socket. Waiting looks at the socket anew, so what comes meanwhile is not missed.
-    static void note_drained(asio_descriptor::side& s, const io_operation& op) noexcept {
-        if (op.opcode == io_opcode::read) s.drained = op.result > 0 && static_cast<std::size_t>(op.result) < op.length;
+    static void note_drained(asio_descriptor& d, const io_operation& op) noexcept {
+        if (op.opcode == io_opcode::read) d.set_drained(op.result > 0 && static_cast<std::size_t>(op.result) < op.length);
     }
     static void wait(asio_descriptor& d, bool outgoing) {
         auto& s = outgoing ? d.out : d.in;
