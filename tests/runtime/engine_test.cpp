@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <random>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -291,6 +292,67 @@ EDDY_TEST("engine: both sides of a descriptor wait by themselves") {
     while (::read(s.b.fd(), all.data(), all.size()) > 0) {}
     const std::ptrdiff_t written = co_await fills.finish();
     CHECK(written > 0);
+}
+
+EDDY_TEST("engine: readable, writable and hung up in one moment: both sides are told") {
+    two_ends s = socket_ends();
+    std::string block(1 << 16, 'x');
+    probe fills(s.a, io_opcode::write, block, true);
+    while (fills.start()) {}
+    std::string room(16, '\0');
+    probe reads(s.a, io_opcode::read, room, true);
+    const bool at_once = reads.start();
+    CHECK_FALSE(at_once);
+    send_text(s.b, "bye");
+    std::string all(1 << 20, '\0');
+    while (::read(s.b.fd(), all.data(), all.size()) > 0) {}
+    s.b.release();
+    ::close(s.b.forget());
+    const std::ptrdiff_t n = co_await reads.finish();
+    const std::ptrdiff_t written = co_await fills.finish();
+    CHECK(n == 3);
+    CHECK(room.substr(0, 3) == "bye");
+    CHECK(written == -1);
+    CHECK(fills.error == EPIPE);
+    const std::string end = co_await read_from(s.a, true);
+    CHECK(end.empty());
+}
+
+EDDY_TEST("engine: a storm of cancellations: every byte is read once, in its order") {
+    two_ends s = tcp_ends();
+    std::minstd_rand random(7); // the same in each run
+    std::string sent;
+    std::string received;
+    int cancelled = 0;
+    for (int round = 0; round < 5000; ++round) {
+        std::string room(4, '\0');
+        probe reads(s.b, io_opcode::read, room, true);
+        const auto send_one = [&] {
+            const char c = static_cast<char>('a' + sent.size() % 26);
+            send_text(s.a, std::string_view(&c, 1));
+            sent += c;
+        };
+        const auto chance = random() % 8;
+        if (chance < 3) send_one();
+        bool over = reads.start();
+        if (chance == 3) send_one();
+        if (chance % 2 == 0) co_await this_task::yield(); // a poll may complete it
+        over = over || !reads.waits();
+        if (!over) {
+            reads.cancel();
+            ++cancelled;
+        } else {
+            received.append(room, 0, static_cast<std::size_t>(reads.result));
+        }
+    }
+    s.a.release();
+    ::close(s.a.forget());
+    for (std::string more = "?"; !more.empty();) {
+        more = co_await read_from(s.b, true, 1024);
+        received += more;
+    }
+    CHECK((received == sent));
+    CHECK(cancelled > 1000);
 }
 
 EDDY_TEST("engine: what is cancelled has not happened, and the next one gets it") {
