@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "descriptor_message.hpp"
+
 namespace eddy {
 
 descriptor_list::~descriptor_list() {
@@ -51,16 +53,7 @@ bool send_descriptors_operation::drive() {
         message_ = msghdr{};
         message_.msg_iov = &part_;
         message_.msg_iovlen = 1;
-        if (written_ == 0 && !descriptors_.empty()) {
-            message_.msg_control = room_.bytes.data();
-            message_.msg_controllen = CMSG_SPACE(descriptors_.size_bytes());
-            std::memset(room_.bytes.data(), 0, message_.msg_controllen); // its padding goes to the kernel too
-            cmsghdr* const c = CMSG_FIRSTHDR(&message_);
-            c->cmsg_level = SOL_SOCKET;
-            c->cmsg_type = SCM_RIGHTS;
-            c->cmsg_len = CMSG_LEN(descriptors_.size_bytes());
-            std::memcpy(CMSG_DATA(c), descriptors_.data(), descriptors_.size_bytes());
-        }
+        if (written_ == 0 && !descriptors_.empty()) put_descriptors(message_, room_.bytes, descriptors_);
         buffer = &message_;
         if (!submit()) return false;
     } while (!advance());

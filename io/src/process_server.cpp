@@ -24,6 +24,7 @@
 
 #include <eddy/process_pool.hpp>
 
+#include "descriptor_message.hpp"
 #include "process_messages.hpp"
 #include "process_pool_core.hpp"
 #include "process_state.hpp"
@@ -202,24 +203,9 @@ private:
     }
     void listen() {
         server_message m{};
-        iovec part{&m, sizeof m};
-        alignas(cmsghdr) std::byte room[CMSG_SPACE(sizeof(int))];
-        msghdr message{};
-        message.msg_iov = &part;
-        message.msg_iovlen = 1;
-        message.msg_control = room;
-        message.msg_controllen = sizeof room;
-        ssize_t n = 0;
-        do {
-            n = ::recvmsg(socket_, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
-        } while (n < 0 && errno == EINTR);
-        if (n != static_cast<ssize_t>(sizeof m)) end(); // the program has gone, or its pool
         unique_fd given;
-        if (const cmsghdr* const c = CMSG_FIRSTHDR(&message); c && c->cmsg_type == SCM_RIGHTS) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(c), sizeof fd);
-            given = unique_fd(fd);
-        }
+        const ssize_t n = receive_with_descriptor(socket_, std::as_writable_bytes(std::span(&m, 1)), given, MSG_WAITALL);
+        if (n != static_cast<ssize_t>(sizeof m)) end(); // the program has gone, or its pool
         if (m.word == server_word::start)
             start(m, std::move(given));
         else
@@ -280,24 +266,7 @@ private:
         tell(m);
     }
     void tell(const server_message& m, int fd = -1) {
-        iovec part{const_cast<server_message*>(&m), sizeof m};
-        alignas(cmsghdr) std::byte room[CMSG_SPACE(sizeof(int))]{};
-        msghdr message{};
-        message.msg_iov = &part;
-        message.msg_iovlen = 1;
-        if (fd >= 0) {
-            message.msg_control = room;
-            message.msg_controllen = sizeof room;
-            cmsghdr* const c = CMSG_FIRSTHDR(&message);
-            c->cmsg_level = SOL_SOCKET;
-            c->cmsg_type = SCM_RIGHTS;
-            c->cmsg_len = CMSG_LEN(sizeof fd);
-            std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
-        }
-        ssize_t n = 0;
-        do {
-            n = ::sendmsg(socket_, &message, MSG_NOSIGNAL);
-        } while (n < 0 && errno == EINTR);
+        const ssize_t n = send_with_descriptor(socket_, std::as_bytes(std::span(&m, 1)), fd);
         if (n != static_cast<ssize_t>(sizeof m)) end();
     }
     /// Nobody is there for whom to work: no worker stays, and none is left uncollected.

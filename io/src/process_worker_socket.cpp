@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +10,8 @@
 #include <cstring>
 #include <string>
 #include <system_error>
+
+#include "descriptor_message.hpp"
 
 namespace eddy::detail {
 
@@ -66,21 +67,8 @@ return f;
 
 void worker_socket::fill(std::size_t wanted) {
     while (have_ < wanted) {
-        iovec part{buffer_.data() + have_, buffer_.size() - have_};
-        alignas(cmsghdr) std::byte room[CMSG_SPACE(sizeof(int))];
-        msghdr m{};
-        m.msg_iov = &part;
-        m.msg_iovlen = 1;
-        m.msg_control = room;
-        m.msg_controllen = sizeof room;
-        const ssize_t n = ::recvmsg(fd_, &m, MSG_CMSG_CLOEXEC);
-        if (n < 0 && errno == EINTR) continue;
+        const ssize_t n = receive_with_descriptor(fd_, std::span(buffer_).subspan(have_), passed_);
         if (n <= 0) leave(0);
-        if (const cmsghdr* const c = CMSG_FIRSTHDR(&m); c && c->cmsg_type == SCM_RIGHTS) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(c), sizeof fd);
-            passed_ = unique_fd(fd);
-        }
         have_ += static_cast<std::size_t>(n);
     }
 }
@@ -117,22 +105,7 @@ void worker_socket::send_in_turn(frame_kind kind, std::uint32_t call, std::span<
 
 void worker_socket::send_now(std::span<const std::byte> bytes, int fd) {
     while (!bytes.empty()) {
-        iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
-        alignas(cmsghdr) std::byte room[CMSG_SPACE(sizeof(int))]{};
-        msghdr m{};
-        m.msg_iov = &part;
-        m.msg_iovlen = 1;
-        if (fd >= 0) {
-            m.msg_control = room;
-            m.msg_controllen = sizeof room;
-            cmsghdr* const c = CMSG_FIRSTHDR(&m);
-            c->cmsg_level = SOL_SOCKET;
-            c->cmsg_type = SCM_RIGHTS;
-            c->cmsg_len = CMSG_LEN(sizeof fd);
-            std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
-        }
-        const ssize_t n = ::sendmsg(fd_, &m, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
+        const ssize_t n = send_with_descriptor(fd_, bytes, fd);
         if (n < 0) leave(0);
         fd = -1;
         bytes = bytes.subspan(static_cast<std::size_t>(n));
