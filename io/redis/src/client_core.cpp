@@ -19,8 +19,6 @@ namespace {
 constexpr std::size_t batch = std::size_t{256} << 10;
 // The memory for them that is kept.
 constexpr std::size_t largest_kept_batch = 2 * batch;
-// A connection that has answered nothing and was shorter than this is no success.
-constexpr std::chrono::seconds short_life{1};
 
 } // namespace
 

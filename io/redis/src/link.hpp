@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -52,6 +53,9 @@ using link_pointer = std::unique_ptr<link>;
 
 /// What a link is for: those that block are told apart by the server, to be unblocked.
 enum class purpose { commands, blocking };
+
+/// A connection that has brought nothing and was shorter than this is no success.
+inline constexpr std::chrono::seconds short_life{1};
 
 /// Connects and introduces itself; everything within `connect_timeout`. Throws as `redis::connect`.
 [[nodiscard]] task<link_pointer> dial(std::shared_ptr<const settings> s, purpose p);

@@ -6,6 +6,7 @@
 
 #include <eddy/redis/detail/words.hpp>
 #include <eddy/redis/error.hpp>
+#include <eddy/sleep.hpp>
 #include <eddy/this_task.hpp>
 
 #include "subscription_core.hpp"
@@ -19,6 +20,7 @@ task<> subscription_core::open(pointer core, std::vector<std::string> names, boo
     std::exception_ptr failure;
     try {
         co_await core->ask_for_all();
+        core->connected_ = (co_await eddy::detail::this_context()).loop().now();
         co_return;
     } catch (const operation_cancelled&) {
         throw;
@@ -50,13 +52,56 @@ task<> subscription_core::ask(std::span<const std::string> names, bool patterns,
     co_await link_->write(wire);
 }
 
+/// Until one is there and the server has confirmed everything: what breaks before that is an attempt that has failed.
+task<> subscription_core::dial_and_ask() {
+    eddy::detail::task_context& self = co_await eddy::detail::this_context();
+    for (;;) {
+        if (not_before_ > self.loop().now()) co_await sleep_until(not_before_);
+        link_pointer l = co_await dial_patiently(settings_, purpose::commands);
+        std::exception_ptr loss;
+        {
+            const auto turn = co_await writing_.lock(); // what is changed meanwhile is asked for here, or after this
+            link_ = std::move(l);
+            connected_ = self.loop().now();
+            proven_ = false;
+            try {
+                co_await ask_for_all();
+                co_return;
+            } catch (const operation_cancelled&) {
+                throw;
+            } catch (const error&) {
+                throw;
+            } catch (...) {
+                loss = std::current_exception();
+            }
+            link_.reset();
+        }
+        note_loss(loss, self);
+    }
+}
+
+/// When the next connection may be tried: at once after one that was of use, else as `options::reconnect` says. Throws the loss when that
+/// was the last attempt; the next one begins anew.
+void subscription_core::note_loss(const std::exception_ptr& loss, eddy::detail::task_context& self) {
+    const loop_clock::time_point now = self.loop().now();
+    not_before_ = now;
+    if (proven_ || now - connected_ >= short_life) {
+        course_.reset();
+        return;
+    }
+    if (!course_) course_.emplace(settings_->reconnect, now);
+    try {
+        not_before_ = now + course_->pause_after(loss, self);
+    } catch (...) {
+        course_.reset();
+        throw;
+    }
+}
+
 task<> subscription_core::connect_anew() {
     auto connecting = [this](cancel_scope& s) -> task<> {
         connecting_ = &s;
-        link_pointer l = co_await dial_patiently(settings_, purpose::commands);
-        const auto turn = co_await writing_.lock(); // what is changed meanwhile is asked for here, or after this
-        link_ = std::move(l);
-        co_await ask_for_all();
+        co_await dial_and_ask();
     };
     std::exception_ptr failure;
     try {
@@ -83,6 +128,7 @@ task<> subscription_core::connect_anew() {
 }
 
 task<std::optional<message>> subscription_core::next_message() {
+    eddy::detail::task_context& self = co_await eddy::detail::this_context();
     for (;;) {
         if (!messages_.empty()) co_return pop();
         if (is_over()) co_return std::nullopt;
@@ -107,6 +153,13 @@ task<std::optional<message>> subscription_core::next_message() {
         if (!loss) continue;
         const auto turn = co_await writing_.lock(); // a change that is being sent uses it still
         link_.reset();
+        if (closed_) continue;
+        try {
+            note_loss(loss, self);
+        } catch (...) {
+            loss = loss_of(*settings_, "SUBSCRIBE", std::current_exception(), false);
+            std::rethrow_exception(loss);
+        }
     }
 }
 
@@ -154,6 +207,7 @@ void subscription_core::take(value v) {
     std::vector<value> parts = v.take_array();
     if (parts.empty()) throw protocol_error("an empty array on a connection of subscriptions");
     const std::string what = parts.front().take_string();
+    proven_ = proven_ || what.ends_with("message");
     if (what == "message" && parts.size() == 3)
         messages_.emplace_back(parts[1].take_string(), std::string(), parts[2].take_string());
     else if (what == "pmessage" && parts.size() == 4)

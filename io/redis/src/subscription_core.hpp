@@ -14,8 +14,11 @@
 #include <vector>
 
 #include <eddy/cancel_scope.hpp>
+#include <eddy/detail/task_context.hpp>
+#include <eddy/loop_clock.hpp>
 #include <eddy/mutex.hpp>
 #include <eddy/redis/subscription.hpp>
+#include <eddy/retry.hpp>
 #include <eddy/task.hpp>
 
 #include "link.hpp"
@@ -37,6 +40,8 @@ public:
 private:
     [[nodiscard]] task<std::optional<message>> next_message();
     [[nodiscard]] task<> connect_anew();
+    [[nodiscard]] task<> dial_and_ask();
+    void note_loss(const std::exception_ptr& loss, eddy::detail::task_context& self);
     [[nodiscard]] task<> ask_for_all();
     [[nodiscard]] task<> ask(std::span<const std::string> names, bool patterns, bool add);
     void take(value v);
@@ -47,6 +52,10 @@ private:
     std::shared_ptr<const settings> settings_;
     link_pointer link_;                 // null: lost
     cancel_scope* connecting_ = nullptr;
+    std::optional<eddy::detail::retry_course> course_; // of connections that break at once
+    loop_clock::time_point connected_{};
+    loop_clock::time_point not_before_{};              // the next connection
+    bool proven_ = false;                              // this one has brought a message
     mutex writing_;
     std::set<std::string, std::less<>> channels_; // that are wanted
     std::set<std::string, std::less<>> patterns_;

@@ -48,7 +48,8 @@ public:
     ~subscription();
 
     /// Awaitable: the next message; nullopt when it was closed, or nothing is subscribed to any more. After the connection was lost
-    /// it is replaced as `options::reconnect` says, everything is subscribed to again, and a message with `gap` comes. Checkpoint;
+    /// it is replaced as `options::reconnect` says (at once if it was of use: it has brought a message, or lasted for a second; until the server
+    /// has confirmed it all, the next one has failed), everything is subscribed to again, and a message with `gap` comes. Checkpoint;
     /// cancelled, no message is lost: the next call goes on where this one was. One at a time (`busy_resource`). Throws
     /// `connection_lost` when the connection cannot be replaced (the next call tries again); `redis::error` if the server refuses.
     task<std::optional<message>> next();
