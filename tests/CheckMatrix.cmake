@@ -110,6 +110,7 @@ set(elsewhere
   retry=tests/runtime/retry_test.cpp
   background=tests/runtime/background_test.cpp
   background_map=tests/runtime/background_test.cpp
+  background_map_outcomes=tests/runtime/background_test.cpp
   with_stop_token=tests/runtime/stop_token_test.cpp
   with_timeout=tests/runtime/timeout_test.cpp
   move_on_after=tests/runtime/timeout_test.cpp

@@ -33,6 +33,11 @@ int reports_to_listener(int n) {
     return n;
 }
 EDDY_REMOTE(reports_to_listener)
+int refuses_two(int x) {
+    if (x == 2) throw std::runtime_error("two");
+    return x;
+}
+EDDY_REMOTE(refuses_two)
 bool somebody_listens() { return progress_wanted(); }
 EDDY_REMOTE(somebody_listens)
 
@@ -49,6 +54,11 @@ EDDY_TEST("process_pool: background on_processes retries, maps and tells its pro
     std::vector<int> in{1, 2, 3};
     const std::vector<int> all = co_await background_map(on_processes(pp), twice, in);
     CHECK(all == std::vector<int>{2, 4, 6});
+    const auto ends = co_await background_map_outcomes(on_processes(pp), refuses_two, in);
+    REQUIRE(ends.size() == 3);
+    CHECK(ends[0].value() == 1);
+    CHECK_FALSE(ends[1].has_value());
+    CHECK(ends[2].value() == 3);
     bool listens = co_await background(on_processes(pp), somebody_listens);
     CHECK_FALSE(listens);
     std::uint64_t heard = 0;

@@ -230,6 +230,80 @@ EDDY_TEST("background_map: the first error ends it, and what has not begun never
     CHECK(c.most <= 2);
 }
 
+EDDY_TEST("background_map_outcomes: one that fails ends no other, on the loop and on a pool") {
+    crowd c;
+    auto fails_at_five = [&](int x) -> task<int> {
+        if (x == 5) throw std::runtime_error("five");
+        return c.enter(x);
+    };
+    std::vector<int> items(50);
+    for (int i = 0; i < 50; ++i) items[static_cast<std::size_t>(i)] = i;
+    const auto ends = co_await background_map_outcomes(on_loop, {.in_flight = 4}, fails_at_five, items);
+    REQUIRE(ends.size() == 50);
+    for (std::size_t i = 0; i < 50; ++i) CHECK(words::of(ends[i]) == (i == 5 ? "five" : "ok"));
+    CHECK(ends[49].value() == 49);
+    CHECK(c.most == 4);
+    CHECK(c.calls == 49);
+    std::vector<int> some{1, 2, 3};
+    const std::vector<outcome<>> on_threads = co_await background_map_outcomes(on_pool(), fails_for_odd, some);
+    REQUIRE(on_threads.size() == 3);
+    CHECK(words::of(on_threads[0]) == "odd: 1");
+    CHECK(words::of(on_threads[1]) == "ok");
+    CHECK(words::of(on_threads[2]) == "odd: 3");
+    std::vector<int> none;
+    const auto nothing = co_await background_map_outcomes(on_pool(), fails_for_odd, none);
+    CHECK(nothing.empty());
+}
+
+EDDY_TEST("background_map_outcomes: attempts and limits are each call's own; a call that is cancelled has that outcome") {
+    std::vector<int> tries(3);
+    auto flaky = [&](std::size_t i) -> task<int> {
+        if (i == 2) throw operation_cancelled();
+        if (++tries[i] <= static_cast<int>(i)) throw std::runtime_error("again");
+        if (i == 0) co_await sleep_for(1h);
+        co_return tries[i];
+    };
+    std::vector<std::size_t> items{0, 1, 2};
+    const auto ends = co_await background_map_outcomes(on_loop, {.retry = retry_policy{.attempts = 2, .first_delay = 1s}, .timeout = 5s}, flaky, items);
+    REQUIRE(ends.size() == 3);
+    CHECK(words::holds<timeout_error>(ends[0].exception()));
+    CHECK(words::of(ends[1]) == "ok");
+    CHECK(words::of(ends[2]) == "cancelled");
+    CHECK(tries == std::vector<int>{2, 2, 0});
+}
+
+EDDY_TEST("background_map_outcomes: cancelled, its calls are cancelled and joined, and no further one is made") {
+    int calls = 0, unwound = 0;
+    auto waits = [&](int) -> task<> {
+        ++calls;
+        try {
+            co_await sleep_for(1h);
+        } catch (const operation_cancelled&) {
+            ++unwound;
+            throw;
+        }
+    };
+    std::vector<int> items(10);
+    auto mapping = spawn([&]() -> task<> {
+        const auto all = co_await background_map_outcomes(on_loop, {.in_flight = 3}, waits, items);
+        CHECK(all.empty()); // never
+    });
+    co_await testing::settle();
+    co_await mapping.cancel_and_join();
+    CHECK(mapping.cancelled());
+    CHECK(calls == 3);
+    CHECK(unwound == 3);
+}
+
+EDDY_TEST_REAL("background: a worker's function that answers after its time was over has answered all the same (R2)") {
+    const auto answers = [](std::stop_token st) {
+        while (!st.stop_requested()) std::this_thread::yield();
+        return 7;
+    };
+    const int seven = co_await background(on_pool(), {.timeout = 5ms}, answers);
+    CHECK(seven == 7);
+}
+
 EDDY_TEST("background_map: each item is tried again by itself") {
     std::vector<int> tries(3);
     auto flaky = [&](std::size_t i) -> task<int> {

@@ -6,6 +6,7 @@
 //     auto r = co_await background(on_processes(processes), resize, image, 800);      // <eddy/process_pool.hpp>
 //     auto r = co_await background(jobs::on_jobs(client, "images.resize"), resize, image, 800);   // <eddy/jobs.hpp>
 //     auto all = co_await background_map(on_pool(), {.in_flight = 8}, resize, images);
+//     std::vector<outcome<image>> ends = co_await background_map_outcomes(on_pool(), resize, images);   // of each, however it ended
 //
 // What holds at every scale: the call is awaited like a task, its value or exception arrives on the loop's thread; cancelling
 // the await cancels the call as far as its scale can, and what that means is the scale's own (a task unwinds, a thread is asked
@@ -28,9 +29,11 @@
 #include <eddy/capacity_limiter.hpp>
 #include <eddy/gather.hpp>
 #include <eddy/offload.hpp>
+#include <eddy/outcome.hpp>
 #include <eddy/progress.hpp>
 #include <eddy/retry.hpp>
 #include <eddy/task.hpp>
+#include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
 
 namespace eddy {
@@ -39,11 +42,12 @@ namespace eddy {
 struct background_options {
     /// What fails is tried again, as `retry` does it; without a policy it is not.
     std::optional<retry_policy> retry = {};
-    /// Of one attempt: `timeout_error` when it has passed, which the policy may think worth another attempt.
+    /// Of one attempt: when it has passed the call is cancelled, and `timeout_error` thrown, which the policy may think worth another
+    /// attempt. A function that returns a value all the same has that value (R2).
     std::optional<std::chrono::nanoseconds> timeout = {};
     /// Each attempt takes a token first; between attempts none is held. Must outlive the call.
     capacity_limiter* limit = nullptr;
-    /// `background_map`: how many calls run at a time at most; 0: what the scale can use.
+    /// `background_map` and `background_map_outcomes`: how many calls run at a time at most; 0: what the scale can use.
     std::size_t in_flight = 0;
 };
 
@@ -134,6 +138,17 @@ template <class S, class F, class T>
 auto background_map(S scale, F&& fn, std::vector<T> items)
     -> detail::hazard_t<task<std::vector<detail::stored_t<detail::background_value_t<S, std::decay_t<F>, T>>>>, F>;
 
+/// The same with an `outcome` for each item, in the items' order: one that fails, after its attempts, ends no other. Cancelled, the calls are
+/// cancelled and joined, and there are no outcomes.
+template <class S, class F, class T>
+    requires background_scale<S, std::decay_t<F>, T>
+auto background_map_outcomes(S scale, background_options options, F&& fn, std::vector<T> items)
+    -> detail::hazard_t<task<std::vector<outcome<detail::background_value_t<S, std::decay_t<F>, T>>>>, F>;
+template <class S, class F, class T>
+    requires background_scale<S, std::decay_t<F>, T>
+auto background_map_outcomes(S scale, F&& fn, std::vector<T> items)
+    -> detail::hazard_t<task<std::vector<outcome<detail::background_value_t<S, std::decay_t<F>, T>>>>, F>;
+
 // --- implementation
 
 namespace detail {
@@ -176,14 +191,24 @@ task<R> run_background(S scale, background_options options, F fn, A... args) {
     co_return co_await retry(*options.retry, attempt);
 }
 
-/// Makes calls, one after the other, until no item is left.
-template <class R, class S, class F, class T>
-task<> map_some(const S& scale, const background_options& options, F& fn, std::vector<T>& items, std::vector<std::optional<stored_t<R>>>& results, std::size_t& next) {
+/// How a call ended; if that is because the caller was cancelled, nothing.
+template <class R>
+task<outcome<R>> outcome_of_call(task<R> call) {
+    outcome<R> ended = co_await as_result(std::move(call));
+    if (ended.cancelled()) co_await this_task::checkpoint();
+    co_return ended;
+}
+
+/// Makes calls, one after the other, until no item is left. `Kept`: what is kept of each, its value or its outcome.
+template <class R, class Kept, class S, class F, class T>
+task<> map_some(const S& scale, const background_options& options, F& fn, std::vector<T>& items, std::vector<std::optional<Kept>>& results, std::size_t& next) {
     auto attempt = [&](T& item) -> task<R> { return background_attempt<R>(scale, options, fn, item); };
     while (next < items.size()) {
         const std::size_t i = next++;
         task<R> call = options.retry ? retry(*options.retry, attempt, std::ref(items[i])) : attempt(items[i]);
-        if constexpr (std::is_void_v<R>) {
+        if constexpr (std::same_as<Kept, outcome<R>>) {
+            results[i].emplace(co_await outcome_of_call<R>(std::move(call)));
+        } else if constexpr (std::is_void_v<R>) {
             co_await std::move(call);
             results[i].emplace();
         } else {
@@ -192,15 +217,15 @@ task<> map_some(const S& scale, const background_options& options, F& fn, std::v
     }
 }
 
-template <class R, class S, class F, class T>
-task<std::vector<stored_t<R>>> run_background_map(S scale, background_options options, F fn, std::vector<T> items) {
-    std::vector<std::optional<stored_t<R>>> results(items.size());
+template <class R, class Kept, class S, class F, class T>
+task<std::vector<Kept>> run_background_map(S scale, background_options options, F fn, std::vector<T> items) {
+    std::vector<std::optional<Kept>> results(items.size());
     std::size_t next = 0;
     const std::size_t at_a_time = options.in_flight != 0 ? options.in_flight : std::max<std::size_t>(scale.width(), 1);
     std::vector<task<>> callers;
-    for (std::size_t i = 0; i < std::min(at_a_time, items.size()); ++i) callers.push_back(map_some<R>(scale, options, fn, items, results, next));
+    for (std::size_t i = 0; i < std::min(at_a_time, items.size()); ++i) callers.push_back(map_some<R, Kept>(scale, options, fn, items, results, next));
     static_cast<void>(co_await gather(std::move(callers)));
-    std::vector<stored_t<R>> all;
+    std::vector<Kept> all;
     all.reserve(results.size());
     for (auto& r : results) all.push_back(std::move(*r));
     co_return all;
@@ -250,13 +275,27 @@ auto background_map(S scale, background_options options, F&& fn, std::vector<T> 
     -> detail::hazard_t<task<std::vector<detail::stored_t<detail::background_value_t<S, std::decay_t<F>, T>>>>, F> {
     if (options.retry) detail::check_retry_policy(*options.retry);
     using value = detail::background_value_t<S, std::decay_t<F>, T>;
-    return detail::run_background_map<value, S, std::decay_t<F>, T>(std::move(scale), options, std::forward<F>(fn), std::move(items));
+    return detail::run_background_map<value, detail::stored_t<value>, S, std::decay_t<F>, T>(std::move(scale), options, std::forward<F>(fn), std::move(items));
 }
 template <class S, class F, class T>
     requires background_scale<S, std::decay_t<F>, T>
 auto background_map(S scale, F&& fn, std::vector<T> items)
     -> detail::hazard_t<task<std::vector<detail::stored_t<detail::background_value_t<S, std::decay_t<F>, T>>>>, F> {
     return background_map(std::move(scale), background_options{}, std::forward<F>(fn), std::move(items));
+}
+template <class S, class F, class T>
+    requires background_scale<S, std::decay_t<F>, T>
+auto background_map_outcomes(S scale, background_options options, F&& fn, std::vector<T> items)
+    -> detail::hazard_t<task<std::vector<outcome<detail::background_value_t<S, std::decay_t<F>, T>>>>, F> {
+    if (options.retry) detail::check_retry_policy(*options.retry);
+    using value = detail::background_value_t<S, std::decay_t<F>, T>;
+    return detail::run_background_map<value, outcome<value>, S, std::decay_t<F>, T>(std::move(scale), options, std::forward<F>(fn), std::move(items));
+}
+template <class S, class F, class T>
+    requires background_scale<S, std::decay_t<F>, T>
+auto background_map_outcomes(S scale, F&& fn, std::vector<T> items)
+    -> detail::hazard_t<task<std::vector<outcome<detail::background_value_t<S, std::decay_t<F>, T>>>>, F> {
+    return background_map_outcomes(std::move(scale), background_options{}, std::forward<F>(fn), std::move(items));
 }
 
 } // namespace eddy
