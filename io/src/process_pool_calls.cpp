@@ -92,6 +92,7 @@ task<pool_reply> process_pool_core::perform(std::shared_ptr<process_pool_core> s
             ended_by = std::current_exception();
         } catch (const timeout_error&) {
             ended_by = std::current_exception();
+            x.too_late = true;
         } catch (...) { // it cannot be sent, or its answer cannot be received
             w->spent = !x.untouched;
             throw;
@@ -116,6 +117,7 @@ pool_reply process_pool_core::answer(pool_exchange& x, lease& held, const std::e
         ++counted_.died;
         throw worker_died(name, x.worker.pid, x.worker.status);
     }
+    if (x.too_late) std::rethrow_exception(ended_by); // whatever it has to say: the limit counts
     if (x.progress_failed) std::rethrow_exception(x.progress_failed);
     if (x.reply->header.kind == frame_kind::result) return {shared_from_this(), held.release(), x.reply->body};
     remote_failure failure = read_failure(wire::reader(x.reply->body));

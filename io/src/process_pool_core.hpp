@@ -98,6 +98,7 @@ struct pool_exchange {
     bool died = false;
     bool unread = false;    // it died before it had read the call
     bool untouched = true;  // no byte of the call was sent
+    bool too_late = false;  // its time limit has passed
     std::exception_ptr progress_failed;
 };
 

@@ -50,6 +50,11 @@ void stopped_by_throwing(std::stop_token stop) {
     throw operation_cancelled();
 }
 EDDY_REMOTE(stopped_by_throwing)
+void fails_when_stopped(std::stop_token stop) {
+    while (!stop.stop_requested()) std::this_thread::yield();
+    throw std::runtime_error("interrupted");
+}
+EDDY_REMOTE(fails_when_stopped)
 std::string file_at_sigterm;
 void leaves_a_file_at_sigterm(std::string file) {
     file_at_sigterm = std::move(file);
@@ -142,6 +147,27 @@ EDDY_TEST_REAL("process_pool: a time limit ends the call with timeout_error, and
     CHECK(text.find("hang") != std::string::npos);
     const int v = co_await pp.run({.timeout = 1h}, twice, 2);
     CHECK(v == 4);
+}
+
+EDDY_TEST_REAL("process_pool: the time limit counts, also for a function that heard of it and returned a value, or failed in its own way") {
+    process_pool pp{1};
+    co_await pp.start();
+    int late = 0;
+    try {
+        co_await pp.run({.timeout = 20ms}, until_stopped, 1);
+    } catch (const timeout_error&) {
+        ++late;
+    }
+    try {
+        co_await pp.run({.timeout = 20ms}, fails_when_stopped);
+    } catch (const timeout_error&) {
+        ++late;
+    }
+    CHECK(late == 2);
+    CHECK(pp.stats().ended_by_us == 0); // its worker lives on
+    const int v = co_await pp.run(twice, 2);
+    CHECK(v == 4);
+    CHECK(pp.stats().started == 1);
 }
 
 EDDY_TEST_REAL("process_pool: cancelled, map ends what runs, and start leaves a pool that works") {

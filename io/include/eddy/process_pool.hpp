@@ -98,7 +98,7 @@ struct process_pool_options {
 };
 
 struct call_options {
-    std::chrono::nanoseconds timeout{0};        // for the function, once it is with a worker; 0: none. Then as if cancelled, and `timeout_error`.
+    std::chrono::nanoseconds timeout{0};        // for the function, once it is with a worker; 0: none. Then as if cancelled, and `timeout_error` whatever it returns.
     std::uint64_t memory = 0;                   // 0: as the pool's
     std::chrono::nanoseconds stop_grace{-1};    // negative: as the pool's
     std::chrono::nanoseconds kill_grace{-1};
