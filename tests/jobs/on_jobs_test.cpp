@@ -60,6 +60,59 @@ EDDY_TEST("on_jobs: background sends a job and waits for its value, or its failu
     co_await serving.cancel_and_join();
 }
 
+EDDY_TEST("on_jobs: how its jobs are sent goes with the scale, and is copied") {
+    jobs::worker w("memory:on_jobs", {.queues = {"large"}});
+    jobs::json seen;
+    w.add("look", [&](jobs::context& job, jobs::arguments a) -> task<int> {
+        seen = {job.queue(), job.headers()["color"], a.positional, a.named};
+        co_return 7;
+    });
+    int followed = 0;
+    w.add("follow", [&](int n) -> task<> {
+        followed = n;
+        co_return;
+    });
+    auto serving = spawn(w.serve());
+    jobs::client c = co_await jobs::connect("memory:on_jobs", {.queue = "large"});
+    const auto looks = [](int) { return 0; };
+    const auto scale = [&] {
+        const std::string queue = "large";
+        const jobs::json headers = {{"color", "red"}}, named = {{"y", 2}};
+        const jobs::signature next("follow");
+        return jobs::on_jobs(c, "look", {.queue = queue, .priority = 9, .countdown = 30s, .named = &named, .headers = &headers, .on_success = &next});
+    }();
+    const auto start = loop_clock::now();
+    const int seven = co_await background(scale, looks, 1);
+    CHECK(seven == 7);
+    CHECK(loop_clock::now() - start >= 30s);
+    CHECK(seen.dump() == R"(["large","red",[1],{"y":2}])");
+    co_await sleep_for(1s);
+    CHECK(followed == 7);
+    std::vector<int> items{1, 2};
+    const auto all = co_await background_map(scale, looks, items);
+    CHECK(all == std::vector<int>{7, 7});
+    CHECK(loop_clock::now() - start >= 60s);
+    auto late = background(jobs::on_jobs(c, "look", {.countdown = 10s, .expires = 5s}), looks, 1);
+    const auto o = co_await as_result(std::move(late));
+    CHECK(words::holds<jobs::task_revoked>(o.exception()));
+    CHECK_THROWS_AS(jobs::on_jobs(c, "look", {.id = "one"}), std::invalid_argument);
+    CHECK_THROWS_AS(jobs::on_jobs(c, "look", {.ignore_result = true}), std::invalid_argument);
+    co_await serving.cancel_and_join();
+}
+
+EDDY_TEST("on_jobs: background_map_outcomes has the value or the failure of each") {
+    jobs::worker w("memory:on_jobs");
+    auto serving = spawn(serve_tasks(w));
+    jobs::client c = co_await jobs::connect("memory:on_jobs");
+    std::vector<int> items{1, -1, 2};
+    const auto ends = co_await background_map_outcomes(jobs::on_jobs(c, "refuses"), refuses_at_worker, items);
+    REQUIRE(ends.size() == 3);
+    CHECK(ends[0].value() == 1);
+    CHECK(words::holds<jobs::task_failed>(ends[1].exception()));
+    CHECK(ends[2].value() == 2);
+    co_await serving.cancel_and_join();
+}
+
 EDDY_TEST("on_jobs: a job that takes too long is terminated at its worker") {
     jobs::worker w("memory:on_jobs");
     auto serving = spawn(serve_tasks(w));

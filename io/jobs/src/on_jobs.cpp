@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stdexcept>
+#include <string>
 
 #include <eddy/errors.hpp>
 #include <eddy/progress.hpp>
@@ -45,8 +47,46 @@ task<> watch_progress(client c, std::string id, std::shared_ptr<eddy::detail::re
 
 } // namespace
 
-task<json> run_as_job(client c, std::string name, json args) {
-    const std::string id = co_await c.send_json(std::move(name), std::move(args));
+/// `send_options` points to texts and values of the caller's: here they are.
+class job_template {
+public:
+    explicit job_template(const send_options& how)
+        : queue_(how.queue), named_(copy_of(how.named)), headers_(copy_of(how.headers)), on_success_(copy_of(how.on_success)), on_error_(copy_of(how.on_error)),
+          rq_(copy_of(how.rq)), options_(how) {
+        if (!how.id.empty()) throw std::invalid_argument("jobs: on_jobs with the id " + std::string(how.id) + ", which each of its jobs would have");
+        if (how.ignore_result) throw std::invalid_argument("jobs: on_jobs with ignore_result: whoever calls would wait for ever");
+        options_.queue = queue_;
+        options_.named = pointer_to(named_);
+        options_.headers = pointer_to(headers_);
+        options_.on_success = pointer_to(on_success_);
+        options_.on_error = pointer_to(on_error_);
+        options_.rq = pointer_to(rq_);
+    }
+    job_template(const job_template&) = delete;
+    job_template& operator=(const job_template&) = delete;
+    [[nodiscard]] const send_options& options() const noexcept { return options_; }
+
+private:
+    template <class T>
+    static std::optional<T> copy_of(const T* p) {
+        return p ? std::optional<T>(*p) : std::nullopt;
+    }
+    template <class T>
+    static const T* pointer_to(const std::optional<T>& v) noexcept {
+        return v ? &*v : nullptr;
+    }
+    std::string queue_;
+    std::optional<json> named_, headers_;
+    std::optional<signature> on_success_, on_error_;
+    std::optional<rq_options> rq_;
+    send_options options_; // which points to them
+};
+std::shared_ptr<const job_template> make_job_template(const send_options& how) {
+    return std::make_shared<const job_template>(how);
+}
+
+task<json> run_as_job(client c, std::string name, std::shared_ptr<const job_template> how, json args) {
+    const std::string id = co_await c.send_json(std::move(name), std::move(args), how->options());
     const std::shared_ptr<eddy::detail::report_target> target = eddy::detail::current_report_target();
     std::optional<task_handle<>> watching;
     bool over = false;
@@ -66,9 +106,9 @@ task<json> run_as_job(client c, std::string name, json args) {
     auto withdraw = [&]() -> task<> {
         if (watching) co_await watching->cancel_and_join();
         if (over) co_return;
-        revoke_options how;
-        how.terminate = true;
-        co_await c.revoke(id, how);
+        revoke_options ending;
+        ending.terminate = true;
+        co_await c.revoke(id, ending);
     };
     co_return co_await with_cleanup(body, withdraw);
 }
