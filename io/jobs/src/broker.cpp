@@ -7,11 +7,24 @@
 
 namespace eddy::jobs::detail {
 
+namespace {
+
+outgoing celery_message(const message& m) {
+    if (m.rq) throw error("jobs: " + m.task + " was sent with rq_options, and this is not RQ's protocol");
+    return {m.queue, m.priority, m.tag, encode_message(m)};
+}
+
+} // namespace
+
 task<> broker::send(std::shared_ptr<const message> m) {
-    if (m->rq) throw error("jobs: " + m->task + " was sent with rq_options, and this is not RQ's protocol");
+    outgoing o = celery_message(*m);
     co_await declare(m->queue);
-    outgoing o(m->queue, m->priority, m->tag, encode_message(*m));
     co_await enqueue(std::move(o));
+}
+task<> broker::send_once(std::shared_ptr<const message> m, std::string name, duration ttl) {
+    outgoing o = celery_message(*m);
+    co_await declare(m->queue);
+    co_await enqueue_once(std::move(o), std::move(name), ttl);
 }
 message broker::read(const delivery& d) const {
     return decode_message(d.payload);

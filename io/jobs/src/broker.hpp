@@ -66,8 +66,11 @@ public:
     virtual ~broker() = default;
 
     virtual task<> enqueue(outgoing m) = 0;
+    /// The same, in one step with taking the name for `ttl`; nothing if somebody has it. So it can be tried again, by whomever.
+    virtual task<> enqueue_once(outgoing m, std::string name, duration ttl) = 0;
     /// A job for its queue; as Celery's message, unless the broker has another form. `read` throws `malformed_message`.
     virtual task<> send(std::shared_ptr<const message> m);
+    virtual task<> send_once(std::shared_ptr<const message> m, std::string name, duration ttl);
     [[nodiscard]] virtual message read(const delivery& d) const;
     /// The payload to give back instead, which says that it was given out so often.
     [[nodiscard]] virtual std::string marked(const std::string& payload, int deliveries) const;

@@ -156,6 +156,13 @@ task<> send_plan(broker_ptr to, plan p, std::chrono::nanoseconds ttl) {
     co_await send_rest_of(to, p, ttl);
 }
 task<> send_rest_of(broker_ptr to, plan& p, std::chrono::nanoseconds ttl) {
+    co_await send_preparations_of(to, p, ttl);
+    for (; p.sent < p.messages.size(); ++p.sent) {
+        const auto m = std::make_shared<const message>(p.messages[p.sent]);
+        co_await to->send(m);
+    }
+}
+task<> send_preparations_of(broker_ptr to, plan& p, std::chrono::nanoseconds ttl) {
     for (const chord_size& c : p.chords) co_await to->set_chord_size(c.group, c.size, ttl);
     p.chords.clear();
     for (const saved_group& g : p.groups) {
@@ -163,10 +170,6 @@ task<> send_rest_of(broker_ptr to, plan& p, std::chrono::nanoseconds ttl) {
         co_await to->store_group(g.id, text, ttl);
     }
     p.groups.clear();
-    for (; p.sent < p.messages.size(); ++p.sent) {
-        const auto m = std::make_shared<const message>(p.messages[p.sent]);
-        co_await to->send(m);
-    }
 }
 
 } // namespace detail

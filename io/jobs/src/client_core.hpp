@@ -11,6 +11,9 @@ task<> send_plan(broker_ptr to, plan p, std::chrono::nanoseconds ttl);
 /// What was sent is taken off, so that the rest can be tried again.
 task<> send_rest_of(broker_ptr to, plan& p, std::chrono::nanoseconds ttl);
 
+/// The first half of it: what its messages need when they are there.
+task<> send_preparations_of(broker_ptr to, plan& p, std::chrono::nanoseconds ttl);
+
 class client_core {
 public:
     client_core(broker_ptr b, const connect_options& o) : broker(std::move(b)), queue(o.queue), ttl(o.result_ttl) {}

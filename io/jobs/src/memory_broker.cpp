@@ -60,6 +60,10 @@ public:
         put(std::move(m), false);
         co_return;
     }
+    task<> enqueue_once(outgoing m, std::string name, duration ttl) override {
+        if (take_lock(std::move(name), make_uuid(), ttl)) put(std::move(m), false); // not even this one's a second time
+        co_return;
+    }
     task<std::vector<delivery>> claim(std::vector<std::string> queues, std::size_t most) override {
         std::vector<delivery> taken;
         for (;;) {
@@ -199,11 +203,7 @@ public:
     }
     task<> emit(std::string, std::string) override { co_return; }
     task<bool> lock(std::string name, std::string owner, duration ttl) override {
-        const auto at = locks_.find(name);
-        if (at != locks_.end() && at->second.until > loop_clock::now() && at->second.owner != owner) co_return false;
-        clear_expired(locks_, next_clearing_of_locks_);
-        locks_.insert_or_assign(name, memory_lock{owner, time_after(ttl)});
-        co_return true;
+        co_return take_lock(std::move(name), std::move(owner), ttl);
     }
     task<> declare(std::string) override { co_return; }
 
@@ -223,6 +223,13 @@ private:
         else
             at.push_back(std::move(m));
         arrived_.notify();
+    }
+    bool take_lock(std::string name, std::string owner, duration ttl) {
+        const auto at = locks_.find(name);
+        if (at != locks_.end() && at->second.until > loop_clock::now() && at->second.owner != owner) return false;
+        clear_expired(locks_, next_clearing_of_locks_);
+        locks_.insert_or_assign(std::move(name), memory_lock{std::move(owner), time_after(ttl)});
+        return true;
     }
     /// The most urgent of all queues; among equals the first queue's.
     bool take_one(const std::vector<std::string>& names, std::vector<delivery>& to) {
@@ -321,6 +328,7 @@ class memory_handle final : public broker {
 public:
     explicit memory_handle(std::shared_ptr<memory_broker> b) : to_(std::move(b)) {}
     task<> enqueue(outgoing m) override { return to_->enqueue(std::move(m)); }
+    task<> enqueue_once(outgoing m, std::string name, duration ttl) override { return to_->enqueue_once(std::move(m), std::move(name), ttl); }
     task<std::vector<delivery>> claim(std::vector<std::string> q, std::size_t most) override { return to_->claim(std::move(q), most); }
     task<> acknowledge(std::string tag) override { return to_->acknowledge(std::move(tag)); }
     task<> finish(std::string tag, std::string id, std::string r, duration ttl) override { return to_->finish(std::move(tag), std::move(id), std::move(r), ttl); }

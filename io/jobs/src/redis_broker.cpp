@@ -96,6 +96,10 @@ public:
         const std::string list = key(list_of_queue(m.queue, step_of(m.priority)));
         co_await jobs_.command("LPUSH", list, m.payload);
     }
+    task<> enqueue_once(outgoing m, std::string name, duration ttl) override {
+        std::vector<std::string> keys{lock_key(name), key(list_of_queue(m.queue, step_of(m.priority)))};
+        co_await jobs_.eval(enqueue_once_script(), keys, m.payload, m.tag, whole_milliseconds(ttl));
+    }
     task<std::vector<delivery>> claim(std::vector<std::string> queues, std::size_t most) override {
         for (;;) {
             std::vector<delivery> taken = co_await claim_now(queues, most);
@@ -258,9 +262,8 @@ public:
         co_await jobs_.command("PUBLISH", channel, text);
     }
     task<bool> lock(std::string name, std::string owner, duration ttl) override {
-        std::vector<std::string> keys(1, key("eddy.lock." + name));
-        const auto ms = std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::milliseconds>(ttl).count());
-        const redis::value v = co_await jobs_.eval(lock_script(), keys, owner, ms);
+        std::vector<std::string> keys(1, lock_key(name));
+        const redis::value v = co_await jobs_.eval(lock_script(), keys, owner, whole_milliseconds(ttl));
         co_return v.as_integer() == 1;
     }
     task<> declare(std::string queue) override {
@@ -272,6 +275,7 @@ public:
 private:
     [[nodiscard]] std::string key(std::string_view name) const { return prefix_ + std::string(name); }
     [[nodiscard]] std::string result_key(const std::string& id) const { return key("celery-task-meta-" + id); }
+    [[nodiscard]] std::string lock_key(const std::string& name) const { return key("eddy.lock." + name); }
     [[nodiscard]] std::string set_key(const std::string& group) const { return key("celery-taskset-meta-" + group); }
     [[nodiscard]] std::string channel_prefix() const { return prefix_ + "/" + database_ + "."; }
     [[nodiscard]] std::string control_channel() const { return channel_prefix() + "celery.pidbox"; }

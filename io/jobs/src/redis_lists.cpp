@@ -58,6 +58,9 @@ void check_all(const std::vector<redis::value>& replies) {
 std::string whole_seconds(std::chrono::nanoseconds d) {
     return std::to_string(std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(d).count()));
 }
+std::int64_t whole_milliseconds(std::chrono::nanoseconds d) noexcept {
+    return std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::milliseconds>(d).count());
+}
 std::string unix_text(double seconds) {
     std::array<char, 40> text{};
     const auto end = std::to_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::fixed, 6);

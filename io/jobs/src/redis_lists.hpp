@@ -1,6 +1,8 @@
 // What Celery's and RQ's broker have in common: lists that something comes into, and a channel that commands come on.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,6 +34,8 @@ private:
 void check_all(const std::vector<redis::value>& replies);
 /// Whole seconds, rounded up, at least one.
 [[nodiscard]] std::string whole_seconds(std::chrono::nanoseconds d);
+/// The same in milliseconds.
+[[nodiscard]] std::int64_t whole_milliseconds(std::chrono::nanoseconds d) noexcept;
 /// Seconds since 1970, with microseconds.
 [[nodiscard]] std::string unix_text(double seconds);
 

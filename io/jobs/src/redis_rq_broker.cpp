@@ -30,15 +30,18 @@ public:
         : server_(std::make_shared<server>(std::move(c), s)), record_(server_), waiting_(std::make_shared<results>(server_->client, server_->prefix)) {}
     ~rq_broker() override { waiting_->close(); }
 
-    task<> send(std::shared_ptr<const message> m) override {
+    task<> send(std::shared_ptr<const message> m) override { return send_as(std::move(m), "", 1); }
+    task<> send_once(std::shared_ptr<const message> m, std::string name, duration ttl) override { return send_as(std::move(m), lock_key(name), whole_milliseconds(ttl)); }
+    task<> send_as(std::shared_ptr<const message> m, std::string once, std::int64_t milliseconds) {
         const std::vector<std::string> hash = fields_of(*m);
         const std::vector<std::string> parents = m->rq ? m->rq->depends_on : std::vector<std::string>();
         const bool front = m->rq && m->rq->at_front;
         const std::string when = m->eta ? unix_text(to_unix(*m->eta)) : front ? "front" : "back";
         const wall_time now = wall_now();
-        co_await server_->run(enqueue_script(), m->id, m->queue, to_rq_time(now), unix_text(to_unix(now)), when, parents.size(), parents, hash);
+        co_await server_->run(enqueue_script(), m->id, m->queue, to_rq_time(now), unix_text(to_unix(now)), when, once, milliseconds, parents.size(), parents, hash);
     }
     task<> enqueue(outgoing) override { refuse("Celery's messages"); co_return; }
+    task<> enqueue_once(outgoing, std::string, duration) override { refuse("Celery's messages"); co_return; }
     [[nodiscard]] message read(const delivery& d) const override {
         const rq::claim& c = server_->claims.at(d.tag);
         return message_in(c.id, c.queue, c.hash);
@@ -192,9 +195,8 @@ public:
     [[nodiscard]] worker_record* record() noexcept override { return server_->worker.empty() ? nullptr : &record_; }
 
     task<bool> lock(std::string name, std::string owner, duration ttl) override {
-        std::vector<std::string> keys(1, server_->key("eddy.lock." + name));
-        const auto ms = std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::milliseconds>(ttl).count());
-        const redis::value v = co_await server_->client.eval(lock_script(), keys, owner, ms);
+        std::vector<std::string> keys(1, lock_key(name));
+        const redis::value v = co_await server_->client.eval(lock_script(), keys, owner, whole_milliseconds(ttl));
         co_return v.as_integer() == 1;
     }
     task<> declare(std::string queue) override {
@@ -212,6 +214,7 @@ private:
             if (c.id == id) return tag;
         return {};
     }
+    [[nodiscard]] std::string lock_key(const std::string& name) const { return server_->key("eddy.lock." + name); }
     task<> release(const std::string& tag, const char* what, const std::string& deliveries) {
         const rq::claim& c = server_->claims.at(tag);
         const wall_time now = wall_now();

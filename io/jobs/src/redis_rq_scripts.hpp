@@ -121,19 +121,20 @@ end
     return redis::script(std::string(library) + body);
 }
 
-/// ARGV: id, queue, iso, now, mode ("back", "front" or a time), how many dependencies, these, fields and values.
+/// ARGV: id, queue, iso, now, mode ("back", "front" or a time), a name under which it happens once, or '', and for how many milliseconds, how many dependencies, these, fields and values.
 [[nodiscard]] inline const redis::script& enqueue_script() {
     static const redis::script s = with_library(R"(
-local id, q, iso, now, mode, n = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
-redis.call('HSET', job(id), 'origin', q, unpack(ARGV, 8 + n))
+local id, q, iso, now, mode, once, n = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[9])
+if once ~= '' and redis.call('EXISTS', once) == 1 then return 0 end
+redis.call('HSET', job(id), 'origin', q, unpack(ARGV, 10 + n))
 redis.call('SADD', p .. 'queues', p .. 'queue:' .. q)
 local allow, wait = get(id, 'allow_dependency_failures') == '1', false
-for i = 8, 7 + n do
+for i = 10, 9 + n do
   local s = get(ARGV[i], 'status')
   if s and s ~= 'finished' and not (allow and s == 'failed') then wait = true end
 end
 if wait then
-  for i = 8, 7 + n do
+  for i = 10, 9 + n do
     redis.call('SADD', job(ARGV[i]) .. ':dependents', id)
     redis.call('SADD', p .. 'job::' .. id .. ':dependencies', ARGV[i])
   end
@@ -146,6 +147,7 @@ elseif mode == 'back' or mode == 'front' then
 else
   schedule(id, tonumber(mode))
 end
+if once ~= '' then redis.call('SET', once, id, 'PX', ARGV[8]) end
 return 1)");
     return s;
 }

@@ -33,6 +33,16 @@ return out)");
     return s;
 }
 
+/// KEYS: a name, a list. ARGV: a message, whose it is, milliseconds: once for each name, for so long.
+[[nodiscard]] inline const redis::script& enqueue_once_script() {
+    static const redis::script s(R"(
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('LPUSH', KEYS[2], ARGV[1])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1)");
+    return s;
+}
+
 /// KEYS: unacked, its index, a list. ARGV: tag, message, score: it is put back only if it was claimed, and no later than that.
 [[nodiscard]] inline const redis::script& put_back_script() {
     static const redis::script s(R"(

@@ -10,6 +10,7 @@
 #include <eddy/task_group.hpp>
 #include <eddy/this_task.hpp>
 
+#include "client_core.hpp"
 #include "text.hpp"
 
 namespace eddy::jobs {
@@ -41,21 +42,58 @@ public:
     std::string owner = make_uuid();
     std::vector<schedule_entry> entries;
 
+    /// Of an entry that is there twice, the second has another one.
     [[nodiscard]] std::string key_of(std::string_view times, const signature& job) const {
-        return "schedule." + name + "." + std::string(times) + "." + dump_json(job.form());
+        const std::string key = "schedule." + name + "." + std::string(times) + "." + dump_json(job.form());
+        const auto same = std::ranges::count_if(entries, [&](const schedule_entry& e) { return e.key == key || e.key.starts_with(key + "#"); });
+        return same == 0 ? key : key + "#" + std::to_string(same + 1);
     }
 };
 
 namespace {
 
-constexpr std::chrono::minutes tick_is_taken_for(30); // by the clock of the slowest program
+/// What an entry sends at one of its times, once, however many programs do it, and however often it is tried. A job, or a chain's first,
+/// is sent in one step with its name for this moment being taken. Of a workflow of several messages one program has the lock, and each message
+/// a name of its own.
+class scheduled_sending {
+public:
+    scheduled_sending(schedule_core& core, const schedule_entry& e, wall_time due)
+        : core_(core), name_(e.key + "@" + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(due.time_since_epoch()).count())) {
+        origin from;
+        from.queue = core.to.core()->queue;
+        from.reply_to = core.to.core()->id;
+        plan_ = plan_signature(with_id(e.job.form()), std::nullopt, from);
+    }
+    /// Again, if it failed, with the same object.
+    task<> attempt() {
+        const broker_ptr to = core_.to.core()->broker;
+        const bool one_message = plan_.messages.size() == 1 && plan_.chords.empty() && plan_.groups.empty();
+        if (!one_message) {
+            const bool ours = co_await to->lock(name_, core_.owner, moment_is_taken_for);
+            if (!ours) co_return;
+            co_await send_preparations_of(to, plan_, core_.to.core()->ttl);
+        }
+        for (; plan_.sent < plan_.messages.size(); ++plan_.sent) {
+            const auto m = std::make_shared<const message>(plan_.messages[plan_.sent]);
+            std::string its_name = name_;
+            if (!one_message) its_name += "#" + std::to_string(plan_.sent);
+            co_await to->send_once(m, std::move(its_name), moment_is_taken_for);
+        }
+    }
 
-/// One of all programs has the lock of this moment.
-task<> enqueue_once(schedule_core& core, const schedule_entry& e, wall_time due) {
-    const auto moment = std::chrono::duration_cast<std::chrono::milliseconds>(due.time_since_epoch()).count();
-    const bool ours = co_await core.to.lock(e.key + "@" + std::to_string(moment), core.owner, tick_is_taken_for);
-    if (ours) co_await core.to.send(e.job);
-}
+private:
+    static constexpr std::chrono::minutes moment_is_taken_for{30}; // by the clock of the slowest program
+
+    /// A job has the same id in all programs, unless its signature says which.
+    [[nodiscard]] json with_id(json form) const {
+        const bool is_workflow = form["task"].get_ref<const std::string&>().starts_with("celery.");
+        if (!is_workflow && !form["options"].contains("task_id")) form["options"]["task_id"] = uuid_of(name_);
+        return form;
+    }
+    schedule_core& core_;
+    std::string name_;
+    plan plan_;
+};
 
 task<> serve_entry(std::shared_ptr<schedule_core> core, const schedule_entry& e) {
     for (wall_time last = wall_now();;) {
@@ -66,7 +104,8 @@ task<> serve_entry(std::shared_ptr<schedule_core> core, const schedule_entry& e)
         last = std::max(due, wall_now() - std::chrono::seconds(1));
         std::exception_ptr error;
         try {
-            const auto attempt = [&]() { return enqueue_once(*core, e, due); };
+            scheduled_sending sending(*core, e, due);
+            const auto attempt = [&]() { return sending.attempt(); };
             co_await retry({.attempts = 5, .first_delay = std::chrono::milliseconds(200)}, attempt);
         } catch (const std::exception&) {
             error = std::current_exception();

@@ -102,12 +102,25 @@ bool lock_in(sqlite_file& f, const std::string& name, const std::string& owner, 
     return f.changes() == 1;
 }
 
+void enqueue_in(sqlite_file& f, const outgoing& m) {
+    f.prepare("INSERT INTO eddy_messages (tag, queue, priority, payload) VALUES (?, ?, ?, ?)").bind(m.tag).bind(m.queue).bind(std::int64_t{m.priority}).bind(m.payload).run();
+}
+
 class sqlite_broker final : public broker {
 public:
     sqlite_broker(std::shared_ptr<sqlite_shared> s, std::chrono::nanoseconds poll) : shared_(std::move(s)), poll_(poll) {}
 
     task<> enqueue(outgoing m) override {
-        auto work = [&](sqlite_file& f) { f.prepare("INSERT INTO eddy_messages (tag, queue, priority, payload) VALUES (?, ?, ?, ?)").bind(m.tag).bind(m.queue).bind(std::int64_t{m.priority}).bind(m.payload).run(); };
+        auto work = [&](sqlite_file& f) { enqueue_in(f, m); };
+        co_await run(work);
+        shared_->notify();
+    }
+    task<> enqueue_once(outgoing m, std::string name, duration ttl) override {
+        const double now = unix_now(), until = unix_after(ttl);
+        const std::string owner = make_uuid(); // another one each time: it is not ours a second time
+        auto work = [&](sqlite_file& f) {
+            if (lock_in(f, name, owner, until, now)) enqueue_in(f, m);
+        };
         co_await run(work);
         shared_->notify();
     }

@@ -259,14 +259,34 @@ std::optional<wall_time> from_iso(std::string_view text) {
     return wall_time(duration_cast<wall_time::duration>(sys_days(date).time_since_epoch() + hours(h) + minutes(mi - offset) + seconds(s) + nanoseconds(fraction)));
 }
 
-std::string make_uuid() {
-    std::mt19937_64& source = random_source();
-    const std::uint64_t high = (source() & 0xffffffffffff0fffU) | 0x4000U;
-    const std::uint64_t low = (source() & 0x3fffffffffffffffU) | 0x8000000000000000U;
+namespace {
+
+std::string uuid_text(std::uint64_t high, std::uint64_t low, unsigned version) {
+    high = (high & 0xffffffffffff0fffU) | std::uint64_t{version} << 12;
+    low = (low & 0x3fffffffffffffffU) | 0x8000000000000000U;
     std::array<char, 40> text{};
     std::snprintf(text.data(), text.size(), "%08x-%04x-%04x-%04x-%012llx", static_cast<unsigned>(high >> 32), static_cast<unsigned>(high >> 16 & 0xffff),
                   static_cast<unsigned>(high & 0xffff), static_cast<unsigned>(low >> 48), static_cast<unsigned long long>(low & 0xffffffffffffU));
     return text.data();
+}
+/// FNV-1a, and a mixer behind it that spreads the last bytes over all bits.
+std::uint64_t hash_text(std::string_view text, std::uint64_t start) noexcept {
+    std::uint64_t h = start;
+    for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+    h = (h ^ h >> 33) * 0xff51afd7ed558ccdU;
+    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53U;
+    return h ^ h >> 33;
+}
+
+} // namespace
+
+std::string make_uuid() {
+    std::mt19937_64& source = random_source();
+    const std::uint64_t high = source();
+    return uuid_text(high, source(), 4);
+}
+std::string uuid_of(std::string_view name) {
+    return uuid_text(hash_text(name, 0xcbf29ce484222325U), hash_text(name, 0x9e3779b97f4a7c15U), 8);
 }
 
 json parse_json(std::string_view text) {

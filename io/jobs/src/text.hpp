@@ -29,6 +29,9 @@ using wall_time = std::chrono::system_clock::time_point;
 /// A random one (version 4).
 [[nodiscard]] std::string make_uuid();
 
+/// The same one for the same name, in all programs (version 8).
+[[nodiscard]] std::string uuid_of(std::string_view name);
+
 /// JSON as Python writes it: besides JSON proper, NaN and Infinity. Throws `json::exception`.
 [[nodiscard]] json parse_json(std::string_view text);
 /// The same; nothing for what is no JSON.

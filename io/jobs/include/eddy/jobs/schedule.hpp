@@ -6,7 +6,8 @@
 //     co_await s.serve();                       // until it is cancelled
 //
 // Run it in as many programs as you like: at each time, one of those with the same name enqueues the job, whichever comes first. There
-// is no leader, so nothing is left out when one of them ends. Their clocks should agree to some minutes.
+// is no leader, so nothing is left out when one of them ends. Their clocks should agree to some minutes. A job is sent in one step with its time
+// being taken, so that another attempt after a lost connection sends nothing twice; its id is made of the entry and the time.
 #pragma once
 
 #include <chrono>
