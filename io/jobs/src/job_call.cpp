@@ -1,5 +1,6 @@
 // A job's function: where it runs, what it reports meanwhile, and its limits.
 #include <algorithm>
+#include <atomic>
 #include <unistd.h>
 
 #include <eddy/offload.hpp>
@@ -33,13 +34,6 @@ private:
     std::shared_ptr<context> context_;
 };
 
-task<json> call_on_thread(std::shared_ptr<worker_pool> pool, std::shared_ptr<handler> h, std::shared_ptr<context> c, arguments a) {
-    const task_local_scope reporting = eddy::detail::with_report_target(std::make_shared<job_reports>(c));
-    const auto given = std::make_shared<arguments>(std::move(a));
-    auto call = [h, c, given] { return h->call(*c, std::move(*given)); };
-    auto op = offload(*pool, abandon, std::move(call));
-    co_return co_await op;
-}
 
 /// The job waits for it, however it ends.
 class progress_stored {
@@ -72,6 +66,46 @@ private:
     }
     std::function<void()> take_;
 };
+
+/// Of a call on a thread, which has it until it is over and destroyed: says so, if the function was let go of.
+class thread_call_end {
+public:
+    thread_call_end(std::shared_ptr<eddy::detail::mailbox> mail, std::weak_ptr<worker_core> w) : mail_(std::move(mail)), worker_(std::move(w)) {}
+    thread_call_end(const thread_call_end&) = delete;
+    thread_call_end& operator=(const thread_call_end&) = delete;
+    ~thread_call_end() {
+        if (!let_go_.load(std::memory_order_acquire)) return;
+        try {
+            progress_message::send(*mail_, [w = worker_] {
+                if (const auto self = w.lock()) self->function_gone();
+            });
+        } catch (...) { // no memory: the worker waits for its grace
+        }
+    }
+    /// Loop thread.
+    void let_go() noexcept {
+        if (const auto self = worker_.lock()) self->function_let_go();
+        let_go_.store(true, std::memory_order_release);
+    }
+
+private:
+    std::shared_ptr<eddy::detail::mailbox> mail_;
+    std::weak_ptr<worker_core> worker_;
+    std::atomic<bool> let_go_{false};
+};
+
+task<json> call_on_thread(std::shared_ptr<worker_pool> pool, std::shared_ptr<handler> h, std::shared_ptr<context> c, arguments a, std::shared_ptr<thread_call_end> end) {
+    const task_local_scope reporting = eddy::detail::with_report_target(std::make_shared<job_reports>(c));
+    const auto given = std::make_shared<arguments>(std::move(a));
+    auto call = [h, c, given, end] { return h->call(*c, std::move(*given)); };
+    auto op = offload(*pool, abandon, std::move(call));
+    try {
+        co_return co_await op;
+    } catch (const operation_cancelled&) {
+        end->let_go();
+        throw;
+    }
+}
 
 } // namespace
 
@@ -122,7 +156,7 @@ task<json> worker_core::start_function(job_run& r) {
 }
 task<json> worker_core::start_handler(const registered_task& t, std::shared_ptr<context> c, arguments a) {
     const bool on_loop = t.function->is_coroutine() || t.options.where == run_on::loop;
-    if (!on_loop) return call_on_thread(threads_, t.function, std::move(c), std::move(a));
+    if (!on_loop) return call_on_thread(threads_, t.function, std::move(c), std::move(a), std::make_shared<thread_call_end>(mail_, weak_from_this()));
     // What the function throws before its first step is its failure as well.
     return [](std::shared_ptr<handler> f, std::shared_ptr<context> ctx, arguments args) -> task<json> {
         const task_local_scope reporting = eddy::detail::with_report_target(std::make_shared<job_reports>(ctx));
@@ -194,6 +228,17 @@ task<> worker_core::execute(job_run& r, limiter_token& slot) {
         co_await r.stored.wait();
     }
     co_await conclude(r);
+}
+
+/// A coroutine that goes on behind its shields.
+void worker_core::watch_let_go(const job_run& r) {
+    if (r.function.done()) return;
+    function_let_go();
+    spawn([](std::shared_ptr<worker_core> self, task_handle<json> running) -> task<> {
+        auto ended = running.join();
+        co_await shielded(ended);
+        self->function_gone();
+    }, shared_from_this(), r.function);
 }
 
 task<> worker_core::supervise(job_run& r) {

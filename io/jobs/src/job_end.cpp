@@ -67,11 +67,12 @@ task<> worker_core::conclude(job_run& r) {
     const bool done = r.function.done();
     const bool was_cancelled = done && r.function.cancelled();
     const std::exception_ptr error = done && !was_cancelled ? r.function.exception() : nullptr;
-    if (r.end == job_end::time_limit && (!done || was_cancelled || error || !r.task->function->is_coroutine())) {
+    if (r.end == job_end::time_limit) { // also of a function that returned after it: the limit counts
         if (!done || !r.task->function->is_coroutine()) {
             ++counts.abandoned;
             report("jobs: " + m.task + "[" + m.id + "] has gone beyond its time limit; its function is let go of", nullptr);
             let_go_of_thread(r);
+            watch_let_go(r);
         }
         job_result late = failed_with("TimeLimitExceeded", list_of(limit_argument(*hard)), "billiard.exceptions");
         co_await settle(r, std::move(late));

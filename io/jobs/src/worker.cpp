@@ -66,11 +66,25 @@ void worker_core::renew_threads() {
 void worker_core::let_go_of_thread(const job_run& r) {
     if (!r.task->function->is_coroutine() && r.task->options.where != run_on::loop) renew_threads();
 }
-void worker_core::release_threads() {
+/// They may use what whoever serves is about to destroy.
+task<> worker_core::wait_for_let_go() {
+    if (let_go_ == 0) co_return;
+    all_gone_.clear();
+    const auto all = [&](cancel_scope&) -> task<> { co_await all_gone_.wait(); };
+    static_cast<void>(co_await with_shield(options.grace, all));
+}
+/// How many of them are not free.
+std::size_t worker_core::release_threads() {
+    std::size_t n = 0;
     old_threads_.push_back(std::move(threads_));
-    for (const auto& pool : old_threads_)
-        for (const std::string& stuck : pool->shutdown(std::chrono::seconds(0))) report("jobs: a function still runs at the worker's end: " + stuck, nullptr);
+    for (const auto& pool : old_threads_) {
+        for (const std::string& stuck : pool->shutdown(std::chrono::seconds(0))) {
+            report("jobs: a function still runs at the worker's end: " + stuck, nullptr);
+            ++n;
+        }
+    }
     old_threads_.clear();
+    return n;
 }
 
 void worker_core::add(std::string task, std::shared_ptr<handler> h, task_options o) {
@@ -262,7 +276,9 @@ task<> worker_core::serve_within() {
     }
     jobs_ = nullptr;
     consuming.clear();
-    release_threads();
+    co_await wait_for_let_go();
+    const std::size_t on_threads = release_threads();
+    if (let_go_ > on_threads) report("jobs: coroutines that were let go of still run at the worker's end: " + std::to_string(let_go_ - on_threads), nullptr);
     if (error) std::rethrow_exception(error);
 }
 

@@ -107,6 +107,13 @@ public:
     // --- job_run.cpp
     task<> run_job(delivery d);
 
+    // --- job_call.cpp
+    /// A function goes on though nobody waits for it; it has returned, and is gone.
+    void function_let_go() noexcept { ++let_go_; }
+    void function_gone() noexcept {
+        if (--let_go_ == 0) all_gone_.set();
+    }
+
     // --- worker_control.cpp
     task<> control_loop();
     task<> heartbeat_loop();
@@ -144,7 +151,8 @@ private:
     [[nodiscard]] bool claim_now() const noexcept;
     void renew_threads();
     void let_go_of_thread(const job_run& r);
-    void release_threads();
+    task<> wait_for_let_go();
+    [[nodiscard]] std::size_t release_threads();
     // job_run.cpp, job_call.cpp, job_end.cpp, job_successors.cpp
     task<> run_claimed(job_run& r);
     task<bool> wait_turn(job_run& r, limiter_token& slot);
@@ -154,6 +162,7 @@ private:
     [[nodiscard]] task<json> start_handler(const registered_task& t, std::shared_ptr<context> c, arguments a);
     task<std::exception_ptr> run_callback(job_run& r, const std::string& callback, json args);
     task<> supervise(job_run& r);
+    void watch_let_go(const job_run& r);
     task<> wait_for_function(job_run& r, std::optional<double> limit, job_end why);
     task<> conclude(job_run& r);
     task<> conclude_retry(job_run& r, const retry_request& request, const job_result& last);
@@ -196,6 +205,8 @@ private:
     std::unordered_map<std::string, job_run*> claimed_; // by tag
     std::size_t arriving_ = 0; // claimed, and not in there
     class arrival;
+    std::size_t let_go_ = 0;   // functions that still run
+    event all_gone_;
     event room_changed_;
     event ended_;       // somebody asked for the end
     cancel_scope* claiming_ = nullptr;

@@ -41,7 +41,7 @@ struct task_options {
     std::chrono::nanoseconds max_backoff = std::chrono::minutes(10); // … up to this
     double jitter = 0;                                    // a fraction of it, at random
     std::optional<std::chrono::nanoseconds> soft_time_limit = {}; // stop is requested, a coroutine cancelled: SoftTimeLimitExceeded
-    std::optional<std::chrono::nanoseconds> time_limit = {};      // TimeLimitExceeded; a function that goes on is let go of
+    std::optional<std::chrono::nanoseconds> time_limit = {};      // TimeLimitExceeded, whatever it returns then; a function that goes on is let go of
     bool acks_early = false;
     bool ignore_result = false;
     double rate_limit = 0;                                // starts a second in this worker; 0: no limit
@@ -65,7 +65,7 @@ struct worker_options {
     bool events = false;                         // task events from the start; heartbeats are always sent
     std::chrono::nanoseconds heartbeat = std::chrono::seconds(2);
     bool scheduler = true;                       // RQ: moves jobs to their queues when their time has come, if no other worker does
-    std::chrono::nanoseconds grace = std::chrono::seconds(10); // a cancelled `serve` lets jobs end for so long
+    std::chrono::nanoseconds grace = std::chrono::seconds(10); // a cancelled `serve` lets jobs end for so long; at its end, functions that were let go of
     std::chrono::nanoseconds poll = std::chrono::milliseconds(100); // sqlite: how often another process's doings are looked for
 };
 
@@ -101,7 +101,8 @@ public:
     }
 
     /// Awaitable: claims jobs and runs them until `shutdown` or `stop` was called, or the remote-control command; throws what connecting to
-    /// the broker throws. Once: `std::logic_error`. Cancelled: a warm shutdown that lasts at most `grace`, then a cold one.
+    /// the broker throws. Once: `std::logic_error`. Cancelled: a warm shutdown that lasts at most `grace`, then a cold one. Functions that were let
+    /// go of may use what the caller has: they are waited for, for at most `grace`; those that go on then are reported, and what they use must live on.
     task<> serve();
     /// Warm shutdown: claims no more, gives back what has not started, lets running jobs end. Returns at once; `serve` ends then.
     void shutdown();
