@@ -1,31 +1,10 @@
 // The broker in a file: the same semantics, and what is in the file stays.
 #include "jobs/support.hpp"
 
-#include <filesystem>
+#include "../../io/jobs/src/client_core.hpp"
 
 using namespace jobs_tests;
 using jobs::signature;
-
-namespace {
-
-/// A database of its own, gone at the end.
-class job_file {
-public:
-    job_file() {
-        std::string name = (std::filesystem::temp_directory_path() / "eddy-jobs-XXXXXX").string();
-        if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
-        folder_ = name;
-    }
-    job_file(const job_file&) = delete;
-    job_file& operator=(const job_file&) = delete;
-    ~job_file() { std::filesystem::remove_all(folder_); }
-    [[nodiscard]] std::string url() const { return "sqlite:" + folder_ + "/jobs.db"; }
-
-private:
-    std::string folder_;
-};
-
-} // namespace
 
 EDDY_TEST("JOB-30 jobs wait in the file for a worker, in order and by priority") {
     const job_file f;
@@ -142,4 +121,89 @@ EDDY_TEST("JOB-34 a file that cannot be used is an error that names it; so is a 
     }
     CHECK(file == "jobs: the database /nowhere/at/all.db cannot be opened: unable to open database file");
     CHECK(url == "jobs: 'amqp:' is no broker: write memory:, sqlite:FILE or redis://HOST:PORT/DATABASE");
+}
+
+EDDY_TEST("JOB-35 what was claimed when its program ended comes back from the file, once, marked and in order; what was acknowledged does not") {
+    const job_file f;
+    {
+        jobs::client c = co_await jobs::connect(f.url());
+        const auto b = c.core()->broker;
+        const std::vector<std::string> names{"a", "b", "c", "d"};
+        for (const std::string& name : names) co_await c.send("note", name);
+        const std::vector<std::string> queues(1, "celery");
+        const auto claimed = co_await b->claim(queues, 3);
+        REQUIRE(claimed.size() == 3);
+        co_await b->acknowledge(claimed[1].tag);
+    } // nobody has the file open any more, as after a crash
+    std::string log;
+    jobs::worker w{f.url(), {.concurrency = 1, .prefetch = 1, .visibility_timeout = 30s, .sweep = 5s, .poll = 1s}};
+    w.add("note", [&](jobs::context& job, std::string text) -> task<> {
+        log += text + (job.redelivered() ? "! " : " ");
+        co_return;
+    });
+    const auto body = [&]() -> task<> {
+        co_await sleep_for(20s);
+        CHECK(log == "d ");
+        co_await sleep_for(5min);
+        CHECK(log == "d a! c! ");
+    };
+    co_await while_serving(w, body);
+    CHECK(w.stats().restored == 2);
+}
+
+EDDY_TEST("JOB-36 dead letters stay in the file, the oldest first, and each is revived once, to its queue and priority") {
+    const job_file f;
+    {
+        jobs::client c = co_await jobs::connect(f.url());
+        const auto b = c.core()->broker;
+        co_await b->enqueue(jobs::detail::outgoing("celery", 0, "t1", "no message"));
+        co_await b->enqueue(jobs::detail::outgoing("other", 9, "t2", "none either"));
+        const std::vector<std::string> queues{"celery", "other"};
+        const auto claimed = co_await b->claim(queues, 2);
+        REQUIRE(claimed.size() == 2);
+        for (const auto& d : claimed) {
+            jobs::dead_letter letter(d.tag, d.queue, "because of " + d.tag, d.payload);
+            co_await b->bury(std::move(letter));
+        }
+    }
+    jobs::client c = co_await jobs::connect(f.url());
+    const auto first = co_await c.dead_letters(1);
+    REQUIRE(first.size() == 1);
+    CHECK(first[0].tag == "t1");
+    CHECK(first[0].reason == "because of t1");
+    CHECK(first[0].payload == "no message");
+    const auto all = co_await c.dead_letters();
+    CHECK(all.size() == 2);
+    const bool revived = co_await c.revive("t2"), again = co_await c.revive("t2"), unknown = co_await c.revive("t3");
+    CHECK(revived);
+    CHECK_FALSE(again);
+    CHECK_FALSE(unknown);
+    const auto there = co_await c.queued("other");
+    const auto left = co_await c.dead_letters();
+    CHECK(there == 1);
+    CHECK(left.size() == 1);
+    const auto restored = co_await c.core()->broker->restore(0s, 10); // they are no claims
+    CHECK(restored == 0);
+}
+
+EDDY_TEST("JOB-37 a job that is given out too often, and never finished, is a dead letter of the file") {
+    const job_file f;
+    jobs::client c = co_await jobs::connect(f.url());
+    const auto b = c.core()->broker;
+    const std::vector<std::string> queues(1, "celery");
+    co_await c.send("work");
+    for (int i = 1; i <= 3; ++i) {
+        const auto claimed = co_await b->claim(queues, 1);
+        REQUIRE(claimed.size() == 1);
+        const auto early = co_await b->restore(10s, 3);
+        CHECK(early == 0);
+        co_await sleep_for(11s);
+        const auto restored = co_await b->restore(10s, 3);
+        CHECK(restored == 1);
+    }
+    const auto left = co_await c.queued();
+    const auto letters = co_await c.dead_letters();
+    CHECK(left == 0);
+    REQUIRE(letters.size() == 1);
+    CHECK(letters[0].reason == "given out 3 times and never finished");
 }

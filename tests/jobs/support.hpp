@@ -1,6 +1,8 @@
 // What the tests of jobs share.
 #pragma once
 
+#include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -13,6 +15,23 @@ namespace jobs_tests {
 using namespace std::chrono_literals;
 using namespace eddy;
 using jobs::json;
+
+/// A database of its own, gone at the end.
+class job_file {
+public:
+    job_file() {
+        std::string name = (std::filesystem::temp_directory_path() / "eddy-jobs-XXXXXX").string();
+        if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
+        folder_ = name;
+    }
+    job_file(const job_file&) = delete;
+    job_file& operator=(const job_file&) = delete;
+    ~job_file() { std::filesystem::remove_all(folder_); }
+    [[nodiscard]] std::string url() const { return "sqlite:" + folder_ + "/jobs.db"; }
+
+private:
+    std::string folder_;
+};
 
 /// Runs `body` while the worker serves, and shuts it down.
 template <class F>
