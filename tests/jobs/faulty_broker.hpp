@@ -27,6 +27,12 @@ public:
         co_await to_->enqueue_once(std::move(m), std::move(name), ttl);
         after("enqueue_once");
     }
+    task<bool> put_off(text tag, duration pause) override {
+        before("put_off");
+        const bool gone = co_await to_->put_off(std::move(tag), pause);
+        after("put_off");
+        co_return gone;
+    }
     task<std::vector<jobs::detail::delivery>> claim(std::vector<text> q, std::size_t most) override { return to_->claim(std::move(q), most); }
     task<> acknowledge(text tag) override { return to_->acknowledge(std::move(tag)); }
     task<> finish(text tag, text id, text r, duration ttl) override { return to_->finish(std::move(tag), std::move(id), std::move(r), ttl); }

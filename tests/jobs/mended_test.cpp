@@ -234,6 +234,31 @@ EDDY_TEST("JOB-70 jobs that wait for their rate keep no other from a slot") {
     co_await while_serving(w, body);
 }
 
+EDDY_TEST("JOB-72 putting off is tried again when its reply was lost, and the job runs once, at its time") {
+    faulty_worker w({.concurrency = 1, .prefetch = 1});
+    int runs = 0;
+    w.add("work", [&]() -> task<int> { co_return ++runs; });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        int steps = 0;
+        w.broker->before = [&](std::string_view step) {
+            if (step == "put_off" && ++steps == 1) throw jobs::error("the connection is lost");
+        };
+        w.broker->after = [&](std::string_view step) {
+            if (step == "put_off" && ++steps == 3) throw jobs::error("the connection is lost");
+        };
+        const auto start = loop_clock::now();
+        const int once = co_await c.call<int>("work", {.countdown = 20min});
+        CHECK(once == 1);
+        CHECK(loop_clock::now() - start >= 20min);
+        co_await sleep_for(1h);
+        CHECK(steps == 5);
+    };
+    co_await w.serve_while(body);
+    CHECK(runs == 1);
+    CHECK(w.reports == "jobs: a job could not be put off; it is tried again\n");
+}
+
 EDDY_TEST("JOB-71 two messages with one tag both run") {
     int runs = 0;
     jobs::client c = co_await jobs::connect("memory:");

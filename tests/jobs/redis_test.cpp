@@ -1,4 +1,4 @@
-// Celery's keys in a real redis-server: what is there after a crash of worker or server, dead letters, and what is sent once.
+// Celery's keys in a real redis-server: what is there after a crash of worker or server, dead letters, jobs for later, and what is sent once.
 #ifdef EDDY_JOBS_REDIS
 
 #include "jobs/support.hpp"
@@ -167,6 +167,58 @@ EDDY_TEST_REAL("JOB-132 Redis: a job that is given out too often, and never fini
     CHECK(left == "0");
 }
 
+EDDY_TEST_REAL("JOB-133 Redis: what was put off is nobody's until then, outlives the server, and comes back unmarked, the first one first") {
+    celery_scene s;
+    const bool there = co_await s.open();
+    if (!there) co_return;
+    const std::vector<std::string> names{"first", "second", "late"};
+    for (const std::string& name : names) co_await s.c->send("work", {.id = name});
+    const auto claimed = co_await s.claim(3);
+    REQUIRE(claimed.size() == 3);
+    co_await s.broker->put_off(claimed[0].tag, 100ms);
+    co_await s.broker->put_off(claimed[1].tag, 200ms);
+    co_await s.broker->put_off(claimed[2].tag, 1h);
+    std::vector<std::string> tags;
+    for (const auto& d : claimed) tags.push_back(d.tag);
+    co_await s.broker->refresh(tags); // that was on its way
+    const bool again = co_await s.restart();
+    REQUIRE(again);
+    co_await sleep_for(250ms);
+    const auto restored = co_await s.broker->restore(1ms, 10);
+    CHECK(restored == 0);
+    const auto back = co_await s.claim(5);
+    REQUIRE(back.size() == 2);
+    CHECK(s.broker->read(back[0]).id == "first");
+    CHECK(s.broker->read(back[1]).id == "second");
+    CHECK_FALSE(s.broker->read(back[0]).redelivered);
+    const std::string later = co_await s.key("ZRANGE", "eddy.later", 0, -1);
+    CHECK(later == "[\"" + tags[2] + "\"]");
+    const std::string held = co_await s.key("HLEN", "unacked");
+    CHECK(held == "3");
+}
+
+EDDY_TEST_REAL("JOB-134 Redis: a job that kombu put back, and that somebody has, is not given out again because it was put off once") {
+    celery_scene s;
+    const bool there = co_await s.open();
+    if (!there) co_return;
+    co_await s.c->send("work", {.id = "one"});
+    const auto claimed = co_await s.claim(1);
+    REQUIRE(claimed.size() == 1);
+    co_await s.broker->put_off(claimed[0].tag, 10ms);
+    co_await sleep_for(20ms);
+    co_await s.rc->command("HDEL", "unacked", claimed[0].tag); // as a worker of Celery's puts back what has expired
+    co_await s.rc->command("ZREM", "unacked_index", claimed[0].tag);
+    co_await s.rc->command("RPUSH", "celery", claimed[0].payload);
+    const auto theirs = co_await s.claim(1);
+    REQUIRE(theirs.size() == 1);
+    const auto restored = co_await s.broker->restore(1h, 10);
+    CHECK(restored == 0);
+    const std::string waiting = co_await s.key("LLEN", "celery"), later = co_await s.key("EXISTS", "eddy.later"), held = co_await s.key("HLEN", "unacked");
+    CHECK(waiting == "0");
+    CHECK(later == "0");
+    CHECK(held == "1");
+}
+
 EDDY_TEST_REAL("JOB-135 Redis: what is sent under a name is sent once, and not at all if the list refuses it") {
     celery_scene s;
     const bool there = co_await s.open();
@@ -190,6 +242,68 @@ EDDY_TEST_REAL("JOB-135 Redis: what is sent under a name is sent once, and not a
     CHECK(has(failure, "WRONGTYPE"));
     n = co_await s.key("EXISTS", "eddy.lock.other");
     CHECK(n == "0");
+}
+
+EDDY_TEST_REAL("JOB-136 Redis: a worker puts a job for tomorrow back, and goes on with the others") {
+    celery_scene s;
+    const bool there = co_await s.open();
+    if (!there) co_return;
+    jobs::worker w = s.worker({.concurrency = 1, .prefetch = 1});
+    w.add("add", [](int a, int b) -> task<int> { co_return a + b; });
+    const auto body = [&]() -> task<> {
+        for (int i = 0; i < 5; ++i) co_await s.c->send("add", {.countdown = 24h}, 1, 1);
+        const int five = co_await s.c->call<int>("add", 2, 3);
+        CHECK(five == 5);
+    };
+    co_await while_redis_serves(w, body);
+    CHECK(w.stats().put_off == 5);
+    const std::string later = co_await s.key("ZCARD", "eddy.later"), waiting = co_await s.key("LLEN", "celery"), held = co_await s.key("HLEN", "unacked");
+    CHECK(later == "5");
+    CHECK(waiting == "0");
+    CHECK(held == "5");
+}
+
+EDDY_TEST_REAL("JOB-137 RQ: a job that is put off is scheduled, and comes back; what is sent under a name is sent once") {
+    redis_tests::real_server server;
+    const bool there = co_await server.start();
+    if (!there) co_return;
+    jobs::client c = co_await jobs::connect(server.url(), {.protocol = jobs::protocol::rq});
+    redis::client rc = co_await redis::connect(server.url());
+    auto settings = std::make_shared<jobs::detail::broker_settings>();
+    settings->url = server.url();
+    settings->protocol = jobs::protocol::rq;
+    settings->worker = "w";
+    settings->scheduler = true;
+    const auto b = co_await jobs::detail::open_broker(settings);
+    std::vector<std::string> queues(1, "default");
+    co_await b->record()->birth(queues);
+    co_await c.send("m.noop", {.id = "one"});
+    const auto claimed = co_await b->claim(queues, 1);
+    REQUIRE(claimed.size() == 1);
+    const bool gone = co_await b->put_off(claimed[0].tag, 30ms);
+    CHECK(gone);
+    redis::value v = co_await rc.command("HGET", "rq:job:one", "status");
+    CHECK(v.as_string() == "scheduled");
+    v = co_await rc.command("EXISTS", "rq:wip:default", "rq:queue:default");
+    CHECK(v.as_integer() == 0);
+    co_await sleep_for(40ms);
+    static_cast<void>(co_await b->record()->move_scheduled(queues));
+    v = co_await rc.command("LRANGE", "rq:queue:default", 0, -1);
+    CHECK(v.describe() == R"(["one"])");
+    jobs::detail::message m;
+    m.task = "m.noop";
+    m.queue = "default";
+    const std::vector<std::string> ids{"x", "y"};
+    for (const std::string& id : ids) {
+        m.id = id;
+        const auto sent = std::make_shared<const jobs::detail::message>(m);
+        co_await b->send_once(sent, "name", 1min);
+    }
+    v = co_await rc.command("LRANGE", "rq:queue:default", 0, -1);
+    CHECK(v.describe() == R"(["one", "x"])");
+    v = co_await rc.command("EXISTS", "rq:job:y");
+    CHECK(v.as_integer() == 0);
+    co_await b->record()->death(queues);
 }
 
 #endif

@@ -32,6 +32,9 @@ message broker::read(const delivery& d) const {
 std::string broker::marked(const std::string& payload, int deliveries) const {
     return mark_redelivered(payload, deliveries);
 }
+task<bool> broker::put_off(std::string, duration) {
+    co_return false;
+}
 task<> broker::revoke(std::string id, bool terminate, std::string signal) {
     json arguments = {{"task_id", std::move(id)}, {"terminate", terminate}, {"signal", std::move(signal)}};
     std::string text = control_envelope(control_message("revoke", std::move(arguments)), std::chrono::seconds(10));

@@ -81,9 +81,13 @@ public:
     virtual task<> finish(std::string tag, std::string id, std::string result, duration ttl) = 0;
     /// Back to where it came from, first in line, as it is or with this text instead; nothing if it is not claimed any more.
     virtual task<> give_back(std::string tag, std::optional<std::string> payload) = 0;
+    /// The claim is over, and the job nobody's for `pause`; then it is first in line again, as it was. It stays in the broker meanwhile, and
+    /// comes back when a worker next calls `restore` after that, whichever. False: there is no such thing here, and it is still claimed.
+    virtual task<bool> put_off(std::string tag, duration pause);
     /// The leases begin anew.
     virtual task<> refresh(std::vector<std::string> tags) = 0;
-    /// Puts back what was claimed longer ago than `lease`, marked; how many. At most `most` deliveries: beyond, a dead letter.
+    /// Puts back what was claimed longer ago than `lease`, marked; how many. At most `most` deliveries: beyond, a dead letter. Before that, what
+    /// was put off until now, unmarked; these are not counted.
     virtual task<std::size_t> restore(duration lease, int most_deliveries) = 0;
     /// To the dead letters, and acknowledged.
     virtual task<> bury(dead_letter letter) = 0;

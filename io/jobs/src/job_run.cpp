@@ -120,6 +120,10 @@ task<> worker_core::run_claimed(job_run& r) {
             co_return;
         }
     }
+    if (const auto pause = long_wait(r)) {
+        const bool gone = co_await put_off(r, *pause);
+        if (gone) co_return;
+    }
     limiter_token slot;
     const bool may_run = co_await wait_turn(r, slot);
     if (!may_run) {
@@ -135,6 +139,40 @@ task<> worker_core::run_claimed(job_run& r) {
         co_return;
     }
     co_await execute(r, slot);
+}
+
+/// How long this worker has no use for it: its time, or its turn by a rate limit, is far away. It comes back some time before that, for it
+/// is looked for every `sweep`, and then waits here.
+std::optional<std::chrono::nanoseconds> worker_core::long_wait(job_run& r) const {
+    using duration = std::chrono::nanoseconds;
+    if (draining || revoked_.contains(r.job->id)) return {};
+    const duration several_sweeps = 6 * options.sweep;
+    if (r.job->eta && *r.job->eta > wall_now()) {
+        const duration near = std::max<duration>(std::chrono::minutes(5), several_sweeps), left = *r.job->eta - wall_now();
+        if (left <= near) return {};
+        return std::min<duration>(left - near / 2, std::chrono::hours(24)); // the wall clock may be set meanwhile
+    }
+    registered_task& t = *r.task;
+    if (t.options.rate_limit <= 0) return {};
+    const duration near = std::max<duration>(std::chrono::minutes(1), several_sweeps);
+    const auto now = loop_clock::now();
+    if (t.next_start - now <= near) return {};
+    const auto turn = std::max(t.next_start, t.next_return);
+    const duration pause = turn - now - near / 2;
+    constexpr std::chrono::minutes longest(10); // there may be more workers by then, or another limit
+    if (pause > longest) return longest;
+    t.next_return = eddy::detail::after(turn, of_seconds(1 / t.options.rate_limit));
+    return pause;
+}
+/// Back into the broker, so that it takes up no room here, outlives this worker and is any worker's; false if there is no such thing there.
+task<bool> worker_core::put_off(job_run& r, std::chrono::nanoseconds pause) {
+    bool gone = false;
+    const auto away = [&]() -> task<> { gone = co_await broker->put_off(r.claim.tag, pause); };
+    static_cast<void>(co_await insist("jobs: a job could not be put off; it is tried again", away));
+    if (!gone) co_return false;
+    r.acknowledged = true;
+    ++counts.put_off;
+    co_return true;
 }
 
 /// Until its time has come, a slot is free and its rate limit allows it; false if it ended before that.
@@ -153,7 +191,7 @@ task<> worker_core::wait_until_due(job_run& r, limiter_token& slot) {
     if (r.job->eta && *r.job->eta > wall_now()) {
         r.scheduled = true;
         {
-            const counted scheduled(counts.scheduled);
+            const counted scheduled(counts.scheduled), aside(aside_);
             count_changed();
             // In parts: the wall clock may be set meanwhile.
             while (*r.job->eta > wall_now()) co_await sleep_for(std::min<std::chrono::nanoseconds>(*r.job->eta - wall_now(), std::chrono::minutes(1)));
@@ -161,13 +199,20 @@ task<> worker_core::wait_until_due(job_run& r, limiter_token& slot) {
         r.scheduled = false;
     }
     // Its rate first: a job that waits for its turn keeps no other from a slot.
-    const double rate = r.task->options.rate_limit;
-    if (rate > 0) {
-        const auto start = std::max(r.task->next_start, loop_clock::now());
-        r.task->next_start = start + of_seconds(1 / rate);
-        if (start > loop_clock::now()) co_await sleep_until(start);
-    }
+    if (r.task->options.rate_limit > 0) co_await wait_for_rate(*r.task);
     slot = co_await slots_.acquire();
+}
+task<> worker_core::wait_for_rate(registered_task& t) {
+    const auto start = std::max(t.next_start, loop_clock::now());
+    t.next_start = eddy::detail::after(start, of_seconds(1 / t.options.rate_limit));
+    // Those whose turn is next take up room: else a quick task's jobs were all claimed by the worker that comes first.
+    constexpr std::chrono::seconds next(1);
+    if (start - loop_clock::now() > next) {
+        const counted aside(aside_);
+        count_changed();
+        co_await sleep_until(start - next);
+    }
+    if (start > loop_clock::now()) co_await sleep_until(start);
 }
 
 task<> worker_core::give_back(job_run& r) {

@@ -39,6 +39,7 @@ private:
 struct memory_claim {
     outgoing message;
     loop_time since;
+    std::optional<loop_time> put_off_until = {}; // nobody's until then
 };
 struct memory_result {
     std::string text;
@@ -85,15 +86,20 @@ public:
         return_claim(tag, std::move(payload));
         co_return;
     }
+    task<bool> put_off(std::string tag, duration pause) override {
+        if (const auto at = claims_.find(tag); at != claims_.end()) at->second.put_off_until = time_after(pause);
+        co_return true;
+    }
     task<> refresh(std::vector<std::string> tags) override {
         for (const std::string& tag : tags)
             if (const auto at = claims_.find(tag); at != claims_.end()) at->second.since = loop_clock::now();
         co_return;
     }
     task<std::size_t> restore(duration lease, int most_deliveries) override {
+        return_put_off();
         std::vector<std::string> expired;
         for (const auto& [tag, claim] : claims_)
-            if (loop_clock::now() - claim.since > lease) expired.push_back(tag);
+            if (!claim.put_off_until && loop_clock::now() - claim.since > lease) expired.push_back(tag);
         for (const std::string& tag : expired) restore_one(tag, most_deliveries);
         co_return expired.size();
     }
@@ -263,6 +269,14 @@ private:
         if (payload) m.payload = std::move(*payload);
         put(std::move(m), true);
     }
+    /// The one whose time came first is first in line.
+    void return_put_off() {
+        std::vector<std::pair<loop_time, std::string>> due;
+        for (const auto& [tag, claim] : claims_)
+            if (claim.put_off_until && *claim.put_off_until <= loop_clock::now()) due.emplace_back(*claim.put_off_until, tag);
+        std::ranges::sort(due, std::greater());
+        for (const auto& [until, tag] : due) return_claim(tag, std::nullopt);
+    }
     void restore_one(const std::string& tag, int most_deliveries) {
         const outgoing& m = claims_.at(tag).message;
         int before = 0;
@@ -333,6 +347,7 @@ public:
     task<> acknowledge(std::string tag) override { return to_->acknowledge(std::move(tag)); }
     task<> finish(std::string tag, std::string id, std::string r, duration ttl) override { return to_->finish(std::move(tag), std::move(id), std::move(r), ttl); }
     task<> give_back(std::string tag, std::optional<std::string> p) override { return to_->give_back(std::move(tag), std::move(p)); }
+    task<bool> put_off(std::string tag, duration pause) override { return to_->put_off(std::move(tag), pause); }
     task<> refresh(std::vector<std::string> tags) override { return to_->refresh(std::move(tags)); }
     task<std::size_t> restore(duration lease, int most) override { return to_->restore(lease, most); }
     task<> bury(dead_letter l) override { return to_->bury(std::move(l)); }

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::string_view separator = "\x06\x16";
 constexpr std::array<int, 4> priority_steps{0, 3, 6, 9};
+constexpr std::size_t restored_at_once = 100;
 
 int step_of(int priority) {
     int step = 0;
@@ -89,6 +90,7 @@ public:
         unacked_ = key("unacked");
         index_ = key("unacked_index");
         dead_ = key("eddy.dead");
+        later_ = key("eddy.later");
     }
     ~redis_broker() override { waiting_->close(); }
 
@@ -131,6 +133,12 @@ public:
         const std::string message = payload ? *payload : claimed->payload;
         co_await put_back(tag, message, claimed->queue, "");
     }
+    task<bool> put_off(std::string tag, duration pause) override {
+        std::vector<std::string> keys{unacked_, index_, later_};
+        const std::string until = unix_text(to_unix(wall_now()) + std::chrono::duration<double>(pause).count());
+        co_await jobs_.eval(put_off_script(), keys, tag, until);
+        co_return true;
+    }
     task<> refresh(std::vector<std::string> tags) override {
         redis::pipeline p;
         const std::string now = unix_text(to_unix(wall_now()));
@@ -138,8 +146,9 @@ public:
         co_await run(jobs_, p);
     }
     task<std::size_t> restore(duration lease, int most_deliveries) override {
+        while (co_await return_put_off()) {}
         const std::string before = unix_text(to_unix(wall_now()) - std::chrono::duration<double>(lease).count());
-        redis::value expired = co_await jobs_.command("ZRANGEBYSCORE", index_, "0", before, "LIMIT", 0, 100);
+        redis::value expired = co_await jobs_.command("ZRANGEBYSCORE", index_, "0", before, "LIMIT", 0, restored_at_once);
         const std::vector<std::string> tags = expired.take_strings();
         std::size_t n = 0;
         for (const std::string& tag : tags) n += co_await restore_one(tag, before, most_deliveries);
@@ -327,7 +336,26 @@ private:
         const redis::value v = co_await jobs_.eval(put_back_script(), keys, tag, message, before);
         co_return v.as_integer() == 1;
     }
+    /// Some of those whose time has come; true if there are more. The one whose time came first is first in line, and so put back last.
+    task<bool> return_put_off() {
+        const std::string now = unix_text(to_unix(wall_now()));
+        redis::value due = co_await jobs_.command("ZRANGEBYSCORE", later_, "0", now, "WITHSCORES", "LIMIT", 0, restored_at_once);
+        const std::vector<std::string> tags = due.take_strings();
+        for (std::size_t i = tags.size(); i >= 2; i -= 2) {
+            const std::string &tag = tags[i - 2], &until = tags[i - 1];
+            const auto claimed = co_await claimed_message(tag);
+            // One that was claimed since then, after a worker of kombu's had put it back, has a later time in the index: it stays where it is.
+            if (claimed) co_await put_back(tag, claimed->payload, claimed->queue, until);
+            co_await jobs_.command("ZREM", later_, tag);
+        }
+        co_return tags.size() == 2 * restored_at_once;
+    }
     task<std::size_t> restore_one(std::string tag, std::string before, int most_deliveries) {
+        redis::value until = co_await jobs_.command("ZSCORE", later_, tag);
+        if (!until.is_nil()) { // a refresh that was on its way has come after it was put off
+            co_await jobs_.command("ZADD", index_, "XX", until.take_string(), tag);
+            co_return 0;
+        }
         const auto claimed = co_await claimed_message(tag);
         if (!claimed) {
             co_await jobs_.command("ZREM", index_, tag);
@@ -359,7 +387,7 @@ private:
     std::string prefix_;
     std::string database_;
     bool one_server_; // for jobs and results
-    std::string unacked_, index_, dead_;
+    std::string unacked_, index_, dead_, later_;
     std::unordered_set<std::string> declared_;
     std::optional<redis_ear> ear_;
     std::shared_ptr<redis_results> waiting_;

@@ -27,7 +27,7 @@ namespace {
 class rq_broker final : public broker {
 public:
     rq_broker(redis::client c, const broker_settings& s)
-        : server_(std::make_shared<server>(std::move(c), s)), record_(server_), waiting_(std::make_shared<results>(server_->client, server_->prefix)) {}
+        : server_(std::make_shared<server>(std::move(c), s)), record_(server_), waiting_(std::make_shared<results>(server_->client, server_->prefix)), schedules_(s.scheduler) {}
     ~rq_broker() override { waiting_->close(); }
 
     task<> send(std::shared_ptr<const message> m) override { return send_as(std::move(m), "", 1); }
@@ -93,6 +93,15 @@ public:
         if (!find(tag)) co_return;
         co_await release(tag, "back", deliveries.value_or(""));
         server_->claims.erase(tag);
+    }
+    /// It is scheduled, as RQ calls it: its queue's scheduler brings it back. That of this worker, or another one.
+    task<bool> put_off(std::string tag, duration pause) override {
+        const rq::claim* const c = find(tag);
+        if (!schedules_ || !c) co_return false;
+        const std::string until = unix_text(to_unix(wall_now()) + std::chrono::duration<double>(pause).count());
+        co_await server_->run(put_off_script(), c->id, c->queue, until, server_->worker_key(), server_->other_job(tag));
+        server_->claims.erase(tag);
+        co_return true;
     }
     task<> finish(std::string tag, std::string id, std::string result, duration ttl) override {
         co_await end_job(std::move(tag), std::move(id), std::move(result), ttl);
@@ -246,6 +255,7 @@ private:
     std::unordered_set<std::string> queues_;
     std::optional<redis_ear> ear_;
     std::shared_ptr<results> waiting_;
+    const bool schedules_; // jobs of these queues, if nobody else does
 };
 
 task<> rq_broker::broadcast(std::string text) {

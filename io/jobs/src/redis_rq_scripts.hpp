@@ -241,6 +241,17 @@ return 1)");
     return s;
 }
 
+/// A claim ends, and the job waits for a time. ARGV: id, queue, until when, worker's key, its next job.
+[[nodiscard]] inline const redis::script& put_off_script() {
+    static const redis::script s = with_library(R"(
+local id, q = ARGV[2], ARGV[3]
+local claimed = redis.call('ZREM', p .. 'wip:' .. q, id) == 1
+working(ARGV[5], ARGV[6])
+if claimed and exists(id) and get(id, 'status') ~= 'canceled' then schedule(id, tonumber(ARGV[4])) end
+return 1)");
+    return s;
+}
+
 /// ARGV: id, meta.
 [[nodiscard]] inline const redis::script& meta_script() {
     static const redis::script s = with_library(R"(

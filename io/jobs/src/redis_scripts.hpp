@@ -55,6 +55,17 @@ return 1)");
     return s;
 }
 
+/// KEYS: unacked, its index, what is put off. ARGV: tag, until when. kombu's workers see a claim that is from then, so that they put
+/// it back in the end if none of ours is left to do so.
+[[nodiscard]] inline const redis::script& put_off_script() {
+    static const redis::script s(R"(
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])
+return 1)");
+    return s;
+}
+
 /// KEYS: the dead letters, a list. ARGV: the entry, its message: which one of two that revive it at a time sends, and the other does not.
 [[nodiscard]] inline const redis::script& revive_script() {
     static const redis::script s(R"(

@@ -48,6 +48,20 @@ void claim_from(sqlite_file& f, const std::string& queue, std::size_t most, doub
     for (const std::int64_t p : positions) f.prepare("UPDATE eddy_messages SET claimed = ? WHERE position = ?").bind(now).bind(p).run();
 }
 
+/// The time of a claim that is nobody's and does not expire: what was put off is in a table of its own.
+constexpr double put_off_claim = 1e18;
+void put_off_in(sqlite_file& f, const std::string& tag, double until) {
+    f.prepare("INSERT OR REPLACE INTO eddy_put_off (position, until) SELECT position, ? FROM eddy_messages WHERE tag = ? AND claimed IS NOT NULL AND dead IS NULL").bind(until).bind(tag).run();
+    if (f.changes() > 0) f.prepare("UPDATE eddy_messages SET claimed = ? WHERE tag = ?").bind(put_off_claim).bind(tag).run();
+}
+/// Did any come back?
+bool return_put_off_in(sqlite_file& f, double now) {
+    f.prepare("UPDATE eddy_messages SET claimed = NULL WHERE position IN (SELECT position FROM eddy_put_off WHERE until <= ?)").bind(now).run();
+    const bool any = f.changes() > 0;
+    f.prepare("DELETE FROM eddy_put_off WHERE until <= ?").bind(now).run();
+    return any;
+}
+
 struct sqlite_expired {
     std::int64_t position;
     std::string payload;
@@ -158,19 +172,29 @@ public:
         co_await run(work);
         shared_->notify();
     }
+    task<bool> put_off(std::string tag, duration pause) override {
+        const double until = unix_after(pause);
+        auto work = [&](sqlite_file& f) { put_off_in(f, tag, until); };
+        co_await run(work);
+        co_return true;
+    }
     task<> refresh(std::vector<std::string> tags) override {
         const double now = unix_now();
         auto work = [&](sqlite_file& f) {
-            for (const std::string& tag : tags) f.prepare("UPDATE eddy_messages SET claimed = ? WHERE tag = ? AND claimed IS NOT NULL").bind(now).bind(tag).run();
+            for (const std::string& tag : tags) f.prepare("UPDATE eddy_messages SET claimed = ? WHERE tag = ? AND claimed < ?").bind(now).bind(tag).bind(put_off_claim).run();
         };
         co_await run(work);
     }
     task<std::size_t> restore(duration lease, int most_deliveries) override {
-        const double before = unix_after(-lease);
+        const double now = unix_now(), before = unix_after(-lease);
         std::size_t n = 0;
-        auto work = [&](sqlite_file& f) { n = restore_in(f, before, most_deliveries); };
+        bool came_back = false;
+        auto work = [&](sqlite_file& f) {
+            came_back = return_put_off_in(f, now);
+            n = restore_in(f, before, most_deliveries);
+        };
         co_await run(work);
-        if (n > 0) shared_->notify();
+        if (n > 0 || came_back) shared_->notify();
         co_return n;
     }
     task<> bury(dead_letter letter) override {

@@ -14,6 +14,8 @@ CREATE TABLE IF NOT EXISTS eddy_messages (
   payload TEXT NOT NULL, claimed REAL, dead TEXT);
 CREATE INDEX IF NOT EXISTS eddy_messages_order ON eddy_messages (queue, priority, position) WHERE claimed IS NULL AND dead IS NULL;
 CREATE INDEX IF NOT EXISTS eddy_messages_claimed ON eddy_messages (claimed) WHERE claimed IS NOT NULL;
+CREATE TABLE IF NOT EXISTS eddy_put_off (position INTEGER PRIMARY KEY, until REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS eddy_put_off_until ON eddy_put_off (until);
 CREATE TABLE IF NOT EXISTS eddy_results (id TEXT PRIMARY KEY, body TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS eddy_results_until ON eddy_results (until);
 CREATE TABLE IF NOT EXISTS eddy_groups (id TEXT PRIMARY KEY, body TEXT, size INTEGER, until REAL NOT NULL) WITHOUT ROWID;

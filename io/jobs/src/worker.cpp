@@ -119,14 +119,14 @@ task<bool> worker_core::insist(const char* what, std::function<task<>()> action)
 }
 
 std::size_t worker_core::busy_count() const noexcept {
-    return arriving_ + claimed_.size() - std::min(claimed_.size(), counts.scheduled);
+    return arriving_ + claimed_.size() - std::min(claimed_.size(), aside_);
 }
 
 std::size_t worker_core::room() const noexcept {
     const std::size_t most = concurrency_ * std::max<std::size_t>(1, options.prefetch);
     const std::size_t busy = busy_count();
-    constexpr std::size_t most_scheduled = 1'000'000; // beyond, they wait in their queue
-    return busy >= most || counts.scheduled >= most_scheduled ? 0 : most - busy;
+    constexpr std::size_t most_aside = 100'000; // in the next minutes; beyond, they wait in their queue
+    return busy >= most || aside_ >= most_aside ? 0 : most - busy;
 }
 void worker_core::count_changed() noexcept {
     room_changed_.set();

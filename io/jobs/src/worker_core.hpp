@@ -30,6 +30,7 @@ struct registered_task {
     std::shared_ptr<handler> function;
     task_options options;
     loop_clock::time_point next_start{}; // by its rate limit
+    loop_clock::time_point next_return{}; // the turn after those of the jobs that were put off
     std::uint64_t received = 0;
 };
 
@@ -155,6 +156,9 @@ private:
     [[nodiscard]] std::size_t release_threads();
     // job_run.cpp, job_call.cpp, job_end.cpp, job_successors.cpp
     task<> run_claimed(job_run& r);
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> long_wait(job_run& r) const;
+    task<bool> put_off(job_run& r, std::chrono::nanoseconds pause);
+    task<> wait_for_rate(registered_task& t);
     task<bool> wait_turn(job_run& r, limiter_token& slot);
     task<> wait_until_due(job_run& r, limiter_token& slot);
     task<> execute(job_run& r, limiter_token& slot);
@@ -204,6 +208,7 @@ private:
     std::vector<std::shared_ptr<worker_pool>> old_threads_; // a function of theirs may still run
     std::unordered_map<std::string, job_run*> claimed_; // by tag
     std::size_t arriving_ = 0; // claimed, and not in there
+    std::size_t aside_ = 0;    // of the claimed: those that take up no room, for their time is not near enough
     class arrival;
     std::size_t let_go_ = 0;   // functions that still run
     event all_gone_;

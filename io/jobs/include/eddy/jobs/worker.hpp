@@ -74,6 +74,7 @@ struct worker_statistics {
     std::uint64_t received = 0, succeeded = 0, failed = 0, retried = 0, revoked = 0, rejected = 0, dead = 0, duplicates = 0;
     std::uint64_t restored = 0;  // claims of others that had expired
     std::uint64_t abandoned = 0; // functions that were let go of at their time limit
+    std::uint64_t put_off = 0;   // back into the broker, for their time was far away
     std::size_t active = 0, reserved = 0, scheduled = 0; // now
 };
 
