@@ -62,6 +62,9 @@ dead_letter letter_in(const std::string& text) {
     };
     return dead_letter(part("tag", text), part("queue", ""), part("reason", ""), part("payload", ""));
 }
+std::string entry_of(const dead_letter& letter) {
+    return dump_json({{"queue", letter.queue}, {"reason", letter.reason}, {"payload", letter.payload}, {"at", to_iso(wall_now())}, {"tag", letter.tag}});
+}
 /// kombu's `[message, exchange, queue]`, as far as it can be told apart when the message is none.
 delivery unreadable_claim(std::string tag, const std::string& text) {
     const std::string_view between = ", \"\", ";
@@ -155,9 +158,8 @@ public:
         co_return n;
     }
     task<> bury(dead_letter letter) override {
-        const json entry = {{"queue", letter.queue}, {"reason", letter.reason}, {"payload", letter.payload}, {"at", to_iso(wall_now())}, {"tag", letter.tag}};
         redis::pipeline p;
-        const std::string text = dump_json(entry);
+        const std::string text = entry_of(letter);
         p.add("LPUSH", dead_, text).add("HDEL", unacked_, letter.tag).add("ZREM", index_, letter.tag);
         const auto done = co_await jobs_.transaction(p);
         if (done) check_all(*done);
@@ -357,8 +359,9 @@ private:
             co_return 0;
         }
         const auto claimed = co_await claimed_message(tag);
-        if (!claimed) {
-            co_await jobs_.command("ZREM", index_, tag);
+        if (!claimed) { // it has been put back, and may have been claimed again since we looked
+            const std::vector<std::string> keys{unacked_, index_};
+            co_await jobs_.eval(forget_claim_script(), keys, tag);
             co_return 0;
         }
         int deliveries = 0;
@@ -368,15 +371,13 @@ private:
         } catch (const malformed_message& e) {
             wrong = e.what();
         }
+        if (wrong.empty() && ++deliveries >= most_deliveries) wrong = "given out " + std::to_string(deliveries) + " times and never finished";
         if (!wrong.empty()) {
-            dead_letter letter(tag, claimed->queue, std::move(wrong), claimed->payload);
-            co_await bury(std::move(letter));
-            co_return 1;
-        }
-        if (++deliveries >= most_deliveries) {
-            dead_letter letter(tag, claimed->queue, "given out " + std::to_string(deliveries) + " times and never finished", claimed->payload);
-            co_await bury(std::move(letter));
-            co_return 1;
+            const dead_letter letter(tag, claimed->queue, std::move(wrong), claimed->payload);
+            const std::vector<std::string> keys{unacked_, index_, dead_};
+            const std::string entry = entry_of(letter);
+            const redis::value v = co_await jobs_.eval(bury_expired_script(), keys, tag, entry, before);
+            co_return v.as_integer() == 1 ? 1 : 0;
         }
         const bool done = co_await put_back(tag, mark_redelivered(claimed->payload, deliveries), claimed->queue, before);
         co_return done ? 1 : 0;

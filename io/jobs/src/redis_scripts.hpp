@@ -85,4 +85,25 @@ return 1)");
     return s;
 }
 
+/// KEYS: unacked, its index, the dead letters. ARGV: tag, entry, score: it is buried only if it was claimed, and no later than that.
+[[nodiscard]] inline const redis::script& bury_expired_script() {
+    static const redis::script s(R"(
+local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
+if not score or tonumber(score) > tonumber(ARGV[3]) then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('LPUSH', KEYS[3], ARGV[2])
+return 1)");
+    return s;
+}
+
+/// KEYS: unacked, its index. ARGV: tag: a time without a message is of no use. With a message it is a claim, which nobody would ever look for
+/// without its time.
+[[nodiscard]] inline const redis::script& forget_claim_script() {
+    static const redis::script s(R"(
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 0 end
+return redis.call('ZREM', KEYS[2], ARGV[1]))");
+    return s;
+}
+
 } // namespace eddy::jobs::detail
