@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include <eddy/event.hpp>
+#include <eddy/event_loop.hpp>
 #include <eddy/task_group.hpp>
 
 namespace eddy::jobs::detail {
@@ -49,6 +50,7 @@ task<std::string> redis_ear::next() {
         std::optional<redis::message> m = co_await subscription_->next();
         if (!m) co_await listen();
         else if (!m->gap) co_return std::move(m->payload);
+        else eddy::detail::current().loop->report({.message = "jobs: the connection to the broker was lost, and is there again"});
     }
 }
 
