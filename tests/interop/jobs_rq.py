@@ -136,7 +136,7 @@ def workers():
     check('counts', (w.successful_job_count > 50, w.failed_job_count > 5, w.total_working_time > 1), (True, True, True))
     check('heartbeat', time.time() - w.last_heartbeat.replace(tzinfo=__import__('datetime').timezone.utc).timestamp() < 5, True)
     said = subprocess.run([sys.executable, '-m', 'rq.cli', 'info', '-u', sys.argv[1]], capture_output=True, text=True).stdout
-    check('rq info', 'one (' in said and '1 workers' in said, True)
+    check('rq info', 'one (' in said and '1 workers, 2 queues' in said, True)
     busy = queue.enqueue('rqtasks.slow', 1)
     wait(busy, 'started')
     w.refresh()
@@ -169,6 +169,11 @@ def commands():
     check('suspended', second.get_status(), 'queued')
     resume(connection)
     wait(second, 'finished')
+
+
+def leased(): [wait(fetch(id), 'started') for id in ('lease-1', 'lease-2')]
+def warm(): wait(fetch('warm-1'), 'started')
+def stoppable(): wait(fetch('py-stop'), 'started')
 
 
 def abandoned():

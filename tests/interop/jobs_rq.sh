@@ -27,11 +27,12 @@ start_worker --name one
 python_says results later pickled workers commands
 expect_in out '^on_ok 5$'
 expect_in out '^on_bad ValueError\["bad thing",42\]$'
+expect_in err 'ghost'
 
 # Killed in the middle of a job: it has failed, or runs again, when its claim has ended and another worker looks.
 send --id lease-1 --no-wait rqtasks.slow 60 >sent || fail "jobs_send cannot send"
 send --id lease-2 --no-wait --retries 1 rqtasks.slow 3 >sent || fail "jobs_send cannot send"
-sleep 1
+python_says leased
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 start_worker --name two
@@ -39,7 +40,7 @@ python_says abandoned
 
 # A warm shutdown: what runs ends, and the status is 0.
 send --id warm-1 --no-wait rqtasks.slow 2 >sent || fail "jobs_send cannot send"
-sleep 0.5
+python_says warm
 kill -TERM "$pid"
 finish
 expect_status 0
@@ -70,7 +71,7 @@ expect_failure "ValueError: \('bad thing', 42\)" --id py-boom rqtasks.boom
 expect_failure "JobTimeoutException: Task exceeded maximum timeout value \(1 seconds\)" --time-limit 1 rqtasks.slow 30
 expect_failure "AttributeError: module 'rqtasks' has no attribute" rqtasks.nowhere
 send --queue python --id py-stop --no-wait rqtasks.slow 60 >sent || fail "jobs_send cannot send"
-sleep 2
+python_says stoppable
 send --cancel py-stop || fail "jobs_send cannot cancel"
 send --result py-stop >out 2>err && fail "py-stop was not stopped"
 expect_in err 'revoked: stopped'
