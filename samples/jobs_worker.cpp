@@ -92,6 +92,13 @@ task<std::string> progress(jobs::context& job) {
     co_await sleep_for(200ms);
     co_return "done";
 }
+/// Keeps a thread busy; asked to stop, it does so only if it `listens`.
+std::string spin(jobs::context& job, double seconds, bool listens) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    while (std::chrono::steady_clock::now() < until)
+        if (listens && job.stop_token().stop_requested()) return "stopped";
+    return "done";
+}
 
 void add_tasks(jobs::worker& w) {
     w.add("tasks.add", [](jobs::json x, jobs::json y) { return add_numbers(x, y); }, {.parameters = {"x", "y"}});
@@ -125,6 +132,8 @@ void add_tasks(jobs::worker& w) {
     w.add("tasks.rejecter", [] { throw jobs::reject("no"); });
     w.add("tasks.ignorer", [] { throw jobs::ignore(); });
     w.add("tasks.progress", progress);
+    w.add("tasks.echo", [](jobs::json x) -> task<jobs::json> { co_return x; }, {.parameters = {"x"}});
+    w.add("tasks.spin", spin, {.parameters = {"s", "listens"}});
 }
 
 /// The functions that Python would find in a module rqtasks, under these names.
