@@ -53,8 +53,9 @@ def fill_rq(jobs):
     for _ in range(jobs): q.enqueue('rqtasks.noop')
 
 
-def left_celery(): return broker.llen('celery') + broker.hlen('unacked')
-def left_rq(): return rq.llen('rq:queue:default') + rq.zcard('rq:wip:default')
+# The peers take a job from its list in one step and note that they have it in another: between the two it is nowhere.
+def left_celery(jobs): return broker.llen('celery') + broker.hlen('unacked') or jobs - results.dbsize()
+def left_rq(jobs): return jobs - rq.zcard('rq:finished:default')
 
 
 def processor_seconds(pid):
@@ -83,17 +84,15 @@ def measure(name):
     fill(jobs)
     w = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while left() == jobs and w.poll() is None: time.sleep(.002)
-        begin, first, used = time.perf_counter(), left(), processor_seconds(w.pid)
-        while left() > 0 and w.poll() is None: time.sleep(.005)
+        while left(jobs) == jobs and w.poll() is None: time.sleep(.002)
+        begin, first, used = time.perf_counter(), left(jobs), processor_seconds(w.pid)
+        while left(jobs) > 0 and w.poll() is None: time.sleep(.005)
         end = time.perf_counter()
         if w.poll() is not None: sys.exit('%s: the worker has ended' % name)
         used = processor_seconds(w.pid) - used
     finally:
         w.terminate()
         w.wait()
-    stored = results.dbsize() if left is left_celery else sum(1 for _ in rq.scan_iter('rq:results:*', 10000))
-    if stored != jobs: sys.exit('%s: %d results of %d jobs' % (name, stored, jobs))
     return first / (end - begin), used / first * 1e6
 
 
