@@ -74,7 +74,7 @@ def sends_to_python():
 def looked_at():
     """Celery's tools, while one job runs in the C++ worker, another waits there, and a third one for its time."""
     events = Events()
-    running, waiting, later = send('slow', 60), send('slow', 60), send('add', 1, 1, countdown=600)
+    running, waiting, later = send('slow', 60), send('slow', 60), send('add', 1, 1, countdown=120)
     events.wait(running.id, 'task-started')
     events.wait(later.id, 'task-received')
     methods = ['ping', 'registered', 'active', 'reserved', 'scheduled', 'stats']
