@@ -34,7 +34,10 @@ public:
         co_return gone;
     }
     task<std::vector<jobs::detail::delivery>> claim(std::vector<text> q, std::size_t most) override { return to_->claim(std::move(q), most); }
-    task<> acknowledge(text tag) override { return to_->acknowledge(std::move(tag)); }
+    task<> acknowledge(text tag) override {
+        before("acknowledge");
+        co_await to_->acknowledge(std::move(tag));
+    }
     task<> finish(text tag, text id, text r, duration ttl) override { return to_->finish(std::move(tag), std::move(id), std::move(r), ttl); }
     task<> give_back(text tag, std::optional<text> p) override { return to_->give_back(std::move(tag), std::move(p)); }
     task<> refresh(std::vector<text> tags) override { return to_->refresh(std::move(tags)); }

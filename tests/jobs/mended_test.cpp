@@ -289,3 +289,24 @@ EDDY_TEST("JOB-71 two messages with one tag both run") {
     CHECK(runs == 2);
     CHECK(reports == 1);
 }
+
+EDDY_TEST("JOB-140 acknowledged early, a job does not run before it is acknowledged") {
+    faulty_worker w({.visibility_timeout = 5s, .sweep = 1s});
+    std::string log;
+    const auto start = loop_clock::now();
+    w.add("work", [&](jobs::context& job) -> task<> {
+        log += job.redelivered() ? "again " : "first ";
+        log += loop_clock::now() - start >= 6s ? "later" : "too early";
+        co_return;
+    }, {.acks_early = true});
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        w.broker->before = [&](std::string_view step) {
+            if (step == "acknowledge" && loop_clock::now() - start < 6s) throw jobs::error("the broker is away");
+        };
+        co_await c.call("work");
+    };
+    co_await w.serve_while(body);
+    CHECK(log == "again later");
+    CHECK(w.reports == "jobs: a job could not be acknowledged; it is tried again\n");
+}

@@ -186,6 +186,7 @@ task<> worker_core::execute(job_run& r, limiter_token& slot) {
     const counted active(counts.active);
     if (r.task->options.acks_early) {
         co_await acknowledge(r);
+        if (!r.acknowledged) co_return; // at most once: its claim may be another's by now, or comes again when its lease is over
     }
     r.started = wall_now();
     if (broker->record()) {
