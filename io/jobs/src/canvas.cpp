@@ -137,6 +137,16 @@ void append_steps(json& steps, const json& form) {
     for (const json& step : require_tasks(form)) append_steps(steps, step);
 }
 
+/// The one whose result is the whole's; null for what has no steps.
+const json* last_step_of(const json& form) {
+    const std::string type = subtask_type(form);
+    if (type == "celery.chain" && !require_tasks(form).empty()) return &require_tasks(form).back();
+    const auto kwargs = form.find("kwargs");
+    if (type != "celery.chord" || kwargs == form.end() || !kwargs->is_object()) return nullptr;
+    const auto body = kwargs->find("body");
+    return body == kwargs->end() ? nullptr : &*body;
+}
+
 json chord_of(const json& header, const json& body) {
     return {{"task", "celery.chord"}, {"args", json::array()}, {"kwargs", {{"header", header}, {"body", body}, {"kwargs", json::object()}}}, {"options", json::object()},
             {"subtask_type", "chord"}, {"immutable", false}};
@@ -270,6 +280,29 @@ std::string result_id_in(const json& form) {
     if (type == "celery.chain") return require_tasks(form).empty() ? std::string() : result_id_in(require_tasks(form).back());
     if (type == "celery.chord") return kwargs.contains("body") ? result_id_in(kwargs["body"]) : std::string();
     return text_option(options_of(form), "task_id");
+}
+
+message unreached_step(const json& form, const origin& from) {
+    message m;
+    m.id = result_id_in(form);
+    m.queue = from.queue;
+    m.root_id = from.root_id;
+    m.parent_id = from.parent_id;
+    m.reply_to = from.reply_to;
+    for (const json* step = &form; step; step = last_step_of(*step)) {
+        const json options = options_of(*step);
+        if (options.value("ignore_result", json(false)) == true) m.ignore_result = true;
+        if (const std::string group = text_option(options, "group_id"); !group.empty()) m.group = group;
+        if (options.contains("group_index") && options["group_index"].is_number_integer()) m.group_index = options["group_index"].get<int>();
+        if (options.contains("chord") && options["chord"].is_object()) m.chord = options["chord"];
+    }
+    return m;
+}
+std::vector<message> unreached_steps(const json& chain, const origin& from) {
+    std::vector<message> all;
+    if (!chain.is_array()) return all;
+    for (const json& step : chain) all.push_back(unreached_step(step, from));
+    return all;
 }
 
 void append_plan(plan& to, plan more) {

@@ -46,6 +46,9 @@ struct origin {
 /// `first`: what is put in front of its arguments unless it is immutable. Throws `malformed_message` for what is no signature.
 [[nodiscard]] plan plan_signature(const json& form, const std::optional<json>& first, const origin& from);
 void append_plan(plan& to, plan more);
+/// The steps of a chain that will not be run: of each, where its result is waited for, and of which chord it is a part.
+[[nodiscard]] std::vector<message> unreached_steps(const json& chain, const origin& from);
+[[nodiscard]] message unreached_step(const json& form, const origin& from);
 /// Where the result of a signature will be stored, as far as it says so; else empty.
 [[nodiscard]] std::string result_id_in(const json& form);
 

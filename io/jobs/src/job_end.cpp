@@ -118,15 +118,32 @@ task<> worker_core::conclude_reject(job_run& r, const reject& request) {
     if (r.acknowledged) co_return;
     const int deliveries = r.job->deliveries + 1;
     if (deliveries >= options.max_deliveries) {
-        ++counts.dead;
-        const dead_letter letter(r.claim.tag, r.claim.queue, "given out " + std::to_string(deliveries) + " times and rejected: " + request.what(), r.claim.payload);
-        const auto bury = [&]() { return broker->bury(letter); };
-        r.acknowledged = co_await insist("jobs: a dead letter could not be put away; it is tried again", bury);
-        co_return;
+        std::string reason = "given out " + std::to_string(deliveries) + " times and rejected: " + request.what();
+        co_return co_await bury_job(r, std::move(reason), r.claim.payload);
     }
     const std::string marked = broker->marked(r.claim.payload, deliveries);
     const auto back = [&]() { return broker->give_back(r.claim.tag, marked); };
     r.acknowledged = co_await insist("jobs: a job could not be given back; it is tried again", back);
+}
+
+/// A job that is not run any more has failed: those who wait for it, or for what was to follow it, hear why. RQ's broker stores that itself.
+task<> worker_core::bury_job(job_run& r, std::string reason, std::string payload) {
+    ++counts.dead;
+    const message& m = *r.job;
+    const dead_letter letter(r.claim.tag, r.claim.queue, reason, std::move(payload));
+    const auto bury = [&]() { return broker->bury(letter); };
+    if (!broker->record()) {
+        const job_result dead = dead_for(reason);
+        following f = plan_following(m, dead);
+        const auto follow = [&]() { return send_successors(f); };
+        const std::string text = dump_json(make_result(m, dead.state, dead.value));
+        const auto store = [&]() { return broker->store(m.id, text, result_ttl); };
+        bool told = co_await insist("jobs: what follows a job could not be sent; it is tried again", follow);
+        const bool ignored = m.ignore_result || (r.task && r.task->options.ignore_result);
+        if (told && !ignored) told = co_await insist("jobs: a result could not be stored; it is tried again", store);
+        if (!told) co_return; // it comes again when its lease is over
+    }
+    r.acknowledged = co_await insist("jobs: a dead letter could not be put away; it is tried again", bury);
 }
 
 /// The result first: the next run may be over before we come to it otherwise.
@@ -184,11 +201,10 @@ task<> worker_core::settle(job_run& r, job_result result) {
     if (result.ok()) ++counts.succeeded;
     else if (result.state == "REVOKED") ++counts.revoked;
     else ++counts.failed;
-    following f;
-    f.next = plan_successors(m, result);
+    following f = plan_following(m, result);
     json children = json::array();
     for (const std::string& id : f.next.children) children.push_back(json::array({json::array({id, nullptr}), nullptr}));
-    const auto follow = [&]() { return send_successors(m, result, f); };
+    const auto follow = [&]() { return send_successors(f); };
     const bool followed = co_await insist("jobs: what follows a job could not be sent; it is tried again", follow);
     // Not acknowledged, it runs again when its lease is over, and what follows it is not lost.
     if (!followed && !r.acknowledged) co_return;

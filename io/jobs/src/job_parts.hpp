@@ -35,6 +35,10 @@ namespace eddy::jobs::detail {
     r.value = make_exception("TaskRevokedError", json::array({why}), "celery.exceptions");
     return r;
 }
+/// Of a dead letter.
+[[nodiscard]] inline job_result dead_for(const std::string& reason) {
+    return failed_with(dead_letter_type, json::array({reason}), "cpp");
+}
 /// Built by hand: GCC 12 takes no initializer lists in coroutines' awaits.
 [[nodiscard]] inline json list_of(json one) {
     json list = json::array();

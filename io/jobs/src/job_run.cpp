@@ -40,6 +40,7 @@ task<> worker_core::run_job(delivery d) {
     ++counts.received;
     if (!m) {
         ++counts.dead;
+        co_await tell_dead(d.payload, wrong);
         const dead_letter letter(tag, d.queue, wrong, d.payload);
         const auto bury = [&]() { return broker->bury(letter); };
         co_await insist("jobs: a dead letter could not be put away; it is tried again", bury);
@@ -80,6 +81,17 @@ task<> worker_core::run_job(delivery d) {
     if (cancelled) co_await this_task::checkpoint();
 }
 
+/// Whoever waits for what cannot be read hears why. RQ's broker stores it itself.
+task<> worker_core::tell_dead(std::string payload, std::string wrong) {
+    message m;
+    if (!broker->record()) m.id = id_of_malformed(payload);
+    if (m.id.empty()) co_return;
+    const job_result dead = dead_for(wrong);
+    const std::string text = dump_json(make_result(m, dead.state, dead.value));
+    const auto store = [&]() { return broker->store(m.id, text, result_ttl); };
+    co_await insist("jobs: a result could not be stored; it is tried again", store);
+}
+
 /// Another message has its tag, and is being worked on: each needs one of its own to be acknowledged by.
 task<> worker_core::requeue(delivery d) {
     const std::string tag = make_uuid();
@@ -101,6 +113,12 @@ task<> worker_core::run_claimed(job_run& r) {
         emit_task("task-received", r, {{"args", python_repr_tuple(m.args)}, {"kwargs", python_repr(m.kwargs)}, {"queue", m.queue}, {"root_id", m.root_id},
                                    {"parent_id", m.parent_id.empty() ? json() : json(m.parent_id)}, {"retries", m.retries},
                                    {"eta", m.eta ? json(to_iso(*m.eta)) : json()}, {"expires", m.expires ? json(to_iso(*m.expires)) : json()}});
+    // Here and not where its claim was found expired: only a worker can tell those who wait.
+    if (!broker->record() && m.deliveries >= std::max(1, options.max_deliveries)) {
+        std::string reason = "given out " + std::to_string(m.deliveries) + " times and never finished";
+        std::string payload = broker->marked(r.claim.payload, m.deliveries - 1); // revived, it runs once more
+        co_return co_await bury_job(r, std::move(reason), std::move(payload));
+    }
     const auto at = tasks.find(m.task);
     if (at == tasks.end()) {
         job_result unknown = failed_with("NotRegistered", list_of(m.task), "celery.exceptions", "this worker has no task " + m.task);
@@ -114,7 +132,7 @@ task<> worker_core::run_claimed(job_run& r) {
         const auto look = [&]() -> task<> { before = co_await broker->fetch(m.id); };
         const bool looked = co_await insist("jobs: whether a job has run before could not be seen; it is tried again", look);
         if (!looked) co_return co_await give_back(r);
-        if (before && is_final_text(*before)) {
+        if (before && is_final_text(*before) && !is_dead_text(*before)) {
             ++counts.duplicates;
             co_await acknowledge(r);
             co_return;

@@ -233,6 +233,20 @@ json make_result(const message& m, std::string_view status, json result, const s
 json make_exception(std::string_view type, json arguments, std::string_view module) {
     return {{"exc_type", type}, {"exc_message", std::move(arguments)}, {"exc_module", module}};
 }
+bool is_dead_text(std::string_view stored) {
+    const std::optional<json> v = try_parse_json(stored);
+    if (!v || !v->is_object() || v->value("status", json()) != "FAILURE") return false;
+    const auto result = v->find("result");
+    return result != v->end() && result->is_object() && result->value("exc_type", json()) == dead_letter_type;
+}
+std::string id_of_malformed(std::string_view payload) {
+    const std::optional<json> e = try_parse_json(payload);
+    if (!e || !e->is_object() || !e->contains("headers")) return {};
+    const json& headers = (*e)["headers"];
+    if (!headers.is_object() || headers.value("ignore_result", json()) == true) return {};
+    const json id = headers.value("id", json());
+    return id.is_string() ? id.get<std::string>() : std::string();
+}
 bool is_final(std::string_view status) noexcept {
     return status == "SUCCESS" || status == "FAILURE" || status == "REVOKED";
 }

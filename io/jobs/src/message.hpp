@@ -65,6 +65,11 @@ struct envelope {
 /// A stored result: Celery's. `result` and `traceback` as they are; `m` for the ids that go with it.
 [[nodiscard]] json make_result(const message& m, std::string_view status, json result, const std::string& traceback = {}, json children = json::array());
 [[nodiscard]] json make_exception(std::string_view type, json arguments, std::string_view module);
+/// The exception of jobs that are dead letters: those that are revived have not run before.
+inline constexpr std::string_view dead_letter_type = "DeadLetter";
+[[nodiscard]] bool is_dead_text(std::string_view stored);
+/// Who waits for a message that cannot be read: its id, if that can be, and if its result is not ignored; else empty.
+[[nodiscard]] std::string id_of_malformed(std::string_view payload);
 /// Will it not change any more?
 [[nodiscard]] bool is_final(std::string_view status) noexcept;
 [[nodiscard]] bool is_final_text(std::string_view stored) noexcept;

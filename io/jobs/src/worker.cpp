@@ -1,6 +1,7 @@
 #include <eddy/jobs/worker.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 #include <thread>
 
@@ -185,7 +186,8 @@ task<> worker_core::refresh_loop() {
 task<> worker_core::sweep_loop() {
     for (;; co_await sleep_for(options.sweep)) {
         try {
-            counts.restored += co_await broker->restore(lease, options.max_deliveries);
+            const int most = broker->record() ? options.max_deliveries : std::numeric_limits<int>::max(); // else `run_claimed` counts
+            counts.restored += co_await broker->restore(lease, most);
         } catch (const std::exception&) {
             report("jobs: looking for expired claims failed; it is tried again", std::current_exception());
         }

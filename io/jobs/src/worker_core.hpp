@@ -79,15 +79,25 @@ public:
     [[nodiscard]] bool ok() const { return state == "SUCCESS"; }
 };
 
+/// The part of a chord that has ended. Not an aggregate (trap T1).
+class chord_part {
+public:
+    chord_part(message m, job_result r) : member(std::move(m)), result(std::move(r)) {}
+    message member; // its ids and its chord
+    job_result result;
+};
+
 /// What the end of a job sends. It is planned once: tried again, nothing is sent twice, or under another id.
 class following {
 public:
     plan next;
-    bool part_stored = false; // of the chord it is a part of
+    std::vector<std::pair<std::string, json>> unreached; // results of what follows it and will not run
+    std::optional<chord_part> part;  // of the chord it is a part of
+    bool part_stored = false;
     bool ends_chord = false;
-    plan body;                // what then follows
-    std::string failed_id;    // of the chord, if it failed
-    json failure;
+    plan body;                       // what then follows
+    std::optional<chord_part> outer; // a chord that failed may be part of another one
+    std::vector<std::string> ended;  // chords, the inner ones first
 };
 
 class worker_core : public std::enable_shared_from_this<worker_core> {
@@ -173,9 +183,13 @@ private:
     task<> retry_recorded(job_run& r, std::optional<std::chrono::nanoseconds> pause);
     task<> run_callbacks(job_run& r, job_result& result);
     task<> conclude_reject(job_run& r, const reject& request);
+    task<> bury_job(job_run& r, std::string reason, std::string payload);
     task<> settle(job_run& r, job_result result);
+    [[nodiscard]] following plan_following(const message& m, const job_result& result) const;
     [[nodiscard]] plan plan_successors(const message& m, const job_result& result) const;
-    task<> send_successors(const message& m, const job_result& result, following& f);
+    task<> send_successors(following& f);
+    task<> send_chord_end(following& f);
+    task<> store_unreached(following& f);
     void plan_chord_end(following& f, const message& m, const std::vector<std::string>& parts) const;
     void plan_chord_failure(following& f, const message& m, const std::string& part, const json& exception) const;
     task<> give_back(job_run& r);
@@ -184,6 +198,7 @@ private:
     void take_progress(const std::string& tag, reported_state report);
     task<> store_progress(job_run& r);
     task<> requeue(delivery d);
+    task<> tell_dead(std::string payload, std::string wrong);
     [[nodiscard]] std::shared_ptr<context> make_context(job_run& r);
     // worker_control.cpp
     task<> handle_control(std::string text);

@@ -148,8 +148,9 @@ public:
     task<R> call(std::string_view name, const send_options& how, A&&... args) {
         return detail::typed_result<R>(call_json(std::string(name), detail::pack(std::forward<A>(args)...), how), "the result of " + std::string(name));
     }
-    /// Awaitable: the value of a job that was sent before, by whomever, as soon as it is there. A job whose results are ignored
-    /// has none: this waits for ever.
+    /// Awaitable: the value of a job that was sent before, by whomever, as soon as it is there. A dead letter has failed with `DeadLetter`
+    /// and its reason, and so has what was to follow it. A job whose results are ignored, or that was rejected or ignored by its function,
+    /// has none, as with Celery, and this waits for ever: `wait_for(jc.result(id), 10s)`.
     template <class R = json>
     task<R> result(std::string id) {
         std::string what = "the result of job " + id;
@@ -175,8 +176,8 @@ public:
     /// Awaitable: jobs that wait in a queue (of all priorities); the same, deleted.
     task<std::size_t> queued(std::string queue = {});
     task<std::size_t> purge(std::string queue = {});
-    /// Awaitable: the oldest dead letters, and one of them sent again to its queue; false if there is no such letter. With RQ's
-    /// protocol: the jobs that have failed, `tag` being the id.
+    /// Awaitable: the oldest dead letters, and one of them sent again to its queue; false if there is no such letter. Until
+    /// it has run, its failure is what is stored. With RQ's protocol: the jobs that have failed, `tag` being the id.
     task<std::vector<dead_letter>> dead_letters(std::size_t most = 100);
     task<bool> revive(std::string tag);
 

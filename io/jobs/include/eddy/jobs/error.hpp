@@ -89,7 +89,7 @@ private:
     std::optional<std::chrono::nanoseconds> countdown_;
 };
 
-/// The job ends without a result, and is not run again; `requeue`: it goes back to its queue instead.
+/// The job ends without a result, for which whoever waits does so in vain, and is not run again; `requeue`: it goes back to its queue instead.
 class reject : public std::runtime_error {
 public:
     explicit reject(const std::string& reason, bool requeue = false) : std::runtime_error(reason), requeue_(requeue) {}
