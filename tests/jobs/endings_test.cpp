@@ -151,3 +151,24 @@ EDDY_TEST("JOB-145 a job that is rejected, and not queued again, has no result, 
     co_await while_serving(w, body);
     CHECK(w.stats().rejected == 1);
 }
+
+EDDY_TEST("JOB-146 the nightly celery.backend_cleanup of Celery's beat succeeds, unless the worker has a task of that name") {
+    const auto ending = [](jobs::worker& w) -> task<std::string> {
+        std::string text;
+        const auto body = [&]() -> task<> {
+            jobs::client c = co_await jobs::connect("memory:");
+            const json v = co_await c.call("celery.backend_cleanup");
+            text = v.dump();
+        };
+        co_await while_serving(w, body);
+        co_return text;
+    };
+    jobs::worker w{"memory:"};
+    const auto without = co_await ending(w);
+    CHECK(without == "null");
+    CHECK(w.stats().failed == 0);
+    jobs::worker own{"memory:"};
+    own.add("celery.backend_cleanup", []() -> task<int> { co_return 7; });
+    const auto with = co_await ending(own);
+    CHECK(with == "7");
+}
