@@ -31,6 +31,10 @@ message message_of(std::string name, json args, const send_options& how, std::st
     m.task = std::move(name);
     m.id = how.id.empty() ? make_uuid() : std::string(how.id);
     m.root_id = m.id;
+    if (const auto job = current_job()) {
+        m.root_id = job->root_id.empty() ? job->id : job->root_id;
+        m.parent_id = job->id;
+    }
     m.tag = make_uuid();
     m.queue = how.queue.empty() ? queue : how.queue;
     m.priority = how.priority;
@@ -96,6 +100,10 @@ task<std::string> send_workflow(std::shared_ptr<client_core> core, json form) {
     origin from;
     from.queue = core->queue;
     from.reply_to = core->id;
+    if (const auto job = current_job()) {
+        from.root_id = job->root_id.empty() ? job->id : job->root_id;
+        from.parent_id = job->id;
+    }
     plan p = plan_signature(form, std::nullopt, from);
     std::string id = p.result;
     co_await send_plan(core->broker, std::move(p), core->ttl);

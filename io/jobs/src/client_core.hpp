@@ -1,10 +1,16 @@
 // What a client is made of.
 #pragma once
 
+#include <eddy/task_local.hpp>
+
 #include "broker.hpp"
 #include "canvas.hpp"
 
 namespace eddy::jobs::detail {
+
+/// The job whose function sends, or null: what a function starts, with `spawn` or on a thread, belongs to its job as well.
+[[nodiscard]] std::shared_ptr<const message> current_job() noexcept;
+[[nodiscard]] task_local_scope with_current_job(std::shared_ptr<const message> m);
 
 /// Sends what a plan says, in an order in which nothing is lost: sizes, groups, then messages.
 task<> send_plan(broker_ptr to, plan p, std::chrono::nanoseconds ttl);

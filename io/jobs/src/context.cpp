@@ -2,9 +2,29 @@
 
 #include <utility>
 
+#include "client_core.hpp"
 #include "message.hpp"
 
 namespace eddy::jobs {
+
+namespace detail {
+namespace {
+
+task_local<std::shared_ptr<const message>>& job_that_runs() {
+    static task_local<std::shared_ptr<const message>> job;
+    return job;
+}
+
+} // namespace
+
+std::shared_ptr<const message> current_job() noexcept {
+    return job_that_runs().get();
+}
+task_local_scope with_current_job(std::shared_ptr<const message> m) {
+    return job_that_runs().with_value(std::move(m));
+}
+
+} // namespace detail
 
 context::context(std::shared_ptr<const detail::message> m, std::stop_token stop, std::function<void(json, std::string)> progress)
     : message_(std::move(m)), stop_(std::move(stop)), progress_(std::move(progress)) {}

@@ -9,6 +9,7 @@
 #include <eddy/timeout.hpp>
 #include <eddy/wait.hpp>
 
+#include "client_core.hpp"
 #include "job_parts.hpp"
 
 namespace eddy::jobs::detail {
@@ -206,7 +207,10 @@ task<> worker_core::execute(job_run& r, limiter_token& slot) {
         }
     }
     // No child of the group: a function that is let go of would be waited for at the worker's end.
-    r.function = spawn(start_function(r), {.name = r.job->task});
+    {
+        const task_local_scope job = with_current_job(r.job); // what the function sends is its child
+        r.function = spawn(start_function(r), {.name = r.job->task});
+    }
     if (r.end != job_end::none) r.function.cancel("the job was ended");
     std::exception_ptr cancelled;
     try {

@@ -32,7 +32,8 @@ public:
     [[nodiscard]] const std::string& id() const noexcept;
     [[nodiscard]] const std::string& task() const noexcept;
     [[nodiscard]] const std::string& queue() const noexcept;
-    /// Of the workflow it belongs to: the first job of it, and the one that sent this one; empty if there is none.
+    /// Of the workflow it belongs to: the first job of it, and the one that sent this one, whether by
+    /// what follows it or by a `client` within its function; a job that nobody's job sent is its own root and has no parent.
     [[nodiscard]] const std::string& root_id() const noexcept;
     [[nodiscard]] const std::string& parent_id() const noexcept;
     [[nodiscard]] const std::string& group_id() const noexcept;
