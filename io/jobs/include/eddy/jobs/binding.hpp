@@ -2,7 +2,9 @@
 //
 // `[2, 3]` and `{}` call `f(int, int)`. A parameter may be anything nlohmann-json can make of JSON: numbers, strings, containers, `json`
 // itself, own types with a `from_json`. `std::optional<T>` takes null, and may be missing at the end. Keyword arguments need
-// names, which C++ does not have: `task_options::parameters`. A function of `jobs::arguments` gets all of them as they came.
+// names, which C++ does not have: `task_options::parameters`. A function of `jobs::arguments` gets all of them as they came. A first
+// parameter `jobs::context&` is the job, and a first parameter `std::stop_token` the job's, as `offload` and `process_pool` have it: neither
+// is an argument.
 // Nothing is converted that would lose something: 2.5 is no int, 300 no std::uint8_t, "3" no number; the error names the
 // argument, what was expected and what came.
 #pragma once
@@ -14,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -135,21 +138,25 @@ template <class T>
     return json(std::forward<T>(v));
 }
 
-/// The parameters of F, of which the first may be a context.
+/// The parameters of F, of which the first may be a context or a stop token.
 template <class F>
 class binding {
     using all = typename signature_of<F>::parameters;
     template <class... P>
-    static constexpr bool starts_with_context(std::type_identity<std::tuple<P...>>) {
+    static auto first(std::type_identity<std::tuple<P...>>) {
         if constexpr (sizeof...(P) == 0)
-            return false;
+            return std::type_identity<void>();
         else
-            return std::same_as<std::tuple_element_t<0, std::tuple<P...>>, context&>;
+            return std::type_identity<std::tuple_element_t<0, std::tuple<P...>>>();
     }
-    template <class... P>
-    static auto rest(std::type_identity<std::tuple<context&, P...>>) -> std::type_identity<std::tuple<std::remove_cvref_t<P>...>>;
-    template <class... P>
-    static auto rest(std::type_identity<std::tuple<P...>>) -> std::type_identity<std::tuple<std::remove_cvref_t<P>...>>;
+    using first_parameter = typename decltype(first(std::type_identity<all>()))::type;
+    template <bool skip, class... P>
+    static auto rest(std::type_identity<std::tuple<P...>>) {
+        if constexpr (skip)
+            return []<class Q, class... R>(std::type_identity<std::tuple<Q, R...>>) { return std::type_identity<std::tuple<std::remove_cvref_t<R>...>>(); }(std::type_identity<std::tuple<P...>>());
+        else
+            return std::type_identity<std::tuple<std::remove_cvref_t<P>...>>();
+    }
     template <class... P>
     static constexpr std::size_t count_required(std::type_identity<std::tuple<P...>>) {
         std::size_t n = 0, i = 0;
@@ -159,8 +166,9 @@ class binding {
 
 public:
     using result = typename signature_of<F>::result;
-    static constexpr bool with_context = starts_with_context(std::type_identity<all>());
-    using values = typename decltype(rest(std::type_identity<all>()))::type;
+    static constexpr bool with_context = std::same_as<first_parameter, context&>;
+    static constexpr bool with_stop_token = std::same_as<std::remove_cvref_t<first_parameter>, std::stop_token>;
+    using values = typename decltype(rest<with_context || with_stop_token>(std::type_identity<all>()))::type;
     static constexpr std::size_t count = std::tuple_size_v<values>;
     static constexpr std::size_t required = count_required(std::type_identity<values>());
     static constexpr bool takes_all = std::same_as<values, std::tuple<arguments>>;
@@ -178,6 +186,8 @@ public:
             [&](auto&... each) -> decltype(auto) {
                 if constexpr (with_context)
                     return f(c, std::move(each)...);
+                else if constexpr (with_stop_token)
+                    return f(c.stop_token(), std::move(each)...);
                 else
                     return f(std::move(each)...);
             },
