@@ -9,7 +9,8 @@
 //
 // Reports are for people, not for counting: of those that come faster than the loop can listen, the last one of each batch is
 // heard. The last report of a call is always heard, unless its listener is gone: with `background` before the await of the call
-// returns, wherever it runs.
+// returns, on the loop, on a thread and in a process. A job's reports are looked at now and then, and its end takes their place: what it
+// reported in its last moments need not be heard.
 #pragma once
 
 #include <cstdint>
