@@ -172,3 +172,56 @@ EDDY_TEST("JOB-146 the nightly celery.backend_cleanup of Celery's beat succeeds,
     const auto with = co_await ending(own);
     CHECK(with == "7");
 }
+
+EDDY_TEST("JOB-149 two messages of one id that are claimed together run once: one after another, or at a time") {
+    const std::vector<std::size_t> widths{1, 4};
+    for (const std::size_t width : widths) {
+        jobs::client c = co_await jobs::connect("memory:");
+        jobs::worker w{"memory:", {.concurrency = width, .deduplicate = true}};
+        int runs = 0;
+        w.add("work", [&](bool fails) -> task<int> {
+            co_await sleep_for(5s);
+            if (fails) throw std::runtime_error("no");
+            co_return ++runs;
+        });
+        for (int i = 0; i < 3; ++i) co_await c.send("work", {.id = "same"}, false);
+        for (int i = 0; i < 2; ++i) co_await c.send("work", {.id = "fails"}, true);
+        const auto body = [&]() -> task<> {
+            const int one = co_await c.result<int>("same");
+            CHECK(one == 1);
+            const auto failed = co_await ending_of(c, "fails");
+            CHECK(failed == "runtime_error: no");
+            co_await sleep_for(1min);
+            const std::size_t left = co_await c.queued();
+            CHECK(left == 0);
+        };
+        co_await while_serving(w, body);
+        CHECK(runs == 1);
+        CHECK(w.stats().succeeded == 1);
+        CHECK(w.stats().failed == 1);
+        CHECK(w.stats().duplicates == 3);
+    }
+}
+
+EDDY_TEST("JOB-150 a second message of an id waits while the first one runs; at a cold shutdown both go back") {
+    jobs::client c = co_await jobs::connect("memory:");
+    jobs::worker w{"memory:", {.concurrency = 2, .deduplicate = true}};
+    int runs = 0;
+    w.add("work", [&]() -> task<> {
+        ++runs;
+        co_await sleep_for(1h);
+    });
+    for (int i = 0; i < 2; ++i) co_await c.send("work", {.id = "same"});
+    const auto all = [&](task_group& g) -> task<> {
+        auto serving = g.spawn(w.serve());
+        co_await sleep_for(1s);
+        w.stop();
+        co_await serving;
+    };
+    const auto start = loop_clock::now();
+    co_await with_task_group(all);
+    CHECK(loop_clock::now() - start < 10s);
+    CHECK(runs == 1);
+    const std::size_t left = co_await c.queued();
+    CHECK(left == 2);
+}

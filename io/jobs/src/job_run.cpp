@@ -27,6 +27,19 @@ private:
     worker_core* worker_;
 };
 
+/// No other message of its id runs in this worker.
+class worker_core::sole_run {
+public:
+    sole_run(worker_core& w, const std::string& id) noexcept : worker_(&w), id_(&id) {}
+    sole_run(const sole_run&) = delete;
+    sole_run& operator=(const sole_run&) = delete;
+    ~sole_run() { worker_->ids_that_run_.erase(*id_); }
+
+private:
+    worker_core* worker_;
+    const std::string* id_; // the job's
+};
+
 task<> worker_core::run_job(delivery d) {
     arrival arriving(*this);
     const std::string tag = d.tag;
@@ -92,6 +105,21 @@ task<> worker_core::tell_dead(std::string payload, std::string wrong) {
     co_await insist("jobs: a result could not be stored; it is tried again", store);
 }
 
+/// The id has finished, and so has this message; or it is not known whether, and the message is given back.
+task<bool> worker_core::ran_before(job_run& r) {
+    std::optional<std::string> before;
+    const auto look = [&]() -> task<> { before = co_await broker->fetch(r.job->id); };
+    const bool looked = co_await insist("jobs: whether a job has run before could not be seen; it is tried again", look);
+    if (!looked) {
+        co_await give_back(r);
+        co_return true;
+    }
+    if (!before || !is_final_text(*before) || is_dead_text(*before)) co_return false;
+    ++counts.duplicates;
+    co_await acknowledge(r);
+    co_return true;
+}
+
 /// Another message has its tag, and is being worked on: each needs one of its own to be acknowledged by.
 task<> worker_core::requeue(delivery d) {
     const std::string tag = make_uuid();
@@ -132,13 +160,8 @@ task<> worker_core::run_claimed(job_run& r) {
     r.task = &at->second;
     ++r.task->received;
     if (options.deduplicate) {
-        std::optional<std::string> before;
-        const auto look = [&]() -> task<> { before = co_await broker->fetch(m.id); };
-        const bool looked = co_await insist("jobs: whether a job has run before could not be seen; it is tried again", look);
-        if (!looked) co_return co_await give_back(r);
-        if (before && is_final_text(*before) && !is_dead_text(*before)) {
-            ++counts.duplicates;
-            co_await acknowledge(r);
+        const bool over = co_await ran_before(r);
+        if (over) {
             co_return;
         }
     }
@@ -160,6 +183,17 @@ task<> worker_core::run_claimed(job_run& r) {
         co_await settle(r, std::move(expired));
         co_return;
     }
+    if (!options.deduplicate) co_return co_await execute(r, slot);
+    // Another message of this id may have run while this one waited, or run now.
+    while (!ids_that_run_.insert(m.id).second) {
+        slot.release();
+        co_await room_changed_.wait();
+        slot = co_await slots_.acquire();
+    }
+    const sole_run sole(*this, m.id);
+    const bool over = co_await ran_before(r);
+    if (over) co_return;
+    if (r.end == job_end::given_back) co_return co_await give_back(r); // meanwhile
     co_await execute(r, slot);
 }
 

@@ -198,6 +198,7 @@ private:
     void take_progress(const std::string& tag, reported_state report);
     task<> store_progress(job_run& r);
     task<> requeue(delivery d);
+    task<bool> ran_before(job_run& r);
     task<> tell_dead(std::string payload, std::string wrong);
     [[nodiscard]] std::shared_ptr<context> make_context(job_run& r);
     // worker_control.cpp
@@ -233,6 +234,8 @@ private:
     supervisor_group* jobs_ = nullptr;
     std::unordered_set<std::string> revoked_;
     std::deque<std::string> revoked_order_;
+    class sole_run;
+    std::unordered_set<std::string> ids_that_run_; // with `deduplicate`
     std::uint64_t clock_ = 0;
     wall_time started_{};
 };

@@ -60,7 +60,7 @@ struct worker_options {
     std::optional<std::chrono::nanoseconds> result_ttl = {}; // 24 h, with RQ 500 s
     std::size_t max_result = std::size_t{64} << 20; // bytes; beyond it the job fails with ResultTooLarge
     int max_deliveries = 10;                     // a job that was given out so often, and never finished, is a dead letter
-    bool deduplicate = false;                    // an id that has finished is acknowledged and not run again
+    bool deduplicate = false;                    // an id that has finished is acknowledged and not run again; two messages of one id do not run at a time in this worker
     bool track_started = false;                  // store STARTED
     bool events = false;                         // task events from the start; heartbeats are always sent
     std::chrono::nanoseconds heartbeat = std::chrono::seconds(2);
