@@ -10,6 +10,7 @@ namespace {
 
 thread_local std::size_t calls = 0;
 thread_local std::size_t last = 0;
+thread_local std::size_t largest = 0;
 thread_local long countdown = -1; // negative: nothing fails
 std::atomic<long> blocks{0};      // of all threads: one may free what another has allocated
 
@@ -18,6 +19,7 @@ std::atomic<long> blocks{0};      // of all threads: one may free what another h
 void* operator new(std::size_t n) {
     ++calls;
     last = n;
+    if (n > largest) largest = n;
     if (countdown >= 0 && countdown-- == 0) throw std::bad_alloc();
     void* const p = std::malloc(n == 0 ? 1 : n);
     if (!p) throw std::bad_alloc();
@@ -51,6 +53,12 @@ long live() noexcept {
 }
 std::size_t last_size() noexcept {
     return last;
+}
+largest_block::largest_block() noexcept {
+    largest = 0;
+}
+std::size_t largest_block::bytes() const noexcept {
+    return largest;
 }
 failing::failing(long n) noexcept {
     countdown = n;

@@ -26,6 +26,13 @@ inline constexpr bool counted = true;
 /// How many bytes it asked for last.
 [[nodiscard]] std::size_t last_size() noexcept;
 
+/// The largest block, in bytes, that this thread has asked for since this was made. One at a time.
+class largest_block {
+public:
+    largest_block() noexcept;
+    [[nodiscard]] std::size_t bytes() const noexcept;
+};
+
 /// Blocks that were allocated and not freed yet, by all threads.
 [[nodiscard]] long live() noexcept;
 

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,6 +18,10 @@
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <new>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -25,6 +31,7 @@
 #include <eddy/detail/file_ring.hpp>
 
 #include "coro/allocations.hpp"
+#include "io/blocked_pool.hpp"
 #include "io/child.hpp"
 #include "io/file_back_end.hpp"
 #include "io/file_bytes.hpp"
@@ -94,6 +101,39 @@ bool forbid(int call, int error) {
     const sock_fprog whole{static_cast<unsigned short>(program.size()), program.data()};
     return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0;
 }
+
+/// Memory that nobody has touched: whoever is the first to read or write a page of it has a page fault.
+class fresh_pages {
+public:
+    fresh_pages() : start_(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+        if (start_ == MAP_FAILED) throw std::bad_alloc();
+        ::madvise(start_, size, MADV_NOHUGEPAGE);
+    }
+    fresh_pages(const fresh_pages&) = delete;
+    fresh_pages& operator=(const fresh_pages&) = delete;
+    ~fresh_pages() { ::munmap(start_, size); }
+    [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {static_cast<std::byte*>(start_), size}; }
+
+    static constexpr std::size_t size = 4 << 20;
+    static constexpr long pages = size / 4096;
+
+private:
+    void* start_;
+};
+
+std::string words_of_file(const std::string& path) {
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+long faults_of_this_thread() {
+    rusage u{};
+    ::getrusage(RUSAGE_THREAD, &u);
+    return u.ru_minflt;
+}
+
+constexpr std::size_t much = 8 << 20;         // bytes of a large file
+constexpr std::size_t little = 2 << 20;       // and what the loop's thread may take at once: much less than that
 
 const char* used_by(const event_loop& loop) {
     return loop.stats().files == file_back_end::ring ? "ring" : "pool";
@@ -238,6 +278,65 @@ EDDY_TEST("reads and writes through the ring allocate nothing") {
     };
     const std::size_t n = co_await allocations::in_steady_state(round);
     CHECK(n == 0);
+    co_await f.close();
+}
+
+EDDY_TEST("F-02 a whole file that is large is read by a worker: the loop's thread does not take the memory for it, which it would have to fill") {
+    const temporary_folder folder;
+    const std::string path = folder.file("x");
+    const std::string written(much, 'x');
+    co_await write_file(path, std::as_bytes(std::span(written)));
+    const allocations::largest_block here;
+    const std::string text = co_await read_file(path);
+    CHECK(here.bytes() < little);
+    CHECK((text == written));
+}
+
+EDDY_TEST("F-02 a file that says no size and is large, as those of /proc: read to its end, and not by the loop's thread") {
+    const std::string path = "/proc/kallsyms";
+    std::string expected;
+    try {
+        expected = co_await offload(this_loop().blocking_pool(), &words_of_file, path);
+    } catch (const std::exception&) { // this kernel does not show it
+    }
+    if (expected.size() < little) co_return;
+    const allocations::largest_block here;
+    const std::string text = co_await read_file(path);
+    CHECK(here.bytes() < little);
+    CHECK((text == expected));
+}
+
+EDDY_TEST("F-03 a large file whose reading waits for a worker: cancelled, it is not read, and closed again") {
+    const temporary_folder folder;
+    const std::string path = folder.file("x");
+    co_await write_file(path, std::string(much, 'x'));
+    blocked_pool pool;
+    co_await pool.block();
+    const std::size_t jobs = this_loop().stats().pool_jobs;
+    auto reading = spawn(words::ending(read_file(path)));
+    while (this_loop().stats().pool_jobs == jobs && !reading.done()) co_await this_task::yield();
+    CHECK(!reading.done());
+    reading.cancel();
+    std::string end = co_await std::move(reading);
+    CHECK(end == "cancelled");
+    co_await pool.release();
+}
+
+EDDY_TEST("F-02 a large read or write through the ring is not done on the loop's thread when the kernel is told of it") {
+    const temporary_folder folder;
+    const bool ring = co_await has_ring();
+    if (!ring) co_return;
+    file f = co_await file::open(folder.file("x"), mode::read_write | mode::create);
+    const fresh_pages from;
+    long before = faults_of_this_thread();
+    const std::size_t written = co_await f.write_at(0, std::span<const std::byte>(from.bytes()));
+    CHECK(faults_of_this_thread() - before < fresh_pages::pages / 2);
+    CHECK(written == fresh_pages::size);
+    const fresh_pages to;
+    before = faults_of_this_thread();
+    const std::size_t n = co_await f.read_at(0, to.bytes());
+    CHECK(faults_of_this_thread() - before < fresh_pages::pages / 2);
+    CHECK(n == fresh_pages::size); // it is in memory
     co_await f.close();
 }
 

@@ -136,9 +136,11 @@ private:
     std::shared_ptr<detail::file_handle> handle_; // shared with calls that run
 };
 
-/// The whole file; on the pool in one hop.
+/// The whole file. On the pool in one hop; in the ring it is opened, read and closed by an operation each, but what is larger than 1 MiB
+/// is read on the pool in one hop: the memory for it has to be filled, and the loop's thread is not there for that.
 task<std::string> read_file(std::string path);
-/// Creates or replaces the file; on the pool in one hop. Cancelled once it has opened the file, it writes it all the same.
+/// Creates or replaces the file. On the pool in one hop; in the ring it is opened, written and closed by an operation each. Cancelled
+/// once it has opened the file, it writes it all the same.
 task<> write_file(std::string path, std::string text);
 /// The same with bytes that stay the caller's until it returns.
 task<> write_file(std::string path, std::span<const std::byte> bytes);
