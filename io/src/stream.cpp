@@ -1,4 +1,6 @@
 #include <eddy/buffered_reader.hpp>
+#include <eddy/event_loop.hpp>
+#include <eddy/offload.hpp>
 #include <eddy/stream.hpp>
 
 #include <cstring>
@@ -20,6 +22,16 @@ namespace detail {
 namespace {
 
 constexpr std::size_t most_kept = 128 * 1024; // more than the longest line that is allowed unless somebody says otherwise, and a read
+constexpr std::size_t most_taken_here = 1 << 20; // bytes of memory that the loop's thread takes at once, and fills
+
+/// Room for so much, with a text in it and `more` bytes behind that. On a worker.
+std::string enlarged(std::string_view text, std::size_t more, std::size_t room) {
+    std::string larger;
+    larger.reserve(room);
+    larger.append(text);
+    larger.resize(text.size() + more);
+    return larger;
+}
 
 } // namespace
 
@@ -28,7 +40,22 @@ void read_buffer::adopt(borrowed_bytes b) noexcept {
     end_ = b.size();
     lent_ = std::move(b);
     keeps_ = false;
-    if (data_.capacity() > 0) data_ = {};
+    drop_memory();
+}
+
+// It grows to at least twice its size.
+bool read_buffer::outgrows(std::size_t n) const noexcept {
+    if (size() + n <= data_.capacity() || (lent_.data() && n <= most_taken_here)) return false;
+    return std::max(size() + n, 2 * data_.capacity()) > most_taken_here;
+}
+
+task<> read_buffer::enlarge(std::size_t n) {
+    const std::size_t room = std::max(size() + n, 2 * data_.capacity());
+    std::string larger = co_await offload(this_loop().blocking_pool(), &enlarged, view(), n, room);
+    end_ = size();
+    begin_ = 0;
+    data_.swap(larger);
+    lent_ = {};
 }
 
 std::span<std::byte> read_buffer::prepare(std::size_t n) {
@@ -40,7 +67,7 @@ std::span<std::byte> read_buffer::prepare(std::size_t n) {
             end_ -= std::exchange(begin_, 0);
             return room.subspan(end_, std::min(n, room.size() - end_));
         }
-        data_.assign(start() + begin_, start() + end_);
+        data_.assign(start() + begin_, size());
         end_ -= std::exchange(begin_, 0);
         lent_ = {};
     }
@@ -49,11 +76,19 @@ std::span<std::byte> read_buffer::prepare(std::size_t n) {
         end_ -= begin_;
         begin_ = 0;
     }
-    if (data_.size() - end_ < n) data_.resize(std::max(end_ + n, data_.size() + data_.size() / 2));
+    if (data_.size() - end_ < n) data_.resize(end_ + n); // its memory doubles
     return std::as_writable_bytes(std::span(data_.data() + end_, n));
 }
 
 std::string read_buffer::take(std::size_t n) {
+    if (n > most_kept && n == size() && !lent_.data()) { // memory of that size would not be kept
+        std::string all = std::move(data_);
+        drop_memory();
+        all.resize(end_);
+        all.erase(0, begin_);
+        begin_ = end_ = 0;
+        return all;
+    }
     std::string out(start() + begin_, n);
     taken(n);
     return out;
@@ -72,7 +107,7 @@ void read_buffer::taken(std::size_t n) noexcept {
     if (begin_ < end_) return;
     begin_ = end_ = 0;
     lent_ = {};
-    if (data_.capacity() > 0 && (!keeps_ || data_.size() > most_kept)) data_ = {};
+    if (!keeps_ || data_.size() > most_kept) drop_memory();
 }
 
 std::size_t read_buffer::find_end(std::string_view text, std::span<const std::string_view> separators, std::size_t from,

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "coro/allocations.hpp"
+#include "io/blocked_pool.hpp"
 #include "io/support.hpp"
 #include "lib/words.hpp"
 
@@ -45,6 +47,29 @@ private:
     std::size_t next_ = 0;
     bool ends_;
     event more_;
+};
+
+/// So many bytes, which repeat "0123456789", as many at once as fit; and how many of them are gone.
+class long_stream {
+public:
+    explicit long_stream(std::size_t size) : size_(size) {}
+    task<std::size_t> read_some(std::span<std::byte> out) {
+        co_await this_task::checkpoint();
+        const std::size_t n = std::min(out.size(), size_ - given);
+        for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<std::byte>('0' + (given + i) % 10);
+        given += n;
+        co_return n;
+    }
+    [[nodiscard]] static bool is_right(std::string_view text, std::size_t from = 0) {
+        for (std::size_t i = 0; i < text.size(); ++i) {
+            if (text[i] != static_cast<char>('0' + (from + i) % 10)) return false;
+        }
+        return true;
+    }
+    std::size_t given = 0;
+
+private:
+    std::size_t size_;
 };
 
 std::vector<std::string> bytewise(std::string_view text) {
@@ -356,4 +381,45 @@ EDDY_TEST("R1 R12 reads that the buffer could serve are checkpoints all the same
     });
     CHECK(end == "cancelled");
     CHECK(r.buffered() == before);
+}
+
+EDDY_TEST("a text that is very long: its memory is taken, and what has come copied, by a worker; at the end nothing is copied") {
+    constexpr std::size_t size = 12'345'678;
+    long_stream s(size);
+    buffered_reader r(s, {.chunk = 64 * 1024});
+    const allocations::largest_block here;
+    std::string text = co_await r.read_to_end();
+    CHECK(here.bytes() < size / 5);
+    CHECK(text.size() == size);
+    CHECK(long_stream::is_right(text));
+}
+
+EDDY_TEST("a text that is very long, and begins in the middle of what was read ahead") {
+    constexpr std::size_t size = 5'000'000;
+    long_stream s(size);
+    buffered_reader r(s, {.chunk = 64 * 1024});
+    const std::string head = co_await r.read_exactly(1234);
+    const std::string text = co_await r.read_to_end();
+    CHECK(head.size() + text.size() == size);
+    CHECK(long_stream::is_right(head));
+    CHECK(long_stream::is_right(text, head.size()));
+    CHECK(r.at_eof());
+}
+
+EDDY_TEST("R4 a very long text, cancelled while a worker is awaited that takes memory for it: nothing is lost") {
+    constexpr std::size_t size = 12'345'678;
+    long_stream s(size);
+    buffered_reader r(s, {.chunk = 64 * 1024});
+    blocked_pool pool;
+    co_await pool.block();
+    const std::size_t jobs = this_loop().stats().pool_jobs;
+    auto reading = spawn([&]() -> task<std::string> { return r.read_to_end(); });
+    while (this_loop().stats().pool_jobs == jobs && !reading.done()) co_await this_task::yield();
+    CHECK(!reading.done());
+    co_await reading.cancel_and_join();
+    CHECK(r.buffered().size() == s.given);
+    co_await pool.release();
+    const std::string text = co_await r.read_to_end();
+    CHECK(text.size() == size);
+    CHECK(long_stream::is_right(text));
 }

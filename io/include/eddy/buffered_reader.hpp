@@ -14,7 +14,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <eddy/async_generator.hpp>
 #include <eddy/borrowed_bytes.hpp>
@@ -42,8 +41,13 @@ public:
     /// memory is kept from then on, also while it is empty: else it would be allocated for every read.
     [[nodiscard]] std::span<std::byte> prepare(std::size_t n);
     void commit(std::size_t n) noexcept { end_ += n; }
+    /// Would `prepare(n)` take so much memory, and copy so much, that the loop's thread should not?
+    [[nodiscard]] bool outgrows(std::size_t n) const noexcept;
+    /// Has a worker do it. Nobody else may change the buffer meanwhile. Cancelled or failed, it is as it was.
+    task<> enlarge(std::size_t n);
     /// What came while it was empty.
     void adopt(borrowed_bytes b) noexcept;
+    /// A very long text that is all there is goes as it is, without a copy.
     [[nodiscard]] std::string take(std::size_t n);
     std::size_t take_into(std::span<std::byte> out) noexcept;
 
@@ -54,8 +58,9 @@ public:
 private:
     [[nodiscard]] const char* start() const noexcept { return lent_.data() ? reinterpret_cast<const char*>(lent_.data()) : data_.data(); }
     void taken(std::size_t n) noexcept;
+    void drop_memory() noexcept { std::string().swap(data_); }
     borrowed_bytes lent_; // the data are here, or
-    std::vector<char> data_;
+    std::string data_;
     bool keeps_ = false; // data_, while it is empty
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
@@ -67,7 +72,9 @@ void check_separators(std::span<const std::string_view> separators);
 /// Holds a reference to the stream; one read at a time (`busy_resource`). A read that is cancelled or fails has consumed nothing: what had
 /// arrived stays in the buffer (R4). But for `incomplete_read`, which has taken it along as its `partial()`. Every read is a checkpoint before it takes anything, also if the buffer has it all (R12).
 /// An empty one holds no memory, also while it waits, where the stream lends (`lends`) and `chunk` is left as it is. Else it has its buffer
-/// from the first read on. Either way reading allocates nothing in the long run but the texts that it returns.
+/// from the first read on. Either way reading allocates nothing in the long run but the texts that it returns. Where what was read ahead
+/// needs more than 1 MiB, the loop's blocking pool takes the memory and copies, a hop each time that it doubles, so that a very long text
+/// does not hold the loop up.
 /// After asyncio.StreamReader.
 template <async_read_stream Stream>
 class buffered_reader {
@@ -126,6 +133,7 @@ task<bool> buffered_reader<Stream>::fill() {
             co_return !ended_;
         }
     }
+    if (buffer_.outgrows(options_.chunk)) co_await buffer_.enlarge(options_.chunk);
     const std::span<std::byte> room = buffer_.prepare(options_.chunk);
     const std::size_t n = co_await stream_.read_some(room);
     buffer_.commit(n);
