@@ -271,8 +271,17 @@ task<exit_status> process::stop_within(std::chrono::nanoseconds grace) {
     co_return co_await stop_process(s, grace);
 }
 
+// What could not be fed, or would not be read, is refused before anything is done.
+void process::require_conversation(bool has_input) const {
+    if (state().has(detail::child_stream::terminal))
+        throw std::logic_error("communicate: " + state().name() + " is on a terminal, which it does not read; use terminal()");
+    if (!has_input) return;
+    require_stream(detail::child_stream::in, "communicate", "stdin_pipe()");
+    if (!in_.is_open()) throw closed_resource("communicate: the stdin of " + state().name() + " is closed, and there is input for it");
+}
+
 task<process_output> process::communicate(std::string input, std::size_t most) {
-    static_cast<void>(state());
+    require_conversation(!input.empty());
     const detail::external_work running(*detail::current().loop);
     auto both = gather(read_all(out_, most), read_all(err_, most), feed(in_, input));
     auto texts = co_await std::move(both);

@@ -18,6 +18,7 @@
 #include <system_error>
 #include <vector>
 
+#include "coro/allocations.hpp"
 #include "io/blocked_pool.hpp"
 #include "io/child.hpp"
 #include "io/support.hpp"
@@ -100,6 +101,36 @@ EDDY_TEST("P-02 stderr is separate, and a stream that is not piped is absent, no
     auto merged = co_await run_process(command("sh", "-c", "echo out; echo err >&2").stderr_to_stdout());
     CHECK(merged.out == "out\nerr\n");
     CHECK(merged.err.empty());
+}
+
+EDDY_TEST("communicate refuses what it could not do: to feed a program without a pipe, to talk to one on a terminal") {
+    process p = co_await process::spawn(command("cat").stdin_null().stdout_pipe());
+    const std::string name = "cat (process " + std::to_string(p.pid()) + ")";
+    std::string end = co_await words::ending(p.communicate("lost"));
+    CHECK(end == "communicate: " + name + " has no such pipe; give its command stdin_pipe()");
+    auto got = co_await p.communicate(); // nothing was done
+    CHECK(got.out == "");
+    CHECK(got.status.success());
+    process q = co_await process::spawn(command("cat").terminal());
+    end = co_await words::ending(q.communicate());
+    CHECK(end == "communicate: cat (process " + std::to_string(q.pid()) + ") is on a terminal, which it does not read; use terminal()");
+    co_await q.stop(5s);
+    process closed = co_await process::spawn(command("cat").stdin_pipe().stdout_pipe());
+    co_await closed.stdin_stream().close();
+    const std::string lost = "lost";
+    outcome<process_output> refused = co_await as_result(closed.communicate(lost));
+    CHECK(words::holds<closed_resource>(refused.exception()));
+    auto nothing = co_await closed.communicate();
+    CHECK(nothing.out == "");
+}
+
+EDDY_TEST("F-02 a long output is collected without the loop's thread taking, and so copying, all of it") {
+    constexpr std::size_t size = 12'345'678;
+    const allocations::largest_block here;
+    auto done = co_await run_process(command("head", "-c", std::to_string(size), "/dev/zero"));
+    CHECK(here.bytes() < size / 5);
+    CHECK(done.out.size() == size);
+    CHECK(done.out.find_first_not_of('\0') == std::string::npos);
 }
 
 EDDY_TEST("P-03 a process that writes into a pipe which nobody reads does not end; run_process drains it") {

@@ -189,7 +189,9 @@ public:
 
     /// Awaitable: writes `input` to its stdin and closes that, reads stdout and stderr to their ends at the same time, and waits.
     /// Only for what is piped; a process that does not read all its input is fine. At most `most` bytes a stream, else
-    /// `limit_overrun`. Checkpoint; cancelled, the process goes on, and what was read is lost.
+    /// `limit_overrun`. Checkpoint; cancelled, the process goes on, and what was read is lost. Throws `std::logic_error` for input
+    /// to a command without `stdin_pipe()`, and for one on a terminal, whose output nobody would read; `closed_resource` for input
+    /// when its stdin has been closed. Then nothing was done.
     task<process_output> communicate(std::string input = {}, std::size_t most = static_cast<std::size_t>(-1));
 
     /// Throw `std::logic_error` if the command did not ask for the pipe.
@@ -206,6 +208,7 @@ private:
     [[nodiscard]] detail::process_state& state() const;
     task<exit_status> stop_within(std::chrono::nanoseconds grace);
     void close_pipes() noexcept;
+    void require_conversation(bool has_input) const;
     void require_stream(detail::child_stream which, const char* what, const char* asked_for_by) const;
     void let_go() noexcept;
     std::shared_ptr<detail::process_state> state_;
