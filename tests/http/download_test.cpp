@@ -485,3 +485,40 @@ EDDY_TEST("a download to a disk that is full: the part stays, the file is as it 
     const std::string whole = co_await read_file(d.path());
     CHECK((whole == d.s.content));
 }
+
+namespace {
+
+/// Three downloads: one breaks off, one goes on with its part, one comes to nothing.
+task<std::string> downloads_and_what_is_left() {
+    download_rig d;
+    co_await d.prepare();
+    co_await d.break_off();
+    const http::download_result r = co_await d.download();
+    CHECK(r.resumed_from == 4);
+    const std::string left = co_await d.left();
+    const std::string none = co_await words::ending(d.hc.download(d.hs.url("/d"), d.folder.path() + "/no/folder"));
+    CHECK(none.find("No such file or directory") != std::string::npos);
+    co_return left;
+}
+
+} // namespace
+
+TEST_CASE("debug mode: a download closes what it has written, and has nothing to report, be the file whole or a part that is kept") {
+    for (const engine_kind engine : testing::engines()) {
+        std::string reports;
+        event_loop loop(loop_options{.debug = true, .engine = engine});
+        loop.set_exception_handler([&](const error_context& c) { reports += std::string(c.message) + "\n"; });
+        const std::string left = loop.run_until_complete(downloads_and_what_is_left());
+        loop.close();
+        CHECK(left == "file <0123456789>");
+        CHECK(reports.find("was written and dropped") == std::string::npos);
+    }
+}
+
+EDDY_TEST("a download leaves the workers alone that are there to compute") {
+    download_rig d;
+    co_await d.prepare();
+    co_await d.break_off();
+    co_await d.download();
+    CHECK(this_loop().default_pool().threads() == 0);
+}

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <limits>
 #include <stdexcept>
 #include <system_error>
@@ -15,7 +16,9 @@
 
 #include <curl/curl.h>
 
+#include <eddy/cancel_scope.hpp>
 #include <eddy/errors.hpp>
+#include <eddy/event_loop.hpp>
 #include <eddy/file.hpp>
 #include <eddy/offload.hpp>
 
@@ -146,6 +149,9 @@ public:
     task<download_result> run();
 
 private:
+    task<> finish();
+    void remove_nothing() noexcept;
+    task<> let_part_go();
     task<> open_part();
     task<part_note> read_note();
     enum class got : std::uint8_t { all, part, nothing_of_use };
@@ -177,15 +183,42 @@ private:
 
 // An attempt that has got nothing leaves nothing; a write that failed may have got a part of its bytes. Three system calls on this
 // thread: the task cannot wait any more.
-download::~download() {
+void download::remove_nothing() noexcept {
     if (!measured_ || !lock_ || size_ != 0) return;
     struct stat written {};
     if (::fstat(part_.native_handle(), &written) != 0 || written.st_size != 0) return;
     ::unlink(part_path_.c_str());
     ::unlink(note_path_.c_str());
 }
+download::~download() {
+    remove_nothing();
+}
+
+/// What there is of the file stays, for the next attempt: closed in order, since its close may tell that it is not all there. Who waits
+/// for the download is told why that failed.
+task<> download::let_part_go() {
+    remove_nothing();
+    try {
+        co_await part_.close();
+    } catch (const std::system_error&) {
+        const std::string text = "closing '" + part_path_ + "', which is kept for another attempt";
+        this_loop().call_exception_handler({.message = text, .exception = std::current_exception()});
+    }
+}
 
 task<download_result> download::run() {
+    std::exception_ptr failure;
+    try {
+        co_await finish();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (!failure) co_return std::move(result_);
+    co_await shielded(let_part_go());
+    std::rethrow_exception(failure);
+}
+
+task<> download::finish() {
     co_await open_part();
     had_ = size_ = co_await part_.size();
     measured_ = true;
@@ -196,11 +229,11 @@ task<download_result> download::run() {
         if (now != got::all) throw failure(error_kind::protocol, spec_.url, "a range is answered that was not asked for");
     }
     co_await part_.sync();
-    co_await offload(put_in_place, part_path_, note_path_, path_);
+    co_await offload(this_loop().blocking_pool(), put_in_place, part_path_, note_path_, path_);
     lock_.reset(); // the part has become the file: it stays even if it is empty
     result_.size = size_;
     result_.resumed_from = had_;
-    co_return std::move(result_);
+    co_await shielded(part_.close()); // a cancellation comes too late
 }
 
 task<> download::open_part() {
@@ -208,7 +241,7 @@ task<> download::open_part() {
         part_ = co_await file::open(part_path_, file::mode::read_write | file::mode::create | file::mode::no_follow);
         std::optional<file_lock> lock = co_await part_.try_lock();
         if (!lock) throw busy_resource("'" + part_path_ + "' is being written by another download");
-        const bool ours = co_await offload(has_name, part_.native_handle(), part_path_);
+        const bool ours = co_await offload(this_loop().blocking_pool(), has_name, part_.native_handle(), part_path_);
         if (!ours) continue;
         lock_ = std::move(lock);
         co_return;
