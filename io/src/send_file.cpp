@@ -12,7 +12,9 @@
 #include <string>
 #include <system_error>
 
+#include <eddy/loop_clock.hpp>
 #include <eddy/offload.hpp>
+#include <eddy/timeout.hpp>
 
 #include "file_handle.hpp"
 #include "second_number.hpp"
@@ -86,6 +88,16 @@ send_step send_now(int to, const handle_ptr& h, std::uint64_t offset, std::size_
     return done;
 }
 
+/// Until the socket has room; false if that takes longer than there is time left.
+task<bool> wait_for_room(write_turn& turn, room_limit& limit) {
+    const loop_clock::time_point begin = loop_clock::now();
+    const auto wait = [&turn](cancel_scope&) -> task<> { co_await turn.writable(); };
+    const bool in_time = co_await move_on_after(limit.left, wait);
+    limit.left -= loop_clock::now() - begin;
+    limit.exceeded = !in_time;
+    co_return in_time;
+}
+
 } // namespace
 
 operation_cancelled after_sending(const operation_cancelled& c, std::size_t sent) {
@@ -93,7 +105,7 @@ operation_cancelled after_sending(const operation_cancelled& c, std::size_t sent
     return operation_cancelled(std::make_shared<const std::string>(c.reason()), sent);
 }
 
-task<std::size_t> send_file_by_kernel(core_ref to, file& file_object, std::uint64_t offset, std::uint64_t size) {
+task<std::size_t> send_file_by_kernel(core_ref to, file& file_object, std::uint64_t offset, std::uint64_t size, room_limit* limit) {
     if (!to) throw closed_resource("send_file: this stream has no socket");
     const handle_ptr from = file_object.handle();
     write_turn turn(*to);
@@ -107,9 +119,15 @@ task<std::size_t> send_file_by_kernel(core_ref to, file& file_object, std::uint6
             sent += step.sent;
             turn.check();
             if (step.at_end) break;
-            if (step.error == EAGAIN)
+            if (step.error == EAGAIN && limit) {
+                const bool in_time = co_await wait_for_room(turn, *limit);
+                if (!in_time) {
+                    if (sent > 0) turn.break_off(torn_write::cancelled);
+                    break;
+                }
+            } else if (step.error == EAGAIN) {
                 co_await turn.writable();
-            else if (step.error != 0) {
+            } else if (step.error != 0) {
                 if (step.error != EPIPE && is_lost_connection(step.error)) turn.lost(step.error);
                 throw std::system_error(step.error, std::generic_category(), "sending '" + from->path() + "' to " + to->name());
             }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "io/blocked_pool.hpp"
 #include "io/support.hpp"
 
 using namespace http_tests;
@@ -233,6 +234,76 @@ EDDY_TEST("files are sent in every framing") {
     raw_connection c = co_await raw_connection::open(hs.port());
     const std::string to_the_end = co_await c.ask("GET / HTTP/1.0\r\n\r\n");
     CHECK(body_of(to_the_end) == whole);
+}
+
+EDDY_TEST("a client is not blamed for a busy disk: its time is that in which the socket has no room") {
+    const io_test::temporary_folder folder;
+    const std::string path = folder.file("f");
+    co_await write_file(path, std::string(150'000, 'x'));
+    event opened;
+    event proceed;
+    http::server hs{[&](http::request) -> task<http::response> {
+                        http::response r = http::response::stream(200, "text/plain", [&](http::body_writer& out) -> task<> {
+                            file f = co_await file::open(path);
+                            opened.set();
+                            co_await proceed.wait();
+                            co_await out.send_file(f);
+                        });
+                        r.content_length(150'000);
+                        co_return r;
+                    },
+                    {.write_timeout = 5s}};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection c = co_await raw_connection::open(hs.port());
+    co_await c.send(last_request);
+    co_await opened.wait();
+    io_test::blocked_pool workers;
+    co_await workers.block();
+    const std::size_t jobs = this_loop().stats().pool_jobs;
+    proceed.set();
+    while (this_loop().stats().pool_jobs == jobs && this_loop().stats().ring_operations == 0) co_await this_task::yield();
+    testing::manual_clock clock;
+    for (int i = 0; i < 3; ++i) {
+        clock.hold(4s);
+        co_await io_test::some_turns();
+    }
+    co_await workers.release();
+    const std::string got = co_await c.read_to_end();
+    CHECK(body_of(got).size() == 150'000);
+}
+
+EDDY_TEST("a client that does not read is cut off in the middle of a file") {
+    reported problems;
+    const io_test::temporary_folder folder;
+    const std::string path = folder.file("f");
+    co_await write_file(path, std::string(20'000'000, 'x'));
+    bool torn = false;
+    http::server hs{[&](http::request) -> task<http::response> {
+                        http::response r = http::response::stream(200, "text/plain", [&](http::body_writer& out) -> task<> {
+                            file f = co_await file::open(path);
+                            try {
+                                co_await out.send_file(f);
+                            } catch (const broken_resource&) {
+                                torn = true;
+                                throw;
+                            }
+                        });
+                        r.content_length(20'000'000);
+                        co_return r;
+                    },
+                    {.write_timeout = 5s}};
+    co_await hs.listen({"127.0.0.1", 0});
+    raw_connection c = co_await raw_connection::open(hs.port());
+    co_await c.send(one_get);
+    while (hs.connections() == 0) co_await sleep_for(1s);
+    const auto begin = loop_clock::now();
+    while (hs.connections() > 0) co_await sleep_for(1s);
+    CHECK(torn);
+    CHECK(problems.messages.empty());
+    const bool soon = loop_clock::now() - begin < 10s; // of the virtual clock
+    CHECK(soon);
+    const std::string got = co_await c.read_to_end();
+    CHECK(got.ends_with("<reset>"));
 }
 
 EDDY_TEST("buffered writers and other layers go over a body") {

@@ -2,7 +2,6 @@
 
 #include <eddy/errors.hpp>
 #include <eddy/send_file.hpp>
-#include <eddy/timeout.hpp>
 
 #include <algorithm>
 #include <array>
@@ -125,17 +124,16 @@ task<std::size_t> body_writer::send_part(file& from, std::uint64_t offset, std::
     if (framing_ == framing::chunks || !socket) co_return co_await eddy::detail::send_file_by_copy(*this, from, offset, size);
     turn mine(*this);
     std::size_t sent = 0;
-    bool in_time = true;
-    auto send = [&](cancel_scope&) -> task<> { sent = co_await eddy::send_file(*socket, from, offset, size); };
+    eddy::detail::room_limit room(connection_.write_limit()); // what the disk takes is not the client's
     try {
-        in_time = co_await move_on_after(connection_.write_limit(), send);
+        sent = co_await eddy::detail::send_file_by_kernel(socket->core_reference(), from, offset, size, &room);
     } catch (const operation_cancelled&) {
         throw;
     } catch (...) {
         if (!detail::is_of_connection(std::current_exception())) mine.went_well(); // it is the file's, and of interest
         throw;
     }
-    if (!in_time) give_up();
+    if (room.exceeded) give_up();
     written_ += sent;
     mine.went_well();
     co_return sent;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +37,16 @@ concept has_stream_core = requires(const S& s) {
     { s.core_reference() } -> std::same_as<const core_ref&>;
 };
 
-task<std::size_t> send_file_by_kernel(core_ref to, file& from, std::uint64_t offset, std::uint64_t size);
+/// How long a sending may wait for room in its socket, all its waits together. What it waits for else, a worker or the disk, is not
+/// counted: that is not the peer's doing.
+class room_limit {
+public:
+    explicit room_limit(std::chrono::nanoseconds limit) noexcept : left(limit) {}
+    std::chrono::nanoseconds left;
+    bool exceeded = false; // then less was sent
+};
+
+task<std::size_t> send_file_by_kernel(core_ref to, file& from, std::uint64_t offset, std::uint64_t size, room_limit* limit = nullptr);
 /// The same cancellation, with what was sent before it.
 [[nodiscard]] operation_cancelled after_sending(const operation_cancelled& c, std::size_t sent);
 

@@ -63,7 +63,7 @@ struct server_options {
     std::chrono::nanoseconds header_timeout = std::chrono::seconds(15); // for a head, from connect or its first byte; then: 408
     std::chrono::nanoseconds body_timeout = std::chrono::seconds(60);   // for a whole body, or a read of a streamed one; then: 408
     std::chrono::nanoseconds idle_timeout = std::chrono::seconds(75);   // between requests; then the connection is closed
-    std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);  // for each 64 KiB of a response; then it is reset
+    std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);  // for a client to take 64 KiB of a response; then it is reset
     std::string_view server_name = {};              // the Server header; none by default
 };
 
