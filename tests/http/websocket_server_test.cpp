@@ -121,6 +121,33 @@ EDDY_TEST("at shutdown the clients are told 1001") {
     CHECK(ending == "closed(1001)");
 }
 
+EDDY_TEST("connections whose clients are gone without a word end, be the handler one that reads or one that writes") {
+    http_tests::reported problems;
+    const auto writes = [](websocket& ws) -> task<> {
+        const std::string large(1'000'000, 'x');
+        for (;;) co_await ws.send(large);
+    };
+    http::router routes;
+    routes.get("/reads", accepting(&echo_messages));
+    routes.get("/writes", accepting(writes));
+    http::server hs{std::move(routes)};
+    co_await hs.listen({"127.0.0.1", 0});
+    for (const char* const path : {"/reads", "/writes"}) {
+        raw_connection c = co_await raw_connection::open(hs.port());
+        std::string asked = good_handshake;
+        asked.replace(4, 5, path);
+        co_await c.send(asked + "\r\n");
+        const std::string head = co_await c.read_until("\r\n\r\n");
+        CHECK(http_tests::status_line(head) == "HTTP/1.1 101 Switching Protocols");
+        CHECK(hs.connections() == 1);
+        const auto start = loop_clock::now();
+        while (hs.connections() > 0 && loop_clock::now() - start < 100s) co_await sleep_for(1s);
+        CHECK(hs.connections() == 0);
+    }
+    CHECK(problems.messages.empty());
+    co_await hs.shutdown(5s);
+}
+
 EDDY_TEST("a client says what it wants, and takes what came with the answer") {
     auto ends = testing::memory_stream_pair();
     const std::vector<http::header> more{{"Authorization", "Bearer x"}};

@@ -393,6 +393,65 @@ EDDY_TEST("reads that are cancelled again and again ping all the same") {
     CHECK(ping == server_frame(op::ping, ""));
 }
 
+EDDY_TEST("without being told to, a websocket pings a peer that is silent for 20 s, and gives it up 20 s later") {
+    for (const websocket_side side : {websocket_side::server, websocket_side::client}) {
+        bare_pair p(side);
+        const auto start = loop_clock::now();
+        auto reads = spawn([&]() -> task<std::string> { return read_messages(p.ws); });
+        const std::string ping = co_await read_some_text(p.peer);
+        CHECK(transcript(ping, side == websocket_side::client) == "ping()");
+        const auto pinged = loop_clock::now() - start;
+        CHECK((pinged >= 20s && pinged < 21s));
+        const std::string ending = co_await reads;
+        CHECK(ending == "error 1006: WebSocket with the peer: it gave no sign of life after a ping");
+        const auto all = loop_clock::now() - start;
+        CHECK((all >= 40s && all < 41s));
+    }
+}
+
+EDDY_TEST("a peer that takes nothing for 30 s is given up by the write that waits, by the read, and by all that come after") {
+    for (const websocket_side side : {websocket_side::server, websocket_side::client}) {
+        bare_pair p(side, {.ping_interval = 0s}, {.capacity = 100});
+        const auto start = loop_clock::now();
+        const std::string expected = "WebSocket with the peer: it took too long to take a message";
+        auto reads = spawn([&]() -> task<std::string> { return read_messages(p.ws); });
+        const std::string large(1000, 'x');
+        const std::string end = co_await words::ending(p.ws.send(large));
+        CHECK(end == expected);
+        const auto all = loop_clock::now() - start;
+        CHECK((all >= 30s && all < 31s));
+        const std::string ending = co_await reads;
+        CHECK(ending == "error 1006: " + expected);
+        CHECK_FALSE(p.ws.is_open());
+        CHECK(p.ws.close_code() == 1006);
+        const std::string again = co_await words::ending(p.ws.send("x"));
+        CHECK(again == expected);
+        const std::string read_again = co_await read_messages(p.ws);
+        CHECK(read_again == "error 1006: " + expected);
+        co_await p.ws.close(); // does no harm
+        const std::string peer = co_await words::ending(p.peer.read_some(std::span<std::byte>()));
+        CHECK(peer.find("reset") != std::string::npos);
+    }
+}
+
+EDDY_TEST("a peer that is slow, but takes each part of a large message in time, gets all of it") {
+    bare_pair p(websocket_side::server, {.ping_interval = 0s}, {.capacity = 64 * 1024});
+    const std::string large(1'000'000, 'x');
+    auto sends = spawn(words::ending(p.ws.send(large)));
+    std::size_t got = 0;
+    const auto start = loop_clock::now();
+    while (got < large.size() + 10) { // with its head
+        co_await sleep_for(20s);
+        const std::string part = co_await read_some_text(p.peer);
+        got += part.size();
+    }
+    const std::string end = co_await sends;
+    CHECK(end == "ok");
+    const bool slow = loop_clock::now() - start > 60s;
+    CHECK(slow);
+    CHECK(p.ws.is_open());
+}
+
 // --- cancellation
 
 EDDY_TEST("a read that is cancelled has lost nothing, wherever in a message it was") {

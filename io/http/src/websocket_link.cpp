@@ -19,6 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t frame_piece = 16 * 1024;        // written together with the head, and masked, at a time
+constexpr std::size_t longest_piece = 64 * 1024;      // what `write_timeout` applies to
 constexpr std::size_t kept_piece = 4 * 1024;          // what an idle connection keeps for the next frame
 constexpr std::size_t keys_at_once = 64;
 constexpr std::size_t longest_drain = 1024 * 1024;    // bytes that we discard so that our close frame arrives
@@ -50,6 +51,7 @@ websocket_link::websocket_link(any_stream stream, websocket_side side, std::stri
       close_timeout_(options.close_timeout),
       ping_interval_(options.ping_interval),
       pong_timeout_(options.pong_timeout),
+      write_timeout_(options.write_timeout),
       decoder_(side == websocket_side::server, options.max_message > 0 ? options.max_message : std::numeric_limits<std::size_t>::max()),
       heard_(loop_clock::now()) {}
 
@@ -117,7 +119,13 @@ void websocket_link::fail(std::uint16_t code, std::string_view reason) {
 task<> websocket_link::fill(pointer l) {
     const std::span<std::byte> room = l->decoder_.room();
     bool in_time = true;
-    const std::size_t n = co_await l->read_within(l->patience(), room, in_time);
+    std::size_t n = 0;
+    try {
+        n = co_await l->read_within(l->patience(), room, in_time);
+    } catch (const closed_resource&) {
+        if (!l->failure_) throw;
+        co_return; // a write has given the peer up
+    }
     if (in_time && n > 0) {
         l->decoder_.received(n);
         if (l->ping_interval_.count() > 0) l->heard_ = loop_clock::now();
@@ -172,6 +180,24 @@ task<> websocket_link::send_kept(pointer l, websocket_opcode kind, std::string p
     co_await send(std::move(l), kind, bytes_of(payload));
 }
 
+/// The peer does not take what is sent: there is nothing that could be said to it.
+void websocket_link::give_up_writing() {
+    fail(close_codes::abnormal, "it took too long to take a message");
+    lost_ = failure_;
+    abort();
+    std::rethrow_exception(failure_);
+}
+
+task<> websocket_link::write_piece(std::span<const std::byte> bytes) {
+    if (write_timeout_.count() <= 0) {
+        co_await stream_.write(bytes);
+        co_return;
+    }
+    const auto write = [this, bytes](cancel_scope&) -> task<> { co_await stream_.write(bytes); };
+    const bool in_time = co_await move_on_after(write_timeout_, write);
+    if (!in_time) give_up_writing();
+}
+
 /// The caller has `sending_`. The head and a small payload are one write. Large ones are not copied, but by a
 /// client, piece by piece, to be masked.
 task<> websocket_link::write_frame(websocket_opcode kind, std::span<const std::byte> payload) {
@@ -185,17 +211,17 @@ task<> websocket_link::write_frame(websocket_opcode kind, std::span<const std::b
     out_.insert(out_.end(), payload.begin(), payload.begin() + static_cast<std::ptrdiff_t>(copied));
     if (masks) apply_mask(std::span(out_).subspan(head.bytes().size()), key, 0);
     try {
-        co_await stream_.write(std::span<const std::byte>(out_));
+        co_await write_piece(std::span<const std::byte>(out_));
         written = out_.size();
         while (copied < payload.size()) {
             std::span<const std::byte> piece = payload.subspan(copied);
+            piece = piece.first(std::min(piece.size(), masks ? frame_piece : longest_piece));
             if (masks) {
-                piece = piece.first(std::min(piece.size(), frame_piece));
                 out_.assign(piece.begin(), piece.end());
                 apply_mask(out_, key, copied);
             }
             const std::span<const std::byte> next = masks ? std::span<const std::byte>(out_) : piece;
-            co_await stream_.write(next);
+            co_await write_piece(next);
             copied += piece.size();
             written += piece.size();
         }

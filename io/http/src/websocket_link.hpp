@@ -58,8 +58,10 @@ private:
     [[nodiscard]] task<std::size_t> read_within(std::chrono::nanoseconds limit, std::span<std::byte> room, bool& in_time);
     [[nodiscard]] std::chrono::nanoseconds patience();
     void fail(std::uint16_t code, std::string_view reason);
+    [[noreturn]] void give_up_writing();
     void note_close();
 
+    [[nodiscard]] task<> write_piece(std::span<const std::byte> bytes);
     [[nodiscard]] task<> write_frame(websocket_opcode kind, std::span<const std::byte> payload);
     [[nodiscard]] mask_key next_key();
     void require_writable() const;
@@ -82,6 +84,7 @@ private:
     std::chrono::nanoseconds close_timeout_;
     std::chrono::nanoseconds ping_interval_;
     std::chrono::nanoseconds pong_timeout_;
+    std::chrono::nanoseconds write_timeout_;
 
     bool open_ = true;
     bool closing_ = false;            // `close` was called

@@ -11,7 +11,8 @@
 //     std::optional<http::websocket_message> answer = co_await ws.read();              // nullopt: the peer has closed
 //     co_await ws.close();
 //
-// Only what comes in while a `read` waits is looked at: pings are answered there, and there a close of the peer is noticed. No
+// Only what comes in while a `read` waits is looked at: pings are answered there, and there a close of the peer is noticed, or that it
+// is gone. Who only sends, too, should have a task that reads, or the peer's pings have no answer, and it gives up. No
 // extensions, so no compression. wss:// goes over TLS by a `tls_context`, of the component tls:
 //
 //     http::websocket ws = co_await http::websocket_connect("wss://localhost/chat", tls_context::client());
@@ -73,10 +74,12 @@ private:
 struct websocket_options {
     std::size_t max_message = std::size_t{16} << 20;                // bytes of a message that comes in; beyond: closed with 1009
     std::chrono::nanoseconds close_timeout = std::chrono::seconds(10); // for the peer's part of closing
-    /// A ping is sent when a `read` has waited and nothing has come for so long; 0: never. If `pong_timeout` later still nothing
-    /// has come, the connection is given up.
-    std::chrono::nanoseconds ping_interval{0};
+    /// A ping is sent when a `read` has waited and nothing has come for so long; 0: never, and a peer that is gone without a word
+    /// is waited for. If `pong_timeout` later still nothing has come, the connection is given up.
+    std::chrono::nanoseconds ping_interval = std::chrono::seconds(20);
     std::chrono::nanoseconds pong_timeout = std::chrono::seconds(20);
+    /// For the peer to take 64 KiB of what is sent; then the connection is given up.
+    std::chrono::nanoseconds write_timeout = std::chrono::seconds(30);
     std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(30); // client: with connecting, if that is ours to do
     std::string_view subprotocols = {};     // "chat.v2, chat.v1": what we speak, the best first
     /// Server: whose pages may connect, "https://a.example, https://b.example"; "*": all. Default: those of the host that the
@@ -101,7 +104,8 @@ class websocket_error : public broken_resource {
 public:
     websocket_error(std::uint16_t code, const std::string& text) : broken_resource(text), code_(code) {}
     /// With which it was closed: 1002 for what is not WebSocket, 1007 for a text that is not UTF-8, 1009 for a message beyond
-    /// `max_message`; 1006, which is never sent: it has ended without a close frame, or gave no sign of life.
+    /// `max_message`; 1006, which is never sent: it has ended without a close frame, gave no sign of life, or took too long to take
+    /// what was sent.
     [[nodiscard]] std::uint16_t code() const noexcept { return code_; }
 
 private:
@@ -143,7 +147,8 @@ public:
     /// kept by the task. Checkpoint; cancelled before its turn, or before the stream took a byte, nothing was sent; after that,
     /// later writes throw `broken_resource`, because a frame cannot be taken back, and `partial()` is how many bytes had gone down,
     /// its head included. Throws `std::invalid_argument` for what is not UTF-8, `closed_resource` after a close on our side,
-    /// `broken_resource` after one of the peer's, what the stream below throws.
+    /// `broken_resource` after one of the peer's, `websocket_error` (1006) if the peer takes longer than `write_timeout` for 64 KiB,
+    /// which resets the connection and ends a read that waits in the same way; what the stream below throws.
     task<> send(std::string_view text);
     task<> send(const char* text) { return send(std::string_view(text)); }
     task<> send(std::string&& text);
