@@ -205,6 +205,10 @@ void server::stop_accepting() {
     state_->close_listeners();
 }
 
+bool server::is_serving() const noexcept {
+    return running_ && !running_.done() && !state_->accepting.cancel_called() && state_->listening();
+}
+
 std::vector<ip_endpoint> server::local_endpoints() const {
     std::vector<ip_endpoint> all;
     for (std::size_t i = 0; i < state_->listeners(); ++i) all.push_back(state_->local_endpoint(i));

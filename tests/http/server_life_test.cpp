@@ -398,3 +398,21 @@ EDDY_TEST("requests that the kernel still has do not destroy the last response")
     CHECK(body_of(got).size() == 100'000);
     CHECK_FALSE(got.ends_with("<reset>"));
 }
+
+EDDY_TEST("SV-10 is_serving: from listen until it stops accepting") {
+    http::server hs{echo};
+    CHECK_FALSE(hs.is_serving());
+    co_await hs.listen({"127.0.0.1", 0});
+    CHECK(hs.is_serving());
+    hs.stop_accepting();
+    CHECK_FALSE(hs.is_serving());
+    co_await hs.shutdown(5s);
+    CHECK_FALSE(hs.is_serving());
+
+    http::server served{echo};
+    auto serving = spawn([&]() -> task<> { co_await served.serve(tcp_listener::bind({"127.0.0.1", 0})); });
+    co_await testing::settle();
+    CHECK(served.is_serving());
+    co_await serving.cancel_and_join();
+    CHECK_FALSE(served.is_serving());
+}

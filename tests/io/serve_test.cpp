@@ -879,3 +879,41 @@ EDDY_TEST("with a limit, a connection that one listener has accepted goes before
     const bool closed = end == "ok" || end.ends_with("Connection reset by peer");
     CHECK(closed);
 }
+
+EDDY_TEST("SV-10 is_serving: from start until it is told to stop, is cancelled, or its listener is gone") {
+    const auto waits = [](tcp_stream s) -> task<> {
+        std::array<std::byte, 8> buffer{};
+        static_cast<void>(co_await s.read_some(buffer));
+    };
+    server stopped{tcp_listener::bind({"127.0.0.1", 0}), waits};
+    CHECK_FALSE(stopped.is_serving());
+    stopped.start();
+    CHECK(stopped.is_serving());
+    tcp_stream c = co_await tcp_connect(stopped.local_endpoint());
+    while (stopped.connections() == 0) co_await this_task::yield();
+    stopped.stop_accepting();
+    CHECK_FALSE(stopped.is_serving());
+    CHECK(stopped.connections() == 1); // which goes on
+    co_await c.close();
+    co_await stopped.join();
+    CHECK_FALSE(stopped.is_serving());
+
+    server ended{tcp_listener::bind({"127.0.0.1", 0}), waits};
+    ended.start();
+    co_await testing::settle();
+    co_await ended.shutdown(0s);
+    CHECK_FALSE(ended.is_serving());
+    const server moved = std::move(ended);
+    CHECK_FALSE(moved.is_serving());
+    CHECK_FALSE(ended.is_serving());
+
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    server closed{l.lend(), waits};
+    closed.start();
+    co_await testing::settle();
+    CHECK(closed.is_serving());
+    l.close_now();
+    CHECK_FALSE(closed.is_serving());
+    const std::string end = co_await words::ending(closed.join());
+    CHECK(end != "ok");
+}

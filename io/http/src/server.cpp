@@ -127,6 +127,10 @@ std::string server::url(std::string_view target) const {
     return scheme_ + "://" + (is_unix_ ? "localhost" : local_.to_string()) + std::string(target);
 }
 
+bool server::is_serving() const noexcept {
+    return listening_ && listening_->is_serving();
+}
+
 std::size_t server::connections() const noexcept {
     return state_->connections.size();
 }

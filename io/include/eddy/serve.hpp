@@ -246,6 +246,8 @@ public:
     /// Of all listeners.
     [[nodiscard]] std::vector<ip_endpoint> local_endpoints() const;
     [[nodiscard]] std::size_t connections() const noexcept { return state_->connections.alive(); }
+    /// Does it accept connections? From `start` until it is told to stop, is cancelled or has failed. After asyncio's is_serving.
+    [[nodiscard]] bool is_serving() const noexcept;
 
 private:
     task<> end_within(std::chrono::nanoseconds grace) const;

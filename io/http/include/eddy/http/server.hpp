@@ -130,6 +130,8 @@ public:
     [[nodiscard]] std::string url(std::string_view target = "/") const;
     /// Open connections.
     [[nodiscard]] std::size_t connections() const noexcept;
+    /// Does it accept connections? From `listen` or `serve` until it is told to stop, is cancelled or has failed.
+    [[nodiscard]] bool is_serving() const noexcept;
 
 private:
     server(std::in_place_t, detail::handler_function handler, const server_options& options);
