@@ -44,7 +44,7 @@ int native_family(address_family f) noexcept {
 addrinfo hints_for(const resolve_options& o) noexcept {
     addrinfo hints{};
     hints.ai_family = native_family(o.family);
-    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_socktype = o.datagram ? SOCK_DGRAM : SOCK_STREAM; // one of them: else each address would come three times
     if (o.passive) hints.ai_flags |= AI_PASSIVE;
     if (o.numeric_host) hints.ai_flags |= AI_NUMERICHOST;
     if (o.numeric_service) hints.ai_flags |= AI_NUMERICSERV;

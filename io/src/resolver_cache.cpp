@@ -46,8 +46,8 @@ std::string lower_case(std::string_view s) {
 
 /// A letter that differs where the options do.
 char letter_of(const resolve_options& o) noexcept {
-    const int flags = (o.passive ? 4 : 0) + (o.numeric_host ? 8 : 0) + (o.numeric_service ? 16 : 0);
-    return static_cast<char>('@' + static_cast<int>(o.family) + flags); // at most '^'
+    const int flags = (o.passive ? 4 : 0) + (o.numeric_host ? 8 : 0) + (o.numeric_service ? 16 : 0) + (o.datagram ? 32 : 0);
+    return static_cast<char>('@' + static_cast<int>(o.family) + flags); // at most '~'
 }
 
 /// Host, service and options: neither of the first two has a NUL in it.

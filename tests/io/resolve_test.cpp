@@ -33,6 +33,29 @@ EDDY_TEST("a literal address with a service name gets the service's port") {
     CHECK((*found)[0] == ip_endpoint("127.0.0.1", 80));
 }
 
+EDDY_TEST("resolve: a service of UDP alone is found for a datagram socket, and only there") {
+    servent* const known = ::getservbyname("tftp", "udp");
+    if (!known || ::getservbyname("tftp", "tcp")) {
+        tests::left_out("this machine's list of services does not have tftp for UDP alone");
+        co_return;
+    }
+    const auto found = co_await resolve("127.0.0.1", "tftp", {.datagram = true});
+    REQUIRE(found.size() == 1);
+    CHECK(found[0] == ip_endpoint("127.0.0.1", 69));
+    outcome<std::vector<ip_endpoint>> stream = co_await as_result(resolve("127.0.0.1", "tftp"));
+    CHECK(words::holds<resolve_error>(stream.exception()));
+    resolver_cache names;
+    outcome<std::vector<ip_endpoint>> cached = co_await as_result(names.resolve("127.0.0.1", "tftp"));
+    CHECK(words::holds<resolve_error>(cached.exception()));
+    const auto by_cache = co_await names.resolve("127.0.0.1", "tftp", {.datagram = true});
+    REQUIRE(by_cache.size() == 1);
+    CHECK(by_cache[0] == ip_endpoint("127.0.0.1", 69));
+    const auto datagram_by_cache = co_await names.resolve("localhost", "80", {.family = address_family::ipv4, .datagram = true});
+    const auto again = co_await names.resolve("localhost", "80", {.family = address_family::ipv4});
+    CHECK(datagram_by_cache == again);
+    CHECK(names.stats().hits == 0); // answers for the one are not answers for the other
+}
+
 EDDY_TEST("localhost is a loopback address") {
     const auto found = co_await resolve("localhost", "80");
     REQUIRE(!found.empty());

@@ -24,9 +24,10 @@ struct resolve_options {
     bool passive = false;         // to listen on: an empty host is every address of this machine (AI_PASSIVE)
     bool numeric_host = false;    // the host is an address: a name is an error and is not looked up (AI_NUMERICHOST)
     bool numeric_service = false; // the same for the service (AI_NUMERICSERV)
+    bool datagram = false;        // for a udp_socket: a service of that name that UDP has ("tftp"), not TCP
 };
 
-/// The stream endpoints of a host and a service or port number, in the order of RFC 6724. Literal addresses with a number
+/// The endpoints of a host and a service or port number, in the order of RFC 6724; services are those of TCP, unless `datagram` is set. Literal addresses with a number
 /// are not looked up; one of another family than was asked for is an error. The look-up runs on a pool for such calls;
 /// cancelled while it waits for a thread it is withdrawn, afterwards it is left to itself and its result dropped. Its thread stays
 /// with it until getaddrinfo returns, for 10 s and more if no name server answers. There are sixteen, so that many that hang
