@@ -1,6 +1,6 @@
 // More connections than descriptors: 20 000 connects at once, from processes of their own, against a server that may have
-// 256 descriptors. And more connections than ports: 100 000 in waves (30 000 without
-// optimization), none of which ends in order.
+// 256 descriptors. And more connections than ports: 100 000 in waves, none of which ends
+// in order.
 #include <eddy/eddy.hpp>
 #include <eddy/testing.hpp>
 
