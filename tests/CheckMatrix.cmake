@@ -121,7 +121,7 @@ set(elsewhere
   advance=tests/runtime/testing_test.cpp
   expect_checkpoint=tests/runtime/testing_test.cpp)
 # Parts of these verbs, and other names for them; the sequencer's call operator, which testing_sequencer_test.cpp cancels.
-set(parts call_in_process run_as_job stop_within close_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_from start_on until_room until_turn after_failure run_task
+set(parts enlarge call_in_process run_as_job stop_within close_within operator read_and_call forward send_part end fill pass end_within wait_until handle run_server accept_from start_on until_room until_turn after_failure run_task
   offload_limited head post put patch del send_file_by_kernel send_file_by_copy splice_by_kernel splice_by_copy create_like nothing
   run await_json run_plain typed_result call_json wait_json send_json write_own write_text write_text_at until_ended drain write_one_by_one write_to)
 
