@@ -94,7 +94,7 @@ part_note::part_note(std::string_view url, const header_list& headers) : url_has
 
 part_note part_note::parse(std::string_view text) {
     part_note n;
-    if (!text.starts_with(first_line)) return n;
+    if (text.substr(0, text.find('\n')) != first_line) return n; // not one of another version either
     while (!text.empty()) {
         const std::string_view line = text.substr(0, text.find('\n'));
         text.remove_prefix(std::min(line.size() + 1, text.size()));

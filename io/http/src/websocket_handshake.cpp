@@ -236,11 +236,12 @@ namespace {
 /// The status of "HTTP/1.1 101 …"; 0 if that is not what it is.
 [[nodiscard]] int answer_status(std::string_view line) noexcept {
     constexpr std::string_view protocol = "HTTP/1.1 ";
-    int status = 0;
+    unsigned status = 0; // three digits: no sign
     if (!line.starts_with(protocol) || line.size() < protocol.size() + 3) return 0;
     const char* const digits = line.data() + protocol.size();
     const bool ends = line.size() == protocol.size() + 3 || digits[3] == ' ';
-    return ends && std::from_chars(digits, digits + 3, status).ptr == digits + 3 ? status : 0;
+    const bool is_number = std::from_chars(digits, digits + 3, status).ptr == digits + 3;
+    return ends && is_number && status >= 100 ? static_cast<int>(status) : 0;
 }
 
 } // namespace
