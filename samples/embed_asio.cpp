@@ -1,8 +1,15 @@
 // embed_asio: tasks in a program that is written with Asio. Both share one io_context and one thread.
 //
 // The program has a clock that ticks, in callbacks, and a server of Asio's that answers every line with its length. A task
-// looks that server up and talks to it with Asio's own resolver and socket, and awaits what Asio gives by `use_eddy`.
+// looks that server up and talks to it with Asio's own resolver and socket, and awaits what Asio gives by `use_eddy`. Another task asks a
+// thermometer on a serial line now and then, by Asio's timer and descriptor. (Asio's TLS: embed_asio_tls.cpp.)
+#include <fcntl.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -11,6 +18,7 @@
 #include <utility>
 
 #include <eddy/asio.hpp>
+#include <eddy/gather.hpp>
 #include <eddy/sleep.hpp>
 #include <eddy/timeout.hpp>
 
@@ -72,14 +80,84 @@ void accept_next(tcp::acceptor& acceptor) {
     });
 }
 
-// --- what is new: a task
+// --- a device on a serial line, which is the end of a pseudo-terminal here
+
+/// Answers each '?' with a temperature; "off" with nothing ever again.
+class thermometer {
+public:
+    explicit thermometer(asio::io_context& io) : wire_(io, ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+        const int fd = wire_.native_handle();
+        if (::grantpt(fd) != 0 || ::unlockpt(fd) != 0) throw std::system_error(errno, std::generic_category(), "a pseudo-terminal");
+        listen();
+    }
+    /// What a program opens, as it would /dev/ttyUSB0.
+    [[nodiscard]] const char* path() { return ::ptsname(wire_.native_handle()); }
+    void stop() { wire_.close(); }
+
+private:
+    void listen() {
+        asio::async_read_until(wire_, asio::dynamic_buffer(asked_), '\n', [this](std::error_code e, std::size_t n) {
+            if (!e) answer(n);
+        });
+    }
+    void answer(std::size_t n) {
+        const bool wants_one = asked_.substr(0, n) == "?\n";
+        asked_.erase(0, n);
+        if (!wants_one) return listen();
+        answer_ = std::to_string(20 + ++answers_) + ".5\n";
+        asio::async_write(wire_, asio::buffer(answer_), [this](std::error_code e, std::size_t) {
+            if (!e) listen();
+        });
+    }
+    asio::posix::stream_descriptor wire_;
+    std::string asked_;
+    std::string answer_;
+    int answers_ = 0;
+};
+
+/// Bytes as they are: the line changes none and echoes none.
+asio::posix::stream_descriptor open_serial_line(asio::io_context& io, const char* path) {
+    asio::posix::stream_descriptor line(io, ::open(path, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    termios settings{};
+    if (::tcgetattr(line.native_handle(), &settings) != 0) throw std::system_error(errno, std::generic_category(), path);
+    ::cfmakeraw(&settings);
+    if (::tcsetattr(line.native_handle(), TCSANOW, &settings) != 0) throw std::system_error(errno, std::generic_category(), path);
+    return line;
+}
+
+// --- what is new: tasks
+
+template <class Descriptor>
+eddy::task<std::string> line_from(Descriptor& d) {
+    std::string answer;
+    const std::size_t n = co_await asio::async_read_until(d, asio::dynamic_buffer(answer), '\n', use_eddy);
+    co_return answer.substr(0, n - 1);
+}
+
+eddy::task<> measure(asio::posix::stream_descriptor line) {
+    asio::steady_timer pause(eddy::this_loop().io_context());
+    for (int i = 0; i < 3; ++i) {
+        pause.expires_after(2ms);
+        co_await pause.async_wait(use_eddy);
+        co_await asio::async_write(line, asio::buffer("?\n", 2), use_eddy);
+        const std::string degrees = co_await line_from(line);
+        std::printf("the thermometer says %s\n", degrees.c_str());
+    }
+    // Limits reach these, too: a device that does not answer, a timer that is far.
+    co_await asio::async_write(line, asio::buffer("off\n", 4), use_eddy);
+    const auto answer = co_await eddy::move_on_after(5ms, [&](eddy::cancel_scope&) -> eddy::task<std::string> {
+        co_return co_await line_from(line);
+    });
+    std::puts(answer ? "the thermometer goes on" : "the thermometer is silent: cancelled");
+    pause.expires_after(1h);
+    const bool rang = co_await eddy::move_on_after(5ms, [&](eddy::cancel_scope&) -> eddy::task<> { co_await pause.async_wait(use_eddy); });
+    std::puts(rang ? "an hour is over" : "the timer is far: cancelled");
+}
 
 eddy::task<std::string> ask(tcp::socket& s, std::string line) {
     line += '\n';
     co_await asio::async_write(s, asio::buffer(line), use_eddy);
-    std::string answer;
-    const std::size_t n = co_await asio::async_read_until(s, asio::dynamic_buffer(answer), '\n', use_eddy);
-    co_return answer.substr(0, n - 1);
+    co_return co_await line_from(s);
 }
 
 eddy::task<> client(std::string port, const ticking_clock& clock) {
@@ -107,6 +185,12 @@ eddy::task<> client(std::string port, const ticking_clock& clock) {
     std::printf("again has %s letters\n", length.c_str());
 }
 
+eddy::task<> everything(std::string port, const ticking_clock& clock, const char* device) {
+    auto measuring = measure(open_serial_line(eddy::this_loop().io_context(), device));
+    auto talking = client(std::move(port), clock);
+    co_await eddy::gather(std::move(measuring), std::move(talking)); // beside each other
+}
+
 } // namespace
 
 int main() {
@@ -115,10 +199,12 @@ int main() {
         tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
         accept_next(acceptor);
         ticking_clock clock(io);
+        thermometer device(io);
 
         eddy::event_loop loop{io};
         const std::string port = std::to_string(acceptor.local_endpoint().port());
-        loop.run_until_complete(client(port, clock)); // instead of io.run()
+        loop.run_until_complete(everything(port, clock, device.path())); // instead of io.run()
+        device.stop();
         acceptor.close();
         clock.stop();
         return 0;
