@@ -1,5 +1,6 @@
 // Not together with other sources (unity build): the headers of the C library may declare its functions otherwise there.
 #include "faults/fault.hpp"
+#include "faults/shim.hpp"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -99,6 +100,17 @@ constexpr std::array descriptions{
     description{call::recvmmsg, "recvmmsg", true, 2, {ECONNREFUSED, ENOMEM}},
     description{call::recvmsg, "recvmsg", true, 2, {ECONNREFUSED, ENOMEM}},
     description{call::rename, "rename", false, 2, {EIO, ENOSPC}},
+    description{call::ring_cancel, "a cancellation in the ring", false, 1, {ENOENT}},
+    description{call::ring_close, "close in the ring", true, 1, {EIO}},
+    description{call::ring_dontfork, "io_uring_ring_dontfork", false, 1, {EINVAL}},
+    description{call::ring_open, "openat in the ring", true, 5, {EMFILE, EIO, ENOSPC, ENOMEM, ECANCELED}},
+    description{call::ring_probe, "io_uring_get_probe_ring", false, 1, {ENOMEM}},
+    description{call::ring_read, "read in the ring", true, 3, {EIO, ENOMEM, ECANCELED}},
+    description{call::ring_setup, "io_uring_queue_init_params", false, 4, {EMFILE, ENOMEM, EPERM, ENOSYS}},
+    description{call::ring_stat, "statx in the ring", true, 3, {EIO, ENOMEM, ECANCELED}},
+    description{call::ring_submit, "io_uring_submit", true, 5, {EAGAIN, EBUSY, ENOMEM, EBADF, EPERM}},
+    description{call::ring_sync, "fsync in the ring", true, 4, {EIO, ENOSPC, EDQUOT, ECANCELED}},
+    description{call::ring_write, "write in the ring", true, 4, {EIO, ENOSPC, EDQUOT, ECANCELED}},
     description{call::send, "send", true, 2, {ECONNRESET, ENOMEM}},
     description{call::sendfile, "sendfile", true, 2, {EIO, ENOMEM}},
     description{call::sendmmsg, "sendmmsg", true, 2, {ECONNREFUSED, ENOMEM}},
@@ -128,6 +140,7 @@ std::atomic<bool> in_force{false};
 std::atomic<kind> plan{kind::counting};
 std::atomic<call> wanted{};
 std::atomic<std::size_t> wanted_number{0}; // in a storm: how many in a row
+std::atomic<std::size_t> wanted_in_a_row{1};
 std::atomic<int> wanted_error{0};
 std::atomic<bool> shortens_tcp_input{true};
 std::atomic<std::size_t> injections{0};
@@ -140,6 +153,7 @@ void make(kind k, call c, std::size_t number, int error) noexcept {
     plan = k;
     wanted = c;
     wanted_number = number;
+    wanted_in_a_row = 1;
     wanted_error = error;
     injections = 0;
     for (std::atomic<std::size_t>& n : counts) n = 0;
@@ -149,49 +163,6 @@ void make(kind k, call c, std::size_t number, int error) noexcept {
 bool takes_signals() noexcept {
     sigset_t blocked;
     return ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked) == 0 && ::sigismember(&blocked, SIGUSR1) == 0;
-}
-
-/// Counts it; the error it is to fail with, or 0.
-int error_for(call c) noexcept {
-    if (!in_force) return 0;
-    const auto i = static_cast<std::size_t>(c);
-    const std::size_t n = counts[i].fetch_add(1) + 1;
-    int error = 0;
-    if (plan == kind::nth && wanted == c && n == wanted_number) error = wanted_error;
-    if (plan == kind::storm && descriptions[i].interruptible && n % (wanted_number + 1) != 0) error = EINTR;
-    if (error == EINTR && !takes_signals()) return 0;
-    if (error != 0) ++injections;
-    return error;
-}
-
-bool fails(call c) noexcept {
-    const int error = error_for(c);
-    if (error != 0) errno = error;
-    return error != 0;
-}
-
-void note_counter(int fd, bool is) noexcept {
-    if (fd >= 0 && static_cast<std::size_t>(fd) < counters.size()) counters[static_cast<std::size_t>(fd)] = is;
-}
-bool is_counter(int fd) noexcept {
-    return fd >= 0 && static_cast<std::size_t>(fd) < counters.size() && counters[static_cast<std::size_t>(fd)];
-}
-
-void* looked_up(std::atomic<void*>& address, const char* name) noexcept {
-    void* a = address.load(std::memory_order_relaxed);
-    if (!a) address.store(a = ::dlsym(RTLD_NEXT, name), std::memory_order_relaxed);
-    return a;
-}
-
-/// The standard library's functions for directories open them so; they do not expect a signal to interrupt that. What eddy opens
-/// beneath a folder it only looks at (O_PATH), or reads as a file.
-bool opens_folder(int flags) noexcept {
-    return (flags & O_DIRECTORY) != 0 && (flags & O_PATH) == 0;
-}
-
-/// Has `open` an argument for the permissions?
-bool creates(int flags) noexcept {
-    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
 bool shortens() noexcept {
@@ -206,18 +177,68 @@ bool is_byte_stream(int fd) noexcept {
     ::socklen_t size = sizeof type;
     return S_ISSOCK(s.st_mode) && ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
+
+} // namespace
+
+// --- for those that stand in the place of others (shim.hpp)
+
+int error_for(call c) noexcept {
+    if (!in_force) return 0;
+    const auto i = static_cast<std::size_t>(c);
+    const std::size_t n = counts[i].fetch_add(1) + 1;
+    int error = 0;
+    if (plan == kind::nth && wanted == c && n >= wanted_number && n - wanted_number < wanted_in_a_row) error = wanted_error;
+    if (plan == kind::storm && descriptions[i].interruptible && n % (wanted_number + 1) != 0) error = EINTR;
+    if (error == EINTR && !takes_signals()) return 0;
+    if (error != 0) ++injections;
+    return error;
+}
+
+bool fails(call c) noexcept {
+    const int error = error_for(c);
+    if (error != 0) errno = error;
+    return error != 0;
+}
+
+void* looked_up(std::atomic<void*>& address, const char* name) noexcept {
+    void* a = address.load(std::memory_order_relaxed);
+    if (!a) address.store(a = ::dlsym(RTLD_NEXT, name), std::memory_order_relaxed);
+    return a;
+}
+
+std::size_t shortened(int fd, std::size_t size) noexcept {
+    constexpr std::size_t most = 3;
+    if (size <= most || !shortens() || !is_byte_stream(fd)) return size;
+    ++injections;
+    return most;
+}
+
+namespace {
+
+void note_counter(int fd, bool is) noexcept {
+    if (fd >= 0 && static_cast<std::size_t>(fd) < counters.size()) counters[static_cast<std::size_t>(fd)] = is;
+}
+bool is_counter(int fd) noexcept {
+    return fd >= 0 && static_cast<std::size_t>(fd) < counters.size() && counters[static_cast<std::size_t>(fd)];
+}
+
+/// The standard library's functions for directories open them so; they do not expect a signal to interrupt that. What eddy opens
+/// beneath a folder it only looks at (O_PATH), or reads as a file.
+bool opens_folder(int flags) noexcept {
+    return (flags & O_DIRECTORY) != 0 && (flags & O_PATH) == 0;
+}
+
+/// Has `open` an argument for the permissions?
+bool creates(int flags) noexcept {
+    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
 // The kernel gives all that a TCP connection has (epoll(7)), and the native engine relies on that: it does not try again before more
 // has come.
 bool gives_all(int fd) noexcept {
     int protocol = 0;
     ::socklen_t size = sizeof protocol;
     return !shortens_tcp_input && ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
-}
-std::size_t shortened(int fd, std::size_t size) noexcept {
-    constexpr std::size_t most = 3;
-    if (size <= most || !shortens() || !is_byte_stream(fd)) return size;
-    ++injections;
-    return most;
 }
 /// At most the first piece, and not all of it.
 class short_parts {
@@ -255,8 +276,9 @@ std::span<const description> all_calls() noexcept {
 void count_calls() noexcept {
     make(kind::counting, call{}, 0, 0);
 }
-void fail_nth(call what, std::size_t n, int error) noexcept {
+void fail_nth(call what, std::size_t n, int error, std::size_t in_a_row) noexcept {
     make(kind::nth, what, n, error);
+    wanted_in_a_row = in_a_row;
 }
 void eintr_storm(std::size_t in_a_row) noexcept {
     make(kind::storm, call{}, in_a_row, EINTR);
@@ -298,12 +320,6 @@ std::size_t injected() noexcept {
 using fault::call;
 using fault::error_for;
 using fault::fails;
-
-// The C library's own, which comes after the program where the dynamic linker looks. No guarded static: who waits for its guard calls
-// `syscall`.
-#define EDDY_REAL(function)                                                                                            \
-    static std::atomic<void*> address{nullptr};                                                                        \
-    const auto real = reinterpret_cast<decltype(&::function)>(fault::looked_up(address, #function))
 
 namespace {
 
@@ -443,11 +459,11 @@ int epoll_create1(int flags) noexcept {
     EDDY_REAL(epoll_create1);
     return fails(call::epoll_create1) ? -1 : real(flags);
 }
-// Asio does not look at what becomes of its own eventfd and timerfd, for which it does not ask for EPOLLPRI; nor can the kernel
-// run out of memory when it changes what it has or lets go of it.
+// Asio does not look at what becomes of its own eventfd and timerfd, for which it asks for EPOLLERR without EPOLLPRI; nor can the
+// kernel run out of memory when it changes what it has or lets go of it.
 int epoll_ctl(int set, int operation, int fd, epoll_event* e) noexcept {
     EDDY_REAL(epoll_ctl);
-    const bool can_fail = operation == EPOLL_CTL_ADD && (e->events & EPOLLPRI) != 0;
+    const bool can_fail = operation == EPOLL_CTL_ADD && (e->events & (EPOLLPRI | EPOLLERR)) != EPOLLERR;
     return can_fail && fails(call::epoll_add) ? -1 : real(set, operation, fd, e);
 }
 int epoll_wait(int set, epoll_event* events, int most, int timeout) {

@@ -9,6 +9,9 @@
 //
 // Spared are calls that fail for no reason but a wrong argument (sigaction, timerfd_settime), and those on descriptors that the kernel
 // only counts in (eventfd, timerfd): these have no errors.
+//
+// What goes through io_uring is no call of its own: ring_fault.cpp takes an operation's place in the ring, so that it does not happen and
+// its completion says what the plan wants.
 #pragma once
 
 #include <cstddef>
@@ -81,6 +84,17 @@ enum class call : std::uint8_t {
     recvmmsg,
     recvmsg,
     rename,
+    ring_cancel, // of an operation that is in io_uring
+    ring_close,
+    ring_dontfork,
+    ring_open,
+    ring_probe,
+    ring_read,
+    ring_setup,
+    ring_stat,
+    ring_submit, // what gives the operations to the kernel
+    ring_sync,
+    ring_write,
     send,
     sendfile,
     sendmmsg,
@@ -118,8 +132,8 @@ struct description {
 
 /// Nothing fails.
 void count_calls() noexcept;
-/// The `n`th call of that kind, from 1 on, fails.
-void fail_nth(call what, std::size_t n, int error) noexcept;
+/// The `n`th call of that kind, from 1 on, fails, and so do those that follow it until `in_a_row` have.
+void fail_nth(call what, std::size_t n, int error, std::size_t in_a_row = 1) noexcept;
 /// Of each `in_a_row` + 1 calls of a kind that a signal may interrupt, only the last is not.
 void eintr_storm(std::size_t in_a_row) noexcept;
 /// Reads and writes move at most three bytes, batches of datagrams have one. Reads from TCP too, if `tcp_input`.
@@ -146,6 +160,11 @@ public:
     /// How many calls there are that have not returned.
     [[nodiscard]] static std::size_t asked() noexcept;
 };
+
+/// Is it done by way of io_uring?
+[[nodiscard]] constexpr bool is_of_ring(call c) noexcept {
+    return c >= call::ring_cancel && c <= call::ring_write;
+}
 
 /// How often it was called while armed.
 [[nodiscard]] std::size_t count(call what) noexcept;

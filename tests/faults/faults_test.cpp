@@ -21,6 +21,7 @@
 #include "faults/scenarios.hpp"
 #include "io/file_back_end.hpp"
 #include "io/support.hpp"
+#include "lib/left_out.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -34,13 +35,25 @@ constexpr std::size_t most_of_a_kind = 40; // more calls of one kind are more of
 
 const scenario* current_scenario = nullptr;
 std::string current_folder;
+bool through_ring = false; // or by workers, whose calls are functions of the C library
+bool path_wanted = false; // in what an error says: a call on a file failed
+
+/// While it lives, the scenarios' loops may have a ring.
+class files_through_ring {
+public:
+    files_through_ring() noexcept { through_ring = true; }
+    files_through_ring(const files_through_ring&) = delete;
+    files_through_ring& operator=(const files_through_ring&) = delete;
+    ~files_through_ring() { through_ring = false; }
+};
 
 task<> run_current_scenario() {
     return current_scenario->run(current_folder);
 }
 
 testing::test_report run_once(const scenario& s) {
-    const io_test::without_ring on_workers; // whose calls can be counted; the ring's are no functions of the C library
+    std::optional<io_test::without_ring> on_workers;
+    if (!through_ring) on_workers.emplace();
     const io_test::temporary_folder folder;
     current_scenario = &s;
     current_folder = folder.file("work");
@@ -64,6 +77,7 @@ bool names_something(const std::exception_ptr& error) {
     } catch (const std::system_error& e) {
         const std::string what = e.what();
         const std::string message = e.code().message();
+        if (path_wanted && what.find(current_folder) == std::string::npos) return false;
         return what.find(message) != std::string::npos && what.size() > message.size() + 2;
     } catch (const std::bad_alloc&) { // for ENOMEM
         return true;
@@ -124,27 +138,65 @@ std::string message_of(int error) {
     return error < 0 ? resolve_category().message(error) : std::generic_category().message(error);
 }
 
+/// After which the scenario goes on as if nothing had been: the pool does what the ring does not, and what was not done is done again.
+bool is_passed_over(fault::call c, int error) {
+    using enum fault::call;
+    if (!fault::is_of_ring(c)) return false;
+    return c == ring_cancel || c == ring_dontfork || c == ring_probe || c == ring_setup || c == ring_submit || error == ECANCELED || error == EINTR;
+}
+
 // The first run may also do what is done once in a process.
-void fail_each_call(const scenario& s) {
+template <class Wanted>
+void fail_each_call(const scenario& s, Wanted wanted) {
     check_without_faults(s, "a first time");
     check_without_faults(s, "while its calls are counted");
     std::vector<std::size_t> calls;
     std::size_t injected = 0; // which calls a run makes may depend on when a worker or a child is ready
     for (const fault::description& d : fault::all_calls()) calls.push_back(std::min(most_of_a_kind, fault::count(d.id)));
     for (const fault::description& d : fault::all_calls()) {
-        const std::size_t times = calls[static_cast<std::size_t>(d.id)];
+        path_wanted = fault::is_of_ring(d.id);
+        const std::size_t times = wanted(d.id) ? calls[static_cast<std::size_t>(d.id)] : 0;
         for (const int error : errors_of(d)) {
             const std::string name(d.name);
             for (std::size_t n = 1; n <= times; ++n) {
                 const std::string plan = name + " " + std::to_string(n) + " of " + std::to_string(times) + " fails: " + message_of(error);
-                check(s, [&] { fault::fail_nth(d.id, n, error); }, plan, true);
+                check(s, [&] { fault::fail_nth(d.id, n, error); }, plan, !is_passed_over(d.id, error));
                 injected += fault::injected();
             }
             if (times > 0) check_without_faults(s, "after failures of " + name);
         }
     }
+    path_wanted = false;
     if (injected == 0) FAIL_CHECK(std::string(s.name) + ": no call of it failed");
 }
+
+bool is_on_asio() {
+    const char* const engine = std::getenv("EDDY_ENGINE");
+    return engine && std::string_view(engine) == "asio";
+}
+
+#ifdef EDDY_HAVE_IO_URING
+
+/// The scenarios with files, on loops that have a ring.
+template <class F>
+void for_each_scenario_of_ring(F f) {
+    if (is_on_asio()) return; // which has none
+    if (!run(io_test::has_ring())) return tests::left_out("this kernel has no io_uring for us");
+    const files_through_ring here;
+    std::size_t found = 0;
+    const auto try_one = [&](const scenario& s) {
+        check_without_faults(s, "through the ring");
+        if (fault::count(fault::call::ring_submit) == 0) return;
+        ++found;
+        f(s);
+    };
+    for (const scenario& s : faults::io_scenarios()) try_one(s);
+    for (const scenario& s : faults::further_io_scenarios()) try_one(s);
+    for (const scenario& s : faults::ring_scenarios()) try_one(s);
+    CHECK(found >= 5);
+}
+
+#endif
 
 template <class F>
 void for_each_scenario(F f) {
@@ -281,7 +333,7 @@ EDDY_TEST("look-ups that were cancelled while no name server answers keep sixtee
 }
 
 TEST_CASE("each system call of the library may fail: an error that names something, no leak, and no harm to what comes after") {
-    for_each_scenario(&fail_each_call);
+    for_each_scenario([](const scenario& s) { fail_each_call(s, [](fault::call) { return true; }); });
 }
 
 TEST_CASE("signals that interrupt every call are not seen") {
@@ -292,11 +344,39 @@ TEST_CASE("signals that interrupt every call are not seen") {
     });
 }
 
+#ifdef EDDY_HAVE_IO_URING
+
+TEST_CASE("files through io_uring: each operation and each step towards the ring may fail, and what cannot go there the pool does") {
+    const auto is_theirs = [](fault::call c) { return fault::is_of_ring(c) || c == fault::call::epoll_add || c == fault::call::lseek; };
+    for_each_scenario_of_ring([&](const scenario& s) { fail_each_call(s, is_theirs); });
+}
+
+TEST_CASE("files through io_uring: a kernel that takes nothing for a while, or nothing any more, is not seen") {
+    for_each_scenario_of_ring([](const scenario& s) {
+        for (const int error : {EAGAIN, EBUSY, ENOMEM, EBADF}) {
+            for (const std::size_t n : {1u, 2u, 5u}) {
+                const std::string plan = "submission " + std::to_string(n) + " and 19 more fail: " + message_of(error);
+                check(s, [&] { fault::fail_nth(fault::call::ring_submit, n, error, 20); }, plan, false);
+            }
+        }
+    });
+}
+
+TEST_CASE("files through io_uring: operations that are interrupted, given up by the kernel, or do less than they were asked for go on") {
+    for_each_scenario_of_ring([](const scenario& s) {
+        for (const std::size_t in_a_row : {1u, 3u})
+            check(s, [&] { fault::eintr_storm(in_a_row); }, "each call interrupted " + std::to_string(in_a_row) + " times", false);
+        check(s, [] { fault::short_transfers(false); }, "three bytes at a time", false);
+        for (const fault::call c : {fault::call::ring_open, fault::call::ring_read, fault::call::ring_write})
+            check(s, [&] { fault::fail_nth(c, 1, ECANCELED, 9); }, "given up nine times", false);
+    });
+}
+
+#endif
+
 TEST_CASE("calls that do less than they were asked for are made again") {
-    const char* const engine = std::getenv("EDDY_ENGINE");
-    const bool asio = engine && std::string_view(engine) == "asio";
-    for_each_scenario([asio](const scenario& s) {
-        check(s, [&] { fault::short_transfers(asio); }, "three bytes at a time", false);
+    for_each_scenario([](const scenario& s) {
+        check(s, [] { fault::short_transfers(is_on_asio()); }, "three bytes at a time", false);
     });
 }
 

@@ -31,6 +31,8 @@ public:
 
 [[nodiscard]] std::span<const scenario> io_scenarios() noexcept;
 [[nodiscard]] std::span<const scenario> further_io_scenarios() noexcept;
+/// For loops that have a ring.
+[[nodiscard]] std::span<const scenario> ring_scenarios() noexcept;
 /// Empty in a build without eddy::http, or eddy::tls.
 [[nodiscard]] std::span<const scenario> http_scenarios() noexcept;
 [[nodiscard]] std::span<const scenario> tls_scenarios() noexcept;
