@@ -110,7 +110,10 @@ inline constexpr bool first_is_options<T, A...> = std::same_as<std::remove_cvref
 template <class R>
 task<R> typed_result(task<json> from, std::string what) {
     const json v = co_await std::move(from);
-    if constexpr (!std::is_void_v<R>) co_return from_json<R>(v, what);
+    if constexpr (std::is_void_v<R>)
+        co_return;
+    else
+        co_return from_json<R>(v, what);
 }
 } // namespace detail
 
