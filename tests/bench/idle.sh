@@ -62,7 +62,8 @@ echo "## Idle connections"
 echo
 echo "Resident bytes of an echo server's process for each of $idle idle connections, and messages/s of 64 bytes on $busy busy ones"
 echo "beside them. A buffer of 16 KiB a connection, of which the page that was written to is resident, but for bare epoll and libuv,"
-echo "which share one. Repeated by \`tests/bench/idle.sh\`, which runs the servers of other libraries too (\`idle.sh 'Go=echo-go'\`)."
+echo "which share one, and for eddy, whose reads borrow one when there is something to read. Repeated by \`tests/bench/idle.sh\`,"
+echo "which runs the servers of other libraries too (\`idle.sh 'Go=echo-go'\`)."
 echo
 echo "| server | bytes, never spoke | bytes, after one message | messages/s without the idle | with them | ratio |"
 echo "|---|--:|--:|--:|--:|--:|"
