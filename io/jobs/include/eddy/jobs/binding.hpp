@@ -92,13 +92,14 @@ template <class T>
         return "value";
 }
 
+// Not called from_json: nlohmann-json 3.11 has functions of that name where they are found for an argument of its own.
 template <class T>
-[[nodiscard]] T from_json(const json& v, std::string_view where) {
+[[nodiscard]] T json_as(const json& v, std::string_view where) {
     if constexpr (std::same_as<T, json>) {
         return v;
     } else if constexpr (is_optional<T>) {
         if (v.is_null()) return T();
-        return T(from_json<typename T::value_type>(v, where));
+        return T(json_as<typename T::value_type>(v, where));
     } else if constexpr (std::same_as<T, bool>) {
         if (!v.is_boolean()) throw_mismatch(where, "true or false", v);
         return v.get<bool>();
@@ -118,7 +119,7 @@ template <class T>
         if (!v.is_array()) throw_mismatch(where, "a list", v);
         T all;
         for (std::size_t i = 0; i < v.size(); ++i)
-            all.push_back(from_json<typename T::value_type>(v[i], std::string(where) + ", element " + std::to_string(i)));
+            all.push_back(json_as<typename T::value_type>(v[i], std::string(where) + ", element " + std::to_string(i)));
         return all;
     } else {
         try {
@@ -215,7 +216,7 @@ private:
         if constexpr (is_optional<type>) {
             if (I >= given.size()) return type();
         }
-        return from_json<type>(given[I], argument_name(task, names, I));
+        return json_as<type>(given[I], argument_name(task, names, I));
     }
     template <std::size_t... I>
     static void describe_each(std::string& s, std::index_sequence<I...>) {

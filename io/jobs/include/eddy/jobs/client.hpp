@@ -113,7 +113,7 @@ task<R> typed_result(task<json> from, std::string what) {
     if constexpr (std::is_void_v<R>)
         co_return;
     else
-        co_return from_json<R>(v, what);
+        co_return json_as<R>(v, what);
 }
 } // namespace detail
 
