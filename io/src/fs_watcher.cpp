@@ -234,6 +234,7 @@ task<event> watcher::next() {
             continue;
         }
         const std::size_t n = co_await detail::read_operation(*s->core, s->room()); // throws if it is closed
+        if (n == 0) throw detail::io_error(EBADF, "read from", s->core->name()); // inotify has no end: the number is something else's now
         s->filled(n);
     }
 }
