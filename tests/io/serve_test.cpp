@@ -123,6 +123,18 @@ task<> insist_on_writing(tcp_stream s, std::string& log) {
     co_await with_shield(insist);
 }
 
+/// Says which stream is looked at, as long as it is there.
+class watching_one {
+public:
+    watching_one(tcp_stream*& place, tcp_stream& s) noexcept : place_(place) { place = &s; }
+    watching_one(const watching_one&) = delete;
+    watching_one& operator=(const watching_one&) = delete;
+    ~watching_one() { place_ = nullptr; }
+
+private:
+    tcp_stream*& place_;
+};
+
 } // namespace
 
 EDDY_TEST("SV-01 SV-03 stop_accepting refuses new connections, the live one goes on, and join waits for it") {
@@ -301,7 +313,9 @@ EDDY_TEST("SV-07 handlers with full send buffers end with the shutdown") {
     for (int i = 0; i < 10; ++i) clients.push_back(co_await tcp_connect(srv.local_endpoint()));
     co_await testing::settle();
     CHECK(srv.connections() == 10);
+    const auto start = loop_clock::now();
     co_await srv.shutdown(0s);
+    CHECK(loop_clock::now() == start); // nothing shields them: nobody has to wait for a farewell
     CHECK(srv.connections() == 0);
 }
 
@@ -326,12 +340,54 @@ EDDY_TEST("SV-07 when the writes of aborted connections have ended, join and shu
         co_await srv.join();
         joined = this_loop().stats().ticks;
     });
+    const auto start = loop_clock::now();
     co_await srv.shutdown(0s);
     const std::uint64_t shut_down = this_loop().stats().ticks;
     co_await joining;
+    CHECK(loop_clock::now() - start == 1s); // without a grace too, what is shielded has a second
     CHECK(ended > 0);
     CHECK(joined - ended <= 2);
     CHECK(shut_down - ended <= 2);
+}
+
+// In the tick after the reset the writes and the handlers end, in the next one the server's task, which has waited for them, in the
+// third one those who have waited for that.
+EDDY_TEST("SV-07 from the reset of connections with full send buffers to the end of join and shutdown there is a tick for each who waits for another", "[fifo]") {
+    tcp_stream* watched = nullptr; // of one that has not ended
+    const auto handler = [&](tcp_stream s) -> task<> {
+        const std::string much(10'000'000, 'x');
+        const auto insist = [&]() -> task<> { static_cast<void>(co_await words::ending(s.write(much))); };
+        const watching_one here(watched, s);
+        co_await with_shield(insist);
+    };
+    server srv{tcp_listener::bind({"127.0.0.1", 0}), handler};
+    srv.start();
+    std::vector<tcp_stream> clients;
+    for (int i = 0; i < 10; ++i) clients.push_back(co_await tcp_connect(srv.local_endpoint()));
+    co_await testing::settle();
+    CHECK(srv.connections() == 10);
+    const auto start = loop_clock::now();
+    std::uint64_t last_open = 0; // the tick that resets them: whoever was told to wait first looks before that
+    auto watching = spawn([&]() -> task<> {
+        co_await sleep_until(start + 1s);
+        while (watched && watched->is_open()) {
+            last_open = this_loop().stats().ticks;
+            co_await this_task::yield();
+        }
+    });
+    std::uint64_t joined = 0;
+    auto joining = spawn([&]() -> task<> {
+        co_await srv.join();
+        joined = this_loop().stats().ticks;
+    });
+    co_await srv.shutdown(0s);
+    const std::uint64_t shut_down = this_loop().stats().ticks;
+    co_await joining;
+    co_await watching;
+    CHECK(last_open > 0);
+    CHECK(joined - last_open == 3);
+    CHECK(shut_down - last_open == 3);
+    CHECK(srv.connections() == 0);
 }
 
 EDDY_TEST("SV-08 a handler that throws is reported once, its connection is closed and the server goes on") {

@@ -234,7 +234,8 @@ public:
     task<> join();
     /// Awaitable: stops accepting, gives the connections `grace` to end, then cancels their handlers. What these still say then
     /// arrives, and so does what was on its way. Connections that are left a second later are reset, so that a shielded write to
-    /// a peer that does not read ends too; then all are joined. Cancelled itself, it cancels the handlers at once, or resets what
+    /// a peer that does not read ends too; then all are joined. That second for a farewell comes after any grace, `0s` included: only
+    /// handlers that shield something can use it, and without such ones `shutdown(0s)` takes no time. Cancelled itself, it cancels the handlers at once, or resets what
     /// is left of those that it had cancelled, and does not wait for them. Throws `std::logic_error` if the server was not started,
     /// and what ended the server before that.
     template <class Rep, class Period>
