@@ -446,8 +446,8 @@ task<> check_afterwards(victim& v, const std::string& what) {
 task<> check_before(const entry& e, manner how) {
     const std::string what = e.name + (how == manner::closed ? ", closed before" : ", replaced before");
     const std::unique_ptr<victim> v = e.make();
-    co_await v->make();
     if (how == manner::closed && v->opens_descriptors()) co_return;
+    co_await v->make();
     take_away(v->number(), how);
     auto use = spawn(words::ending(v->use()));
     if (e.waits) co_await testing::settle();
