@@ -17,6 +17,6 @@ void put_descriptors(msghdr& m, std::span<std::byte> room, std::span<const int> 
 /// sendmsg(2) on a socket that blocks, without SIGPIPE, again after EINTR; what it gives. `fd` < 0: bytes alone.
 [[nodiscard]] ssize_t send_with_descriptor(int socket, std::span<const std::byte> bytes, int fd) noexcept;
 /// recvmsg(2) likewise. A descriptor that came is close-on-exec and `fd`'s, else that stays what it is.
-[[nodiscard]] ssize_t receive_with_descriptor(int socket, std::span<std::byte> room, unique_fd& fd, int flags = 0) noexcept;
+[[nodiscard]] ssize_t receive_with_descriptor(int socket, std::span<std::byte> bytes, unique_fd& fd, int flags = 0) noexcept;
 
 } // namespace eddy::detail
