@@ -53,9 +53,13 @@ cd "$top"
 options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON -DEDDY_TLS=ON -DEDDY_REDIS=ON -DEDDY_JOBS=ON -DEDDY_IO_URING=ON)
 [ "$preset" != release ] || options+=(-DEDDY_BUILD_BENCH=ON) # so that the benchmarks are built somewhere
 [ "$unity" = ON ] || options+=(-DCMAKE_UNITY_BUILD=OFF)
-case $preset in
-    debug | asan | tsan) [ -e "build/$preset/CMakeCache.txt" ] || options+=("-DCMAKE_UNITY_BUILD=$unity" -DCMAKE_UNITY_BUILD_BATCH_SIZE=8) ;;
-esac
+if [ ! -e "build/$preset/CMakeCache.txt" ]; then
+    case $preset in
+        debug | asan | tsan) options+=("-DCMAKE_UNITY_BUILD=$unity" -DCMAKE_UNITY_BUILD_BATCH_SIZE=8) ;;
+    esac
+    # Lines of a backtrace, no variables: compiled in less time, and half the size.
+    [ "$preset-$unity" != debug-ON ] || options+=(-DCMAKE_CXX_FLAGS_DEBUG=-g1)
+fi
 configure "$preset" "${options[@]}"
 say "building"
 cmake --build "build/$preset" -j "$jobs" || die "the build failed (the compiler's words are above)"

@@ -2,9 +2,10 @@
 
 # eddy_precompile(PROGRAM HEADER...)
 # What every test includes takes longer to compile than most tests do, so each program of them does it once. (That the public
-# headers include what they need is checked by eddy_add_header_test.)
+# headers include what they need is checked by eddy_add_header_test.) Not where eight sources are compiled together: there it
+# costs more than it saves, and 200 MB a program.
 function(eddy_precompile program)
-  if(EDDY_PRECOMPILE)
+  if(EDDY_PRECOMPILE AND NOT CMAKE_UNITY_BUILD)
     target_precompile_headers(${program} PRIVATE ${ARGN})
   endif()
 endfunction()

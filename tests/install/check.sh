@@ -80,7 +80,7 @@ fi
 
 say "add_subdirectory, shared libraries"
 "$cmake" -S "$here" -B "$scratch/subdirectory" -DEDDY_DIR="$source_dir" -DCOMPONENTS="$components" \
-    -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE="${BUILD_TYPE:-Debug}" \
+    -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE="${BUILD_TYPE:-Debug}" -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8 \
     -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)" >/dev/null
 targets=()
 for program in core $components; do
