@@ -132,7 +132,7 @@ long faults_of_this_thread() {
     return u.ru_minflt;
 }
 
-constexpr std::size_t much = 8 << 20;         // bytes of a large file
+constexpr std::size_t large = 8 << 20;         // bytes of a large file
 constexpr std::size_t little = 2 << 20;       // and what the loop's thread may take at once: much less than that
 
 const char* used_by(const event_loop& loop) {
@@ -284,7 +284,7 @@ EDDY_TEST("reads and writes through the ring allocate nothing") {
 EDDY_TEST("F-02 a whole file that is large is read by a worker: the loop's thread does not take the memory for it, which it would have to fill") {
     const temporary_folder folder;
     const std::string path = folder.file("x");
-    const std::string written(much, 'x');
+    const std::string written(large, 'x');
     co_await write_file(path, std::as_bytes(std::span(written)));
     const allocations::largest_block here;
     const std::string text = co_await read_file(path);
@@ -309,7 +309,7 @@ EDDY_TEST("F-02 a file that says no size and is large, as those of /proc: read t
 EDDY_TEST("F-03 a large file whose reading waits for a worker: cancelled, it is not read, and closed again") {
     const temporary_folder folder;
     const std::string path = folder.file("x");
-    co_await write_file(path, std::string(much, 'x'));
+    co_await write_file(path, std::string(large, 'x'));
     blocked_pool pool;
     co_await pool.block();
     const std::size_t jobs = this_loop().stats().pool_jobs;
