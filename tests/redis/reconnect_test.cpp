@@ -194,6 +194,24 @@ EDDY_TEST("redis client: READONLY makes it look for another server, once a secon
     CHECK(text == "OK");
 }
 
+EDDY_TEST("redis client: READONLY within a pipeline is told as it is, and what is sent next goes to another server") {
+    std::size_t master_from = 2; // its connection
+    std::size_t connections = 0;
+    answering_server server([&](const words&) -> std::string { return connections < master_from ? "-READONLY You can't write against a read only replica.\r\n" : "+OK\r\n"; });
+    redis::client rc = co_await redis::connect(server.url(), quick);
+    redis::pipeline p;
+    p.add("SET", "a", 1).add("SET", "b", 2);
+    connections = server.connections();
+    const std::vector<redis::value> refused = co_await rc.run(p);
+    CHECK(refused.size() == 2);
+    CHECK(refused[0].is_error());
+    connections = 2;
+    const std::vector<redis::value> done = co_await rc.run(p);
+    CHECK(server.connections() == 2);
+    CHECK(!done[0].is_error());
+    CHECK(server.heard() == "SET a 1|SET b 2|SET a 1|SET b 2");
+}
+
 EDDY_TEST("redis client: wrong password on the way back is the server's error, and not tried again and again") {
     bool known = true;
     answering_server server([&](const words& w) -> std::string { return w.front() == "AUTH" && !known ? "-WRONGPASS no\r\n" : "+OK\r\n"; });

@@ -1,6 +1,7 @@
 // Commands on the shared connection, as the tasks that await them see it.
 #include "client_core.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -140,7 +141,11 @@ task<std::vector<value>> client_core::send_all(core_pointer core, std::string wi
     request r(*core, wire, replies, core->new_deadline(self));
     static_cast<void>(co_await r);
     core->give_back(std::move(wire));
-    co_return r.take_replies();
+    std::vector<value> all = r.take_replies();
+    // Not sent again, for some of them may have been done; but the next ones go to another server, if there is one.
+    const auto refused = std::ranges::find_if(all, [](const value& v) { return v.is_error(); });
+    if (refused != all.end()) static_cast<void>(core->sends_again(r, refused->error_text(), self.loop().now()));
+    co_return all;
 }
 
 std::string client_core::take_buffer() noexcept {
