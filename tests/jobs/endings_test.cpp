@@ -106,13 +106,15 @@ EDDY_TEST("JOB-143 a dead letter's job has failed with the reason, and so has wh
     CHECK(w.stats().dead == 2);
 }
 
-EDDY_TEST("JOB-144 a job that is never finished fails; revived, it runs once more, also if jobs are told apart by their ids") {
-    jobs::client c = co_await jobs::connect("memory:");
+namespace {
+
+task<> revive_what_was_never_finished(std::string url) {
+    jobs::client c = co_await jobs::connect(url);
     const auto broker = c.core()->broker;
     const std::vector<std::string> queues(1, "celery");
     const std::string id = co_await c.send("add", 1, 2);
     static_cast<void>(co_await broker->claim(queues, 1)); // by a worker that is killed
-    jobs::worker w{"memory:", {.visibility_timeout = 5s, .sweep = 1s, .max_deliveries = 1, .deduplicate = true}};
+    jobs::worker w{url, {.visibility_timeout = 5s, .sweep = 1s, .max_deliveries = 1, .deduplicate = true}};
     add_endings(w);
     const auto body = [&]() -> task<> {
         const auto ending = co_await ending_in_time(c, id);
@@ -131,6 +133,16 @@ EDDY_TEST("JOB-144 a job that is never finished fails; revived, it runs once mor
     co_await while_serving(w, body);
     CHECK(w.stats().dead == 1);
     CHECK(w.stats().duplicates == 0);
+}
+
+} // namespace
+
+EDDY_TEST("JOB-144 a job that is never finished fails; revived, it runs once more, also if jobs are told apart by their ids") {
+    co_await revive_what_was_never_finished("memory:");
+}
+EDDY_TEST_REAL("JOB-144 the same in a database") {
+    const job_file file;
+    co_await revive_what_was_never_finished(file.url());
 }
 
 EDDY_TEST("JOB-145 a job that is rejected, and not queued again, has no result, as with Celery") {

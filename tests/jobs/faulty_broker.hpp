@@ -40,7 +40,10 @@ public:
     }
     task<> finish(text tag, text id, text r, duration ttl) override { return to_->finish(std::move(tag), std::move(id), std::move(r), ttl); }
     task<> give_back(text tag, std::optional<text> p) override { return to_->give_back(std::move(tag), std::move(p)); }
-    task<> refresh(std::vector<text> tags) override { return to_->refresh(std::move(tags)); }
+    task<> refresh(std::vector<text> tags) override {
+        before("refresh");
+        co_await to_->refresh(std::move(tags));
+    }
     task<std::size_t> restore(duration lease, int most) override { return to_->restore(lease, most); }
     task<> bury(jobs::dead_letter l) override { return to_->bury(std::move(l)); }
     task<std::vector<jobs::dead_letter>> dead_letters(std::size_t most) override { return to_->dead_letters(most); }
@@ -52,7 +55,12 @@ public:
         co_await to_->store(std::move(id), std::move(r), ttl);
     }
     task<std::optional<text>> fetch(text id) override { return to_->fetch(std::move(id)); }
-    task<text> wait_final(text id) override { return to_->wait_final(std::move(id)); }
+    task<text> wait_final(text id) override {
+        before("wait_final");
+        text result = co_await to_->wait_final(std::move(id));
+        after("wait_final");
+        co_return result;
+    }
     task<> forget(text id) override { return to_->forget(std::move(id)); }
     task<> store_group(text g, text t, duration ttl) override { return to_->store_group(std::move(g), std::move(t), ttl); }
     task<std::optional<text>> fetch_group(text g) override { return to_->fetch_group(std::move(g)); }

@@ -310,3 +310,92 @@ EDDY_TEST("JOB-140 acknowledged early, a job does not run before it is acknowled
     CHECK(log == "again later");
     CHECK(w.reports == "jobs: a job could not be acknowledged; it is tried again\n");
 }
+
+EDDY_TEST("JOB-152 acknowledged early, a job whose claim may be another worker's by now does not run") {
+    faulty_worker w({.concurrency = 1, .visibility_timeout = 9s, .sweep = 1h});
+    jobs::worker other("memory:", {.visibility_timeout = 9s, .sweep = 1s});
+    std::vector<std::string> log;
+    event turn;
+    w.add("first", [&]() -> task<> { co_await turn.wait(); });
+    w.add("work", [&]() -> task<> {
+        log.emplace_back("here");
+        co_return;
+    }, {.acks_early = true});
+    other.add("first", [] {});
+    other.add("work", [&](jobs::context& job) -> task<> {
+        log.emplace_back(job.redelivered() ? "there again" : "there");
+        co_return;
+    }, {.acks_early = true});
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        w.broker->before = [&](std::string_view step) {
+            if (step == "refresh") throw jobs::error("the broker is away");
+        };
+        const std::string first = co_await c.send("first");
+        const std::string id = co_await c.send("work");
+        while (w.core->counts.received < 2) co_await this_task::yield();
+        const auto meanwhile = [&]() -> task<> { co_await c.result(id); };
+        co_await while_serving(other, meanwhile);
+        turn.set();
+        co_await sleep_for(1s);
+        w.broker->before = [](std::string_view) {};
+        co_await c.forget(first);
+    };
+    co_await w.serve_while(body);
+    CHECK(log == std::vector<std::string>{"there again"});
+}
+
+EDDY_TEST("JOB-159 a task that ignores its results stores nothing on the way either") {
+    jobs::worker w{"memory:", {.track_started = true}};
+    int runs = 0;
+    w.add("quiet", [&](jobs::context& job) -> task<> {
+        job.progress(json(1));
+        co_await sleep_for(1s);
+        if (++runs == 1) job.retry(5s);
+    }, {.ignore_result = true});
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        const std::string id = co_await c.send("quiet");
+        while (runs < 2) {
+            const jobs::job_status s = co_await c.status(id);
+            CHECK(s.state == "PENDING");
+            co_await sleep_for(500ms);
+        }
+        co_await sleep_for(1s);
+        const jobs::job_status s = co_await c.status(id);
+        CHECK(s.state == "PENDING");
+    };
+    co_await while_serving(w, body);
+}
+
+EDDY_TEST("JOB-160 remote control reaches those whose name fits the pattern, and no others") {
+    jobs::worker w{"memory:", {.name = "web1@here"}};
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        const auto shut_down = [&](const char* pattern, const char* matcher) -> task<> {
+            json m = jobs::detail::control_message("shutdown", json::object(), {}, "", "");
+            m["pattern"] = pattern;
+            m["matcher"] = matcher;
+            co_await c.core()->broker->broadcast(jobs::detail::control_envelope(m, 60s));
+            co_await sleep_for(1s);
+        };
+        co_await shut_down("job*", "glob");
+        co_await shut_down("eb1", "pcre");
+        co_await shut_down("(", "pcre");
+        CHECK(w.ready());
+        co_await shut_down("web[0-9]@*", "glob");
+        CHECK(!w.ready());
+    };
+    co_await while_serving(w, body);
+    jobs::worker again{"memory:", {.name = "web1@here"}};
+    const auto by_expression = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        json m = jobs::detail::control_message("shutdown", json::object(), {}, "", "");
+        m["pattern"] = "web\\d";
+        m["matcher"] = "pcre";
+        co_await c.core()->broker->broadcast(jobs::detail::control_envelope(m, 60s));
+        co_await sleep_for(1s);
+        CHECK(!again.ready());
+    };
+    co_await while_serving(again, by_expression);
+}

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "jobs/faulty_broker.hpp"
 #include "lib/words.hpp"
 
 using namespace eddy;
@@ -139,5 +140,45 @@ EDDY_TEST("on_jobs: what a job tells of its progress reaches the caller") {
     auto three = co_await background(jobs::on_jobs(c, "tells"), tells_at_worker, 3);
     CHECK(three == 3);
     CHECK(heard == "1/3 page;2/3 page;3/3 page;");
+    co_await serving.cancel_and_join();
+}
+
+EDDY_TEST("JOB-164 on_jobs: when the waiting fails, the job is withdrawn, and no other one runs beside it") {
+    jobs::worker w("memory:on_jobs");
+    int running = 0, most = 0, ended = 0;
+    w.add("waits", [&](int x) -> task<int> {
+        most = std::max(most, ++running);
+        try {
+            co_await sleep_for(x == 1 ? 1h : 1s);
+        } catch (const operation_cancelled&) {
+            --running;
+            ++ended;
+            throw;
+        }
+        --running;
+        co_return x;
+    });
+    auto serving = spawn(w.serve());
+    jobs::client real = co_await jobs::connect("memory:on_jobs");
+    const auto broker = std::make_shared<jobs_tests::faulty_broker>(real.core()->broker);
+    jobs::client c = jobs_tests::client_of(broker);
+    broker->after = [&](std::string_view step) {
+        if (step == "wait_final") throw jobs::error("the connection is lost");
+    };
+    auto call = background(jobs::on_jobs(c, "waits"), waits_at_worker, 2);
+    const auto lost = co_await as_result(std::move(call));
+    CHECK(words::holds<jobs::error>(lost.exception()));
+    broker->after = [](std::string_view) {};
+    int failures = 0;
+    broker->before = [&](std::string_view step) {
+        if (step == "wait_final" && ++failures == 1) throw jobs::error("the connection is lost");
+    };
+    auto again = background(jobs::on_jobs(c, "waits"), {.retry = retry_policy{.attempts = 2, .first_delay = 2s}, .timeout = 10s}, waits_at_worker, 1);
+    const auto o = co_await as_result(std::move(again));
+    CHECK(words::holds<timeout_error>(o.exception()));
+    co_await sleep_for(1s);
+    CHECK(most == 1);
+    CHECK(running == 0);
+    CHECK(ended >= 1); // the last one; the one before may not have begun
     co_await serving.cancel_and_join();
 }

@@ -45,4 +45,40 @@ EDDY_TEST_REAL("JOB-75 workers that look for expired claims at a time take none 
     CHECK(times.as_integer() == claimed.as_integer());
 }
 
+EDDY_TEST_REAL("JOB-162 a worker that was killed with many claims: all of them come back at the next look") {
+    redis_tests::real_server server;
+    const bool there = co_await server.start();
+    if (!there) co_return;
+    auto settings = std::make_shared<jobs::detail::broker_settings>();
+    settings->url = server.url();
+    const jobs::detail::broker_ptr b = co_await jobs::detail::open_broker(settings);
+    constexpr std::size_t messages = 250; // more than are looked for at once
+    for (std::size_t i = 0; i < messages; ++i) {
+        jobs::detail::message m;
+        m.id = m.tag = "m" + std::to_string(i);
+        m.task = "none";
+        jobs::detail::outgoing o("celery", 0, m.tag, jobs::detail::encode_message(m));
+        co_await b->enqueue(std::move(o));
+    }
+    std::vector<std::string> queues(1, "celery");
+    const auto taken = co_await b->claim(queues, messages);
+    CHECK(taken.size() == messages);
+    const std::size_t restored = co_await b->restore(0s, 1'000'000), length = co_await b->length("celery");
+    CHECK(restored == messages);
+    CHECK(length == messages);
+}
+
+EDDY_TEST_REAL("JOB-163 a question to the workers that is given up leaves nothing in Redis") {
+    redis_tests::real_server server;
+    const bool there = co_await server.start();
+    if (!there) co_return;
+    jobs::client c = co_await jobs::connect(server.url());
+    const auto ask = [&](cancel_scope&) -> task<> { co_await c.control("ping", json::object(), {}, 60s, 1); };
+    const bool answered = co_await move_on_after(50ms, ask);
+    CHECK(!answered);
+    redis::client rc = co_await redis::connect(server.url());
+    const redis::value keys = co_await rc.command("DBSIZE");
+    CHECK(keys.as_integer() == 0);
+}
+
 #endif

@@ -207,3 +207,18 @@ EDDY_TEST("JOB-37 a job that is given out too often, and never finished, is a de
     REQUIRE(letters.size() == 1);
     CHECK(letters[0].reason == "given out 3 times and never finished");
 }
+
+EDDY_TEST_REAL("JOB-161 SQLite: who asks the workers while somebody else does, hears all answers") {
+    const job_file file;
+    jobs::worker w{file.url(), {.name = "one@here", .poll = 5ms}};
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect(file.url(), {.poll = 5ms});
+        for (int i = 0; i < 5; ++i) {
+            std::vector<task<json>> all;
+            for (int k = 0; k < 4; ++k) all.push_back(c.control("ping", json::object(), {}, 60s, 1));
+            const std::vector<json> answers = co_await gather(std::move(all));
+            for (const json& a : answers) CHECK(a.dump() == R"({"one@here":{"ok":"pong"}})");
+        }
+    };
+    co_await while_serving(w, body);
+}

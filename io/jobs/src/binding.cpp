@@ -36,6 +36,13 @@ std::string argument_name(std::string_view task, std::span<const std::string> na
     return text;
 }
 
+std::string element(std::string_view where, std::size_t i) {
+    return std::string(where) + ", element " + std::to_string(i);
+}
+std::string element(std::string_view where, std::string_view key) {
+    return std::string(where) + ", element '" + std::string(key) + "'";
+}
+
 json arrange(std::string_view task, arguments a, std::span<const std::string> names, std::size_t required, std::size_t all) {
     json given = std::move(a.positional);
     const std::string takes = "takes " + (required == all ? count_of(all) : std::to_string(required) + " to " + count_of(all));

@@ -47,6 +47,30 @@ json joined(json a, const json& b) {
     return a;
 }
 
+/// What is said of a whole workflow of how it is to run, goes to a part of it, as Celery has it.
+void pass_options(const json& own, json& part) {
+    json& options = part["options"];
+    if (!options.is_object()) options = json::object();
+    for (const char* name : {"queue", "routing_key", "priority", "countdown", "eta", "expires", "time_limit", "soft_time_limit", "ignore_result", "headers"})
+        if (const auto at = own.find(name); at != own.end()) options[name] = *at;
+}
+void pass_list(const char* name, const json& own, json& part) {
+    json& options = part["options"];
+    if (!options.is_object()) options = json::object();
+    if (json all = joined(list_option(options, name), list_option(own, name)); !all.is_null()) options[name] = std::move(all);
+}
+/// The place of a workflow in another one is written into its options.
+origin placed(origin from, const json& own) {
+    if (const auto chain = own.find("chain"); chain != own.end() && chain->is_array() && !chain->empty()) from.chain = joined(from.chain, *chain);
+    if (const auto chord = own.find("chord"); chord != own.end() && chord->is_object()) from.chord = *chord;
+    if (std::string group = text_option(own, "group_id"); !group.empty()) {
+        from.group = std::move(group);
+        from.group_index.reset();
+        if (const auto index = own.find("group_index"); index != own.end() && index->is_number_integer()) from.group_index = index->get<int>();
+    }
+    return from;
+}
+
 void read_times(message& m, const json& options) {
     const auto number = [&](const char* name) -> std::optional<double> {
         const auto at = options.find(name);
@@ -99,7 +123,7 @@ plan plan_task(const json& form, const std::optional<json>& first, const origin&
     if (!m.kwargs.is_object()) m.kwargs = json::object();
     if (first && !is_immutable(form)) m.args.insert(m.args.begin(), *first);
     m.callbacks = list_option(options, "link");
-    m.errbacks = joined(list_option(options, "link_error"), from.errbacks);
+    m.errbacks = list_option(options, "link_error");
     m.chain = joined(from.chain, options.contains("chain") ? options["chain"] : json());
     m.chord = options.contains("chord") && options["chord"].is_object() ? options["chord"] : from.chord;
     plan p;
@@ -152,9 +176,10 @@ json chord_of(const json& header, const json& body) {
             {"subtask_type", "chord"}, {"immutable", false}};
 }
 
-/// A group that something follows is the header of a chord.
+/// A group that something follows is the header of a chord, whose body may be a chord.
 void join_groups(json& steps) {
-    for (std::size_t i = 0; i + 1 < steps.size(); ++i) {
+    for (std::size_t i = steps.size(); i-- > 0;) {
+        if (i + 1 == steps.size()) continue;
         if (subtask_type(steps[i]) != "celery.group") continue;
         steps[i] = chord_of(steps[i], steps[i + 1]);
         steps.erase(i + 1);
@@ -166,15 +191,18 @@ plan plan_chain(const json& form, const std::optional<json>& first, const origin
     append_steps(steps, form);
     join_groups(steps);
     if (steps.empty()) bad_signature("an empty chain");
+    const json own = options_of(form);
+    pass_options(own, steps.front());
+    pass_list("link", own, steps.back());
+    for (json& step : steps) pass_list("link_error", own, step);
+    if (!from.chord.is_null() && subtask_type(steps.back()) == "celery.group") bad_signature("a group inside of a chord's header");
     origin o = from;
     json rest = json::array();
     for (std::size_t i = steps.size(); i-- > 1;) {
         static_cast<void>(result_id_of(steps[i])); // so that who waits for it can know it
         rest.push_back(steps[i]);
     }
-    const json own = form.contains("options") ? form["options"] : json::object();
     if (const std::string id = text_option(own, "task_id"); !id.empty() && steps.size() > 1 && subtask_type(rest[0]).rfind("celery.", 0) != 0) rest[0]["options"]["task_id"] = id;
-    if (own.is_object()) o.errbacks = joined(o.errbacks, list_option(own, "link_error"));
     const std::string last = rest.empty() ? std::string() : result_id_of(rest[0]);
     // What comes after the chain comes after its last step, and reversed that is in front.
     json following = joined(from.chain, rest);
@@ -201,7 +229,7 @@ plan plan_chain(const json& form, const std::optional<json>& first, const origin
     return p;
 }
 
-plan plan_members(const json& tasks, const std::optional<json>& first, origin from, const std::string& group) {
+plan plan_members(json tasks, const std::optional<json>& first, origin from, const std::string& group) {
     plan p;
     from.group = group;
     int index = 0;
@@ -231,7 +259,13 @@ plan plan_group(const json& form, const std::optional<json>& first, const origin
         if (o.chain.empty()) o.chain = json();
         return plan_signature(chord_of(form, next), first, o);
     }
-    return plan_members(require_tasks(form), first, from, id);
+    if (!list_option(options, "link").is_null()) bad_signature("a group that something follows: use a chord");
+    json members = require_tasks(form);
+    for (json& member : members) {
+        pass_options(options, member);
+        pass_list("link_error", options, member);
+    }
+    return plan_members(std::move(members), first, from, id);
 }
 
 plan plan_chord(const json& form, const std::optional<json>& first, const origin& from) {
@@ -240,12 +274,17 @@ plan plan_chord(const json& form, const std::optional<json>& first, const origin
     const json& header = kwargs["header"];
     const json tasks = header.is_array() ? header : require_tasks(header);
     json body = kwargs["body"];
+    if (!body.is_object()) bad_signature("a chord whose body is none");
+    const json own = options_of(form);
+    pass_options(own, body);
+    pass_list("link", own, body);
+    pass_list("link_error", own, body);
+    if (const std::string id = text_option(own, "task_id"); !id.empty() && subtask_type(body).rfind("celery.", 0) != 0) body["options"]["task_id"] = id;
     if (tasks.empty()) { // nothing to wait for
         origin o = from;
         return plan_signature(body, std::optional<json>(json::array()), o);
     }
     const std::string result = result_id_of(body);
-    if (body.is_object() && !body["options"].is_object()) body["options"] = json::object();
     if (!from.chain.is_null() && !from.chain.empty()) body["options"]["chain"] = joined(from.chain, body["options"].contains("chain") ? body["options"]["chain"] : json());
     if (!from.group.empty()) {
         body["options"]["group_id"] = from.group;
@@ -268,9 +307,9 @@ plan plan_chord(const json& form, const std::optional<json>& first, const origin
 
 plan plan_signature(const json& form, const std::optional<json>& first, const origin& from) {
     const std::string type = subtask_type(form);
-    if (type == "celery.chain") return plan_chain(form, first, from);
-    if (type == "celery.group") return plan_group(form, first, from);
-    if (type == "celery.chord") return plan_chord(form, first, from);
+    if (type == "celery.chain") return plan_chain(form, first, placed(from, options_of(form)));
+    if (type == "celery.group") return plan_group(form, first, placed(from, options_of(form)));
+    if (type == "celery.chord") return plan_chord(form, first, placed(from, options_of(form)));
     return plan_task(form, first, from);
 }
 
@@ -301,7 +340,12 @@ message unreached_step(const json& form, const origin& from) {
 std::vector<message> unreached_steps(const json& chain, const origin& from) {
     std::vector<message> all;
     if (!chain.is_array()) return all;
-    for (const json& step : chain) all.push_back(unreached_step(step, from));
+    for (const json& step : chain) {
+        try {
+            all.push_back(unreached_step(step, from));
+        } catch (const malformed_message&) { // nobody can wait for it
+        }
+    }
     return all;
 }
 

@@ -40,7 +40,6 @@ struct origin {
     std::optional<int> group_index;
     json chain; // what follows, reversed, or null
     json chord; // body of the chord it is a part of, or null
-    json errbacks;
 };
 
 /// `first`: what is put in front of its arguments unless it is immutable. Throws `malformed_message` for what is no signature.

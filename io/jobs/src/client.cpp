@@ -4,6 +4,7 @@
 
 #include <eddy/this_task.hpp>
 #include <eddy/timeout.hpp>
+#include <eddy/with_cleanup.hpp>
 
 #include "client_core.hpp"
 #include "message.hpp"
@@ -148,13 +149,16 @@ task<json> ask_workers(std::shared_ptr<client_core> core, std::string method, js
     co_await this_task::checkpoint();
     const std::string ticket = make_uuid();
     const std::string inbox = make_uuid();
-    co_await core->broker->listen_for_answers(inbox);
     const json body = control_message(method, std::move(parameters), workers, ticket, inbox);
-    co_await core->broker->broadcast(control_envelope(body, patience + std::chrono::seconds(1)));
     json answers = json::object();
     const auto collecting = [&](cancel_scope&) { return collect_answers(core->broker, inbox, ticket, expected, answers); };
-    co_await move_on_after(patience, collecting);
-    co_await core->broker->end_answers(inbox);
+    const auto ask = [&]() -> task<> {
+        co_await core->broker->listen_for_answers(inbox);
+        co_await core->broker->broadcast(control_envelope(body, patience + std::chrono::seconds(1)));
+        co_await move_on_after(patience, collecting);
+    };
+    const auto end = [&]() { return core->broker->end_answers(inbox); };
+    co_await with_cleanup(ask, end);
     co_return answers;
 }
 

@@ -126,7 +126,7 @@ void worker_core::take_progress(const std::string& tag, reported_state said) {
     const auto at = claimed_.find(tag);
     if (at == claimed_.end() || !jobs_) return;
     job_run& r = *at->second;
-    if (r.ended || r.job->ignore_result || is_final(said.state)) return;
+    if (r.ended || r.ignores_result() || is_final(said.state)) return;
     r.reported.emplace(std::move(said));
     if (r.storing) return;
     auto told = std::make_shared<progress_stored>(r);
@@ -186,7 +186,8 @@ task<std::exception_ptr> worker_core::run_callback(job_run& r, const std::string
 task<> worker_core::execute(job_run& r, limiter_token& slot) {
     const counted active(counts.active);
     if (r.task->options.acks_early) {
-        co_await acknowledge(r);
+        const auto ack = [&]() { return broker->acknowledge(r.claim.tag); };
+        r.acknowledged = co_await insist("jobs: a job could not be acknowledged; it is tried again", ack, &r);
         if (!r.acknowledged) co_return; // at most once: its claim may be another's by now, or comes again when its lease is over
     }
     r.started = wall_now();
@@ -198,7 +199,7 @@ task<> worker_core::execute(job_run& r, limiter_token& slot) {
         if (!may_run) co_return co_await acknowledge(r); // canceled, or deleted, since it was claimed
     }
     emit_task("task-started", r);
-    if (options.track_started && !r.job->ignore_result) {
+    if (options.track_started && !r.ignores_result()) {
         json state = make_result(*r.job, "STARTED", {{"pid", ::getpid()}, {"hostname", name}});
         try {
             co_await store_state(r.job->id, std::move(state));

@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <stdexcept>
+
+#include <eddy/remote_exception.hpp>
 
 #include "job_parts.hpp"
 
@@ -27,6 +30,9 @@ job_result result_of(const std::exception_ptr& error, const message& m) {
         std::rethrow_exception(error);
     } catch (const failure& f) {
         return failed_with(f.type(), f.arguments(), f.module(), at + "\n" + f.what());
+    } catch (const remote_error& e) { // of another process: its own type, not that it came from there
+        const std::string type = plain_name(e.type_name());
+        return failed_with(type, json::array({std::string(e.message())}), "cpp", at + "\n" + e.what());
     } catch (const std::exception& e) {
         const std::string type = exception_name(e);
         return failed_with(type, json::array({std::string(e.what())}), "cpp", at + "\n" + type + ": " + e.what());
@@ -139,8 +145,7 @@ task<> worker_core::bury_job(job_run& r, std::string reason, std::string payload
         const std::string text = dump_json(make_result(m, dead.state, dead.value));
         const auto store = [&]() { return broker->store(m.id, text, result_ttl); };
         bool told = co_await insist("jobs: what follows a job could not be sent; it is tried again", follow);
-        const bool ignored = m.ignore_result || (r.task && r.task->options.ignore_result);
-        if (told && !ignored) told = co_await insist("jobs: a result could not be stored; it is tried again", store);
+        if (told && !r.ignores_result()) told = co_await insist("jobs: a result could not be stored; it is tried again", store);
         if (!told) co_return; // it comes again when its lease is over
     }
     r.acknowledged = co_await insist("jobs: a dead letter could not be put away; it is tried again", bury);
@@ -163,7 +168,7 @@ task<> worker_core::conclude_retry(job_run& r, const retry_request& request, con
     const auto store = [&]() { return broker->store(next.id, result, result_ttl); };
     const auto send = [&]() { return broker->enqueue(o); };
     bool ok = true;
-    if (!next.ignore_result) ok = co_await insist("jobs: a result could not be stored; it is tried again", store);
+    if (!r.ignores_result()) ok = co_await insist("jobs: a result could not be stored; it is tried again", store);
     if (ok) ok = co_await insist("jobs: a retry could not be sent; it is tried again", send);
     if (ok) co_await acknowledge(r);
 }
@@ -189,15 +194,25 @@ task<> worker_core::run_callbacks(job_run& r, job_result& result) {
     }
 }
 
+/// A result that cannot be stored as it is, is a failure.
+void worker_core::require_storable(const message& m, job_result& result) const {
+    std::size_t size = 0;
+    try {
+        size = dump_strict(result.value, "the result of " + m.task).size();
+    } catch (const std::invalid_argument& e) {
+        if (result.ok()) result = failed_with("ValueError", json::array({std::string(e.what())}), "builtins");
+        return;
+    }
+    if (size > options.max_result)
+        result = failed_with("ResultTooLarge", json::array({"the result of " + m.task + " has " + std::to_string(size) + " bytes; the limit is " + std::to_string(options.max_result)}), "cpp");
+}
+
 /// Stores how it ended, sends what follows, and acknowledges: in the order in which a crash loses nothing.
 task<> worker_core::settle(job_run& r, job_result result) {
     const message& m = *r.job;
     co_await run_callbacks(r, result);
     if (result.state == "FAILURE" && m.rq && m.rq->retries > 0) co_return co_await retry_recorded(r, std::nullopt);
-    std::string text = dump_json(result.value);
-    if (text.size() > options.max_result) {
-        result = failed_with("ResultTooLarge", json::array({"the result of " + m.task + " has " + std::to_string(text.size()) + " bytes; the limit is " + std::to_string(options.max_result)}), "cpp");
-    }
+    require_storable(m, result);
     if (result.ok()) ++counts.succeeded;
     else if (result.state == "REVOKED") ++counts.revoked;
     else ++counts.failed;
@@ -208,7 +223,7 @@ task<> worker_core::settle(job_run& r, job_result result) {
     const bool followed = co_await insist("jobs: what follows a job could not be sent; it is tried again", follow);
     // Not acknowledged, it runs again when its lease is over, and what follows it is not lost.
     if (!followed && !r.acknowledged) co_return;
-    const bool ignored = m.ignore_result || (r.task && r.task->options.ignore_result);
+    const bool ignored = r.ignores_result();
     const std::chrono::nanoseconds ttl = ignored ? std::chrono::nanoseconds(0) : result_ttl;
     if (ignored && !broker->record()) {
         co_await acknowledge(r);

@@ -224,7 +224,7 @@ std::optional<std::chrono::nanoseconds> worker_core::long_wait(job_run& r) const
 task<bool> worker_core::put_off(job_run& r, std::chrono::nanoseconds pause) {
     bool gone = false;
     const auto away = [&]() -> task<> { gone = co_await broker->put_off(r.claim.tag, pause); };
-    static_cast<void>(co_await insist("jobs: a job could not be put off; it is tried again", away));
+    static_cast<void>(co_await insist("jobs: a job could not be put off; it is tried again", away, &r)); // another's claim is not ours to put off
     if (!gone) co_return false;
     r.acknowledged = true;
     ++counts.put_off;

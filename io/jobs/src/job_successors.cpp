@@ -20,46 +20,53 @@ void plan_result(following& f, const message& m, const job_result& result) {
 /// The rest of a chain ends as the step before it, which is what Celery stores: else whoever waits for its last step waits for ever. `part`: if
 /// one of them is part of a chord, and nothing was before.
 void plan_unreached(following& f, const json& chain, const message& failed, const job_result& result, std::optional<chord_part>& part) {
-    try {
-        for (const message& step : unreached_steps(chain, origin_of(failed))) {
-            plan_result(f, step, result);
-            if (step.chord.is_object() && !part) part.emplace(step, result);
-        }
-    } catch (const std::exception&) { // no workflow, which is reported where it is followed
+    for (const message& step : unreached_steps(chain, origin_of(failed))) {
+        plan_result(f, step, result);
+        if (step.chord.is_object() && !part) part.emplace(step, result);
     }
 }
 
 } // namespace
 
-plan worker_core::plan_successors(const message& m, const job_result& result) const {
-    origin from = origin_of(m);
+/// Each by itself: one that is no workflow keeps no other from being sent.
+plan worker_core::plan_callbacks(const message& m, const job_result& result) const {
     plan p;
-    try {
-        if (result.ok()) {
-            if (m.callbacks.is_array())
-                for (const json& next : m.callbacks) append_plan(p, plan_signature(next, result.value, from));
-            if (m.chain.is_array() && !m.chain.empty()) {
-                json rest = m.chain;
-                const json next = rest.back();
-                rest.erase(rest.size() - 1);
-                if (!rest.empty()) from.chain = std::move(rest);
-                append_plan(p, plan_signature(next, result.value, from));
-            }
-        } else if (m.errbacks.is_array()) {
-            for (const json& next : m.errbacks) append_plan(p, plan_signature(next, json(m.id), from));
+    const json& all = result.ok() ? m.callbacks : m.errbacks;
+    if (!all.is_array()) return p;
+    const json argument = result.ok() ? result.value : json(m.id);
+    for (const json& next : all) {
+        try {
+            append_plan(p, plan_signature(next, argument, origin_of(m)));
+        } catch (const std::exception&) {
+            report("jobs: " + m.task + "[" + m.id + "] is followed by what is no workflow", std::current_exception());
         }
-    } catch (const std::exception&) { // a workflow that cannot be followed: its job is over all the same
-        report("jobs: " + m.task + "[" + m.id + "] is followed by what is no workflow", std::current_exception());
-        return plan();
     }
     return p;
+}
+/// The next step of its chain; if that is no workflow, the rest fails, for somebody may wait for it.
+void worker_core::plan_chain_after(following& f, const message& m, const job_result& result) const {
+    if (!m.chain.is_array() || m.chain.empty()) return;
+    json rest = m.chain;
+    const json next = rest.back();
+    rest.erase(rest.size() - 1);
+    origin from = origin_of(m);
+    if (!rest.empty()) from.chain = std::move(rest);
+    try {
+        append_plan(f.next, plan_signature(next, result.value, from));
+    } catch (const std::exception& e) {
+        report("jobs: " + m.task + "[" + m.id + "] is followed by what is no workflow", std::current_exception());
+        plan_unreached(f, m.chain, m, failed_with("ValueError", json::array({std::string(e.what())}), "builtins"), f.part);
+    }
 }
 
 following worker_core::plan_following(const message& m, const job_result& result) const {
     following f;
-    f.next = plan_successors(m, result);
+    f.next = plan_callbacks(m, result);
     if (m.chord.is_object()) f.part.emplace(m, result);
-    if (!result.ok()) plan_unreached(f, m.chain, m, result, f.part);
+    if (result.ok())
+        plan_chain_after(f, m, result);
+    else
+        plan_unreached(f, m.chain, m, result, f.part);
     return f;
 }
 

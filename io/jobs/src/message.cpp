@@ -183,7 +183,7 @@ std::string encode_message(const message& m) {
     json body = json::array({m.args, m.kwargs, std::move(embed)});
     json properties = {{"correlation_id", m.id}, {"reply_to", m.reply_to}, {"delivery_mode", 2}, {"delivery_info", {{"exchange", ""}, {"routing_key", m.queue}}},
                        {"priority", m.priority}, {"body_encoding", "base64"}, {"delivery_tag", m.tag}};
-    const json e = {{"body", to_base64(dump_json(body))}, {"content-encoding", "utf-8"}, {"content-type", "application/json"},
+    const json e = {{"body", to_base64(dump_strict(body, "jobs: the call of " + m.task))}, {"content-encoding", "utf-8"}, {"content-type", "application/json"},
                     {"headers", std::move(headers)}, {"properties", std::move(properties)}};
     return dump_json(e);
 }

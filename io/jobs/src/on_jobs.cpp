@@ -11,13 +11,17 @@
 #include <eddy/sleep.hpp>
 #include <eddy/spawn.hpp>
 #include <eddy/task_handle.hpp>
+#include <eddy/timeout.hpp>
 #include <eddy/with_cleanup.hpp>
+
+#include "text.hpp"
 
 namespace eddy::jobs::detail {
 
 namespace {
 
 constexpr std::chrono::milliseconds progress_interval(500);
+constexpr std::chrono::seconds patience(5); // with a broker that is away
 
 std::uint64_t count_in(const json& meta, const char* key) {
     const auto at = meta.find(key);
@@ -86,29 +90,40 @@ std::shared_ptr<const job_template> make_job_template(const send_options& how) {
 }
 
 task<json> run_as_job(client c, std::string name, std::shared_ptr<const job_template> how, json args) {
-    const std::string id = co_await c.send_json(std::move(name), std::move(args), how->options());
+    const std::string id = make_uuid();
     const std::shared_ptr<eddy::detail::report_target> target = eddy::detail::current_report_target();
     std::optional<task_handle<>> watching;
     bool over = false;
     auto body = [&]() -> task<json> {
+        send_options options = how->options();
+        options.id = id;
+        co_await c.send_json(std::move(name), std::move(args), options);
         if (target) watching.emplace(spawn(watch_progress, c, id, target));
         try {
             json value = co_await c.result(id);
             over = true;
             co_return value;
-        } catch (const operation_cancelled&) {
+        } catch (const task_failed&) {
+            over = true;
             throw;
-        } catch (...) {
+        } catch (const task_revoked&) {
             over = true;
             throw;
         }
     };
+    // Also when nothing could be heard of it, or it is not known whether it was sent: whoever tries again would have two.
     auto withdraw = [&]() -> task<> {
         if (watching) co_await watching->cancel_and_join();
         if (over) co_return;
-        revoke_options ending;
-        ending.terminate = true;
-        co_await c.revoke(id, ending);
+        const auto revoke = [&](cancel_scope&) -> task<> {
+            revoke_options ending;
+            ending.terminate = true;
+            try {
+                co_await c.revoke(id, ending);
+            } catch (const std::exception&) { // the caller hears what went wrong before
+            }
+        };
+        co_await move_on_after(patience, revoke);
     };
     co_return co_await with_cleanup(body, withdraw);
 }

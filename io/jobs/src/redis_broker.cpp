@@ -151,11 +151,13 @@ public:
     task<std::size_t> restore(duration lease, int most_deliveries) override {
         while (co_await return_put_off()) {}
         const std::string before = unix_text(to_unix(wall_now()) - std::chrono::duration<double>(lease).count());
-        redis::value expired = co_await jobs_.command("ZRANGEBYSCORE", index_, "0", before, "LIMIT", 0, restored_at_once);
-        const std::vector<std::string> tags = expired.take_strings();
-        std::size_t n = 0;
-        for (const std::string& tag : tags) n += co_await restore_one(tag, before, most_deliveries);
-        co_return n;
+        for (std::size_t n = 0;;) {
+            redis::value expired = co_await jobs_.command("ZRANGEBYSCORE", index_, "0", before, "LIMIT", 0, restored_at_once);
+            const std::vector<std::string> tags = expired.take_strings();
+            const std::size_t so_far = n;
+            for (const std::string& tag : tags) n += co_await restore_one(tag, before, most_deliveries);
+            if (tags.size() < restored_at_once || n == so_far) co_return n;
+        }
     }
     task<> bury(dead_letter letter) override {
         redis::pipeline p;

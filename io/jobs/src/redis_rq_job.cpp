@@ -142,7 +142,7 @@ std::vector<std::string> fields_of(const message& m) {
     const auto add_time = [&](const char* name, const std::optional<std::chrono::nanoseconds>& d) {
         if (d) add(name, seconds_up(*d));
     };
-    add("data", compress(dump_json(call)));
+    add("data", compress(dump_strict(call, "jobs: the call of " + m.task)));
     add("created_at", to_rq_time(wall_now()));
     add("description", how.description.empty() ? call_text(m) : how.description);
     add("timeout", m.time_limit ? std::to_string(*m.time_limit < 0 ? -1 : std::max<std::int64_t>(1, std::llround(std::ceil(*m.time_limit)))) : "180");

@@ -198,7 +198,7 @@ public:
         co_return n;
     }
     task<> bury(dead_letter letter) override {
-        auto work = [&](sqlite_file& f) { f.prepare("UPDATE eddy_messages SET claimed = NULL, dead = ? WHERE tag = ?").bind(letter.reason).bind(letter.tag).run(); };
+        auto work = [&](sqlite_file& f) { f.prepare("UPDATE eddy_messages SET claimed = NULL, dead = ?, payload = ? WHERE tag = ?").bind(letter.reason).bind(letter.payload).bind(letter.tag).run(); };
         co_await run(work);
     }
     task<std::vector<dead_letter>> dead_letters(std::size_t most) override {
@@ -321,12 +321,20 @@ public:
     task<> answer(json reply_to, std::string text) override {
         return post(reply_to.is_object() ? reply_to.value("routing_key", std::string()) : std::string("?"), std::move(text));
     }
-    task<> listen_for_answers(std::string) override {
-        auto work = [&](sqlite_file& f) { answered_ = last_number(f); };
+    task<> listen_for_answers(std::string id) override {
+        std::int64_t last = 0;
+        auto work = [&](sqlite_file& f) { last = last_number(f); };
         co_await run(work);
+        answered_.insert_or_assign(std::move(id), last);
     }
-    task<std::string> next_answer(std::string id) override { return next_post(std::move(id), answered_); }
-    task<> end_answers(std::string) override { co_return; } // they go by themselves
+    task<std::string> next_answer(std::string id) override {
+        std::int64_t& last = answered_.at(id);
+        return next_post(std::move(id), last);
+    }
+    task<> end_answers(std::string id) override { // they go by themselves
+        answered_.erase(id);
+        co_return;
+    }
     task<> emit(std::string, std::string) override { co_return; }
     task<bool> lock(std::string name, std::string owner, duration ttl) override {
         const double now = unix_now(), until = unix_after(ttl);
@@ -380,7 +388,7 @@ private:
     std::shared_ptr<sqlite_shared> shared_;
     std::chrono::nanoseconds poll_;
     std::int64_t heard_ = 0;
-    std::int64_t answered_ = 0;
+    std::map<std::string, std::int64_t> answered_; // of each inbox
 };
 
 std::map<std::string, std::weak_ptr<sqlite_shared>>& open_files() {

@@ -308,6 +308,13 @@ std::optional<json> try_parse_json(std::string_view text) {
 std::string dump_json(const json& v) {
     return v.dump(-1, ' ', false, json::error_handler_t::replace);
 }
+std::string dump_strict(const json& v, std::string_view what) {
+    try {
+        return v.dump();
+    } catch (const json::type_error&) {
+        throw std::invalid_argument(std::string(what) + " has bytes that are no UTF-8, which JSON cannot hold: send them as base64, or as a list of numbers");
+    }
+}
 
 std::string python_repr(const json& v) {
     std::string out;
@@ -331,9 +338,12 @@ std::string exception_name(const std::exception& e) {
     char* const plain = abi::__cxa_demangle(typeid(e).name(), nullptr, nullptr, &status);
     std::string name = status == 0 ? plain : typeid(e).name();
     std::free(plain);
-    name.resize(std::min(name.find('<'), name.size()));
-    if (const auto colon = name.rfind("::"); colon != name.npos) name.erase(0, colon + 2);
-    return name;
+    return plain_name(std::move(name));
+}
+std::string plain_name(std::string type) {
+    type.resize(std::min(type.find('<'), type.size()));
+    if (const auto colon = type.rfind("::"); colon != type.npos) type.erase(0, colon + 2);
+    return type;
 }
 
 } // namespace eddy::jobs::detail

@@ -38,6 +38,8 @@ using wall_time = std::chrono::system_clock::time_point;
 [[nodiscard]] std::optional<json> try_parse_json(std::string_view text);
 /// On one line; what is not UTF-8 is replaced.
 [[nodiscard]] std::string dump_json(const json& v);
+/// The same of what must arrive as it is; strings that are no UTF-8 are refused with `std::invalid_argument`, which says what `what` is.
+[[nodiscard]] std::string dump_strict(const json& v, std::string_view what);
 
 /// As Python's repr shows it, cut at about 1000 bytes; a list as a tuple.
 [[nodiscard]] std::string python_repr(const json& v);
@@ -48,5 +50,6 @@ using wall_time = std::chrono::system_clock::time_point;
 
 /// The class of an exception without its namespaces: "runtime_error".
 [[nodiscard]] std::string exception_name(const std::exception& e);
+[[nodiscard]] std::string plain_name(std::string type);
 
 } // namespace eddy::jobs::detail

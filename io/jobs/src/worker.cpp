@@ -101,10 +101,16 @@ void worker_core::report(std::string_view what, std::exception_ptr error) const 
     eddy::detail::current().loop->report({.message = what, .exception = std::move(error), .task_name = name});
 }
 
-task<bool> worker_core::insist(const char* what, std::function<task<>()> action) {
+/// It was not cut off, or stopped, for so long that another worker may have the job by now. What is asked of the broker arrives later.
+bool worker_core::holds(const job_run& r) const noexcept {
+    return loop_clock::now() - r.leased < lease / 4 * 3;
+}
+
+task<bool> worker_core::insist(const char* what, std::function<task<>()> action, const job_run* r) {
     const auto begin = loop_clock::now();
     std::chrono::nanoseconds pause = std::chrono::milliseconds(50);
     for (bool told = false;; told = true) {
+        if (r && !holds(*r)) co_return false;
         std::exception_ptr error;
         try {
             co_await action();
@@ -178,8 +184,14 @@ task<> worker_core::refresh_loop() {
         for (const auto& [tag, run] : claimed_)
             if (!run->acknowledged) tags.push_back(tag);
         if (tags.empty()) continue;
-        const auto refresh = [&]() { return broker->refresh(tags); };
-        co_await insist("jobs: claims could not be refreshed; it is tried again", refresh);
+        auto begin = loop_clock::now();
+        const auto refresh = [&]() {
+            begin = loop_clock::now();
+            return broker->refresh(tags);
+        };
+        if (!co_await insist("jobs: claims could not be refreshed; it is tried again", refresh)) continue;
+        for (const std::string& tag : tags)
+            if (const auto at = claimed_.find(tag); at != claimed_.end()) at->second->leased = std::max(at->second->leased, begin);
     }
 }
 

@@ -3,6 +3,8 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <fnmatch.h>
+#include <regex>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -22,6 +24,14 @@ json load_average() {
     json list = json::array();
     for (const double v : load) list.push_back(std::round(v * 100) / 100);
     return list;
+}
+/// As Python's `re.match`; an expression that cannot be read fits nobody.
+bool fits_expression(const std::string& name, const std::string& expression) {
+    try {
+        return std::regex_search(name, std::regex(expression), std::regex_constants::match_continuous);
+    } catch (const std::regex_error&) {
+        return false;
+    }
 }
 json ok_with(const std::string& text) {
     return {{"ok", text}};
@@ -117,10 +127,14 @@ task<> worker_core::control_loop() {
     }
 }
 
+/// As kombu has it: those that are named, else those whose name fits the pattern, else all.
 bool worker_core::is_for_us(const json& command) const {
     const json to = command.value("destination", json());
-    if (!to.is_array()) return true;
-    return std::ranges::any_of(to, [&](const json& node) { return node == name; });
+    if (to.is_array() && !to.empty()) return std::ranges::any_of(to, [&](const json& node) { return node == name; });
+    const json pattern = command.value("pattern", json());
+    if (!pattern.is_string() || pattern == "") return true;
+    const json matcher = command.value("matcher", json("glob"));
+    return matcher == "pcre" ? fits_expression(name, pattern.get<std::string>()) : ::fnmatch(pattern.get_ref<const std::string&>().c_str(), name.c_str(), 0) == 0;
 }
 
 task<> worker_core::handle_control(std::string text) {

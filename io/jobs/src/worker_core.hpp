@@ -55,6 +55,7 @@ public:
     bool running = false;
     bool scheduled = false; // waits for its time
     bool acknowledged = false;
+    loop_clock::time_point leased = loop_clock::now(); // the lease begins no earlier
     job_end end = job_end::none;
     wall_time started{};
     cancel_scope waiting;       // until it may run
@@ -65,6 +66,8 @@ public:
     bool storing = false;
     event stored;
 
+    /// Nobody wants to know how it ends, or what it says before.
+    [[nodiscard]] bool ignores_result() const noexcept { return job->ignore_result || (task && task->options.ignore_result); }
     /// Ends it, wherever it is.
     void finish_early(job_end why, const char* reason);
 };
@@ -113,7 +116,8 @@ public:
     /// The loop's exception handler gets it: the worker goes on.
     void report(std::string_view what, std::exception_ptr error) const noexcept;
     /// Does it again and again until the broker has taken it, for as long as the lease can be kept; false if it gave up.
-    task<bool> insist(const char* what, std::function<task<>()> action);
+    /// With `r`: only as long as its claim is this worker's for sure.
+    task<bool> insist(const char* what, std::function<task<>()> action, const job_run* r = nullptr);
 
     // --- job_run.cpp
     task<> run_job(delivery d);
@@ -160,6 +164,7 @@ private:
     [[nodiscard]] std::size_t room() const noexcept;
     void count_changed() noexcept;
     [[nodiscard]] bool claim_now() const noexcept;
+    [[nodiscard]] bool holds(const job_run& r) const noexcept;
     void renew_threads();
     void let_go_of_thread(const job_run& r);
     task<> wait_for_let_go();
@@ -185,8 +190,10 @@ private:
     task<> conclude_reject(job_run& r, const reject& request);
     task<> bury_job(job_run& r, std::string reason, std::string payload);
     task<> settle(job_run& r, job_result result);
+    void require_storable(const message& m, job_result& result) const;
     [[nodiscard]] following plan_following(const message& m, const job_result& result) const;
-    [[nodiscard]] plan plan_successors(const message& m, const job_result& result) const;
+    [[nodiscard]] plan plan_callbacks(const message& m, const job_result& result) const;
+    void plan_chain_after(following& f, const message& m, const job_result& result) const;
     task<> send_successors(following& f);
     task<> send_chord_end(following& f);
     task<> store_unreached(following& f);

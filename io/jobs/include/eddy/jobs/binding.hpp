@@ -64,37 +64,36 @@ template <class T>
 inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
+template <class T>
+concept tuple_like = requires { std::tuple_size<T>::value; };
+template <class T>
+concept map_like = requires { typename T::mapped_type; };
+template <class T>
+concept list_like = requires(T t) { t.push_back(std::declval<typename T::value_type>()); };
+template <class T>
+concept set_like = requires(T t) {
+    typename T::key_type;
+    t.insert(std::declval<typename T::value_type>());
+};
+template <class T>
+concept text_view = std::same_as<T, std::string_view> || std::same_as<T, const char*>;
 
 /// "a string \"3\"", shortened: for messages.
 [[nodiscard]] std::string describe(const json& v);
 [[noreturn]] void throw_mismatch(std::string_view where, std::string_view expected, const json& got);
 
-/// What to call a type in messages and in `inspect registered`.
+[[nodiscard]] std::string element(std::string_view where, std::size_t i);
+[[nodiscard]] std::string element(std::string_view where, std::string_view key);
+
 template <class T>
-[[nodiscard]] std::string type_name() {
-    if constexpr (is_optional<T>)
-        return type_name<typename T::value_type>() + "?";
-    else if constexpr (std::same_as<T, bool>)
-        return "bool";
-    else if constexpr (std::is_integral_v<T>)
-        return std::is_signed_v<T> ? "int" + std::to_string(8 * sizeof(T)) : "uint" + std::to_string(8 * sizeof(T));
-    else if constexpr (std::is_floating_point_v<T>)
-        return "number";
-    else if constexpr (std::convertible_to<T, std::string_view>)
-        return "string";
-    else if constexpr (std::same_as<T, json>)
-        return "json";
-    else if constexpr (requires { typename T::mapped_type; })
-        return "object";
-    else if constexpr (requires(T t) { t.begin(); })
-        return "list";
-    else
-        return "value";
-}
+[[nodiscard]] T map_as(const json& v, std::string_view where);
+template <class T, std::size_t... I>
+[[nodiscard]] T tuple_as(const json& v, std::string_view where, std::index_sequence<I...>);
 
 // Not called from_json: nlohmann-json 3.11 has functions of that name where they are found for an argument of its own.
 template <class T>
 [[nodiscard]] T json_as(const json& v, std::string_view where) {
+    static_assert(!text_view<T>, "jobs: a view of a text that is gone; take a std::string");
     if constexpr (std::same_as<T, json>) {
         return v;
     } else if constexpr (is_optional<T>) {
@@ -115,12 +114,21 @@ template <class T>
     } else if constexpr (std::same_as<T, std::string>) {
         if (!v.is_string()) throw_mismatch(where, "a string", v);
         return v.get<std::string>();
-    } else if constexpr (requires(T t) { t.push_back(std::declval<typename T::value_type>()); }) {
+    } else if constexpr (map_like<T>) {
+        return map_as<T>(v, where);
+    } else if constexpr (list_like<T> || set_like<T>) {
         if (!v.is_array()) throw_mismatch(where, "a list", v);
         T all;
-        for (std::size_t i = 0; i < v.size(); ++i)
-            all.push_back(json_as<typename T::value_type>(v[i], std::string(where) + ", element " + std::to_string(i)));
+        for (std::size_t i = 0; i < v.size(); ++i) {
+            auto one = json_as<typename T::value_type>(v[i], element(where, i));
+            if constexpr (list_like<T>)
+                all.push_back(std::move(one));
+            else
+                all.insert(std::move(one));
+        }
         return all;
+    } else if constexpr (tuple_like<T>) {
+        return tuple_as<T>(v, where, std::make_index_sequence<std::tuple_size_v<T>>());
     } else {
         try {
             return v.get<T>();
@@ -130,6 +138,26 @@ template <class T>
     }
 }
 
+/// An object, or, for keys that are no texts, a list of pairs, as nlohmann-json writes them.
+template <class T>
+T map_as(const json& v, std::string_view where) {
+    T all;
+    if constexpr (std::same_as<typename T::key_type, std::string>) {
+        if (!v.is_object()) throw_mismatch(where, "an object", v);
+        for (const auto& [key, value] : v.items()) all.emplace(key, json_as<typename T::mapped_type>(value, element(where, key)));
+    } else {
+        if (!v.is_array()) throw_mismatch(where, "a list of pairs", v);
+        for (std::size_t i = 0; i < v.size(); ++i) all.insert(json_as<std::pair<typename T::key_type, typename T::mapped_type>>(v[i], element(where, i)));
+    }
+    return all;
+}
+/// A list of so many.
+template <class T, std::size_t... I>
+T tuple_as(const json& v, std::string_view where, std::index_sequence<I...>) {
+    if (!v.is_array() || v.size() != sizeof...(I)) throw_mismatch(where, "a list of " + std::to_string(sizeof...(I)), v);
+    return T{json_as<std::tuple_element_t<I, T>>(v[I], element(where, I))...};
+}
+
 /// Puts positional and named arguments into one list, in the order of the parameters. `required` of them must be there.
 [[nodiscard]] json arrange(std::string_view task, arguments a, std::span<const std::string> names, std::size_t required, std::size_t all);
 [[nodiscard]] std::string argument_name(std::string_view task, std::span<const std::string> names, std::size_t index);
@@ -137,6 +165,18 @@ template <class T>
 template <class T>
 [[nodiscard]] json to_json(T&& v) {
     return json(std::forward<T>(v));
+}
+
+/// What holds an argument until its function returns: of a view, the text.
+template <class P>
+using held_argument = std::conditional_t<text_view<std::remove_cvref_t<P>>, std::string, std::remove_cvref_t<P>>;
+/// From there to the parameter.
+template <class P>
+decltype(auto) pass_argument(held_argument<P>& held) {
+    if constexpr (std::same_as<std::remove_cvref_t<P>, const char*>)
+        return held.c_str();
+    else
+        return std::move(held);
 }
 
 /// The parameters of F, of which the first may be a context or a stop token.
@@ -154,9 +194,13 @@ class binding {
     template <bool skip, class... P>
     static auto rest(std::type_identity<std::tuple<P...>>) {
         if constexpr (skip)
-            return []<class Q, class... R>(std::type_identity<std::tuple<Q, R...>>) { return std::type_identity<std::tuple<std::remove_cvref_t<R>...>>(); }(std::type_identity<std::tuple<P...>>());
+            return []<class Q, class... R>(std::type_identity<std::tuple<Q, R...>>) { return std::type_identity<std::tuple<R...>>(); }(std::type_identity<std::tuple<P...>>());
         else
-            return std::type_identity<std::tuple<std::remove_cvref_t<P>...>>();
+            return std::type_identity<std::tuple<P...>>();
+    }
+    template <class... P>
+    static auto held(std::type_identity<std::tuple<P...>>) {
+        return std::type_identity<std::tuple<held_argument<P>...>>();
     }
     template <class... P>
     static constexpr std::size_t count_required(std::type_identity<std::tuple<P...>>) {
@@ -169,7 +213,8 @@ public:
     using result = typename signature_of<F>::result;
     static constexpr bool with_context = std::same_as<first_parameter, context&>;
     static constexpr bool with_stop_token = std::same_as<std::remove_cvref_t<first_parameter>, std::stop_token>;
-    using values = typename decltype(rest<with_context || with_stop_token>(std::type_identity<all>()))::type;
+    using arguments_of_f = decltype(rest<with_context || with_stop_token>(std::type_identity<all>())); // as it declares them
+    using values = typename decltype(held(arguments_of_f()))::type;
     static constexpr std::size_t count = std::tuple_size_v<values>;
     static constexpr std::size_t required = count_required(std::type_identity<values>());
     static constexpr bool takes_all = std::same_as<values, std::tuple<arguments>>;
@@ -182,29 +227,18 @@ public:
             return bind_each(task, given, names, std::make_index_sequence<count>());
         }
     }
-    static decltype(auto) call(F& f, context& c, values& v) {
-        return std::apply(
-            [&](auto&... each) -> decltype(auto) {
-                if constexpr (with_context)
-                    return f(c, std::move(each)...);
-                else if constexpr (with_stop_token)
-                    return f(c.stop_token(), std::move(each)...);
-                else
-                    return f(std::move(each)...);
-            },
-            v);
-    }
-    /// "(int32, string?) -> number"
-    [[nodiscard]] static std::string text() {
-        std::string s = "(";
-        if constexpr (takes_all)
-            s += "...";
-        else
-            describe_each(s, std::make_index_sequence<count>());
-        return s + ")";
-    }
+    static decltype(auto) call(F& f, context& c, values& v) { return call_with(f, c, v, arguments_of_f(), std::make_index_sequence<count>()); }
 
 private:
+    template <class... P, std::size_t... I>
+    static decltype(auto) call_with(F& f, [[maybe_unused]] context& c, [[maybe_unused]] values& v, std::type_identity<std::tuple<P...>>, std::index_sequence<I...>) {
+        if constexpr (with_context)
+            return f(c, pass_argument<P>(std::get<I>(v))...);
+        else if constexpr (with_stop_token)
+            return f(c.stop_token(), pass_argument<P>(std::get<I>(v))...);
+        else
+            return f(pass_argument<P>(std::get<I>(v))...);
+    }
     template <std::size_t... I>
     static values bind_each([[maybe_unused]] std::string_view task, [[maybe_unused]] const json& given, [[maybe_unused]] std::span<const std::string> names, std::index_sequence<I...>) {
         // Braces: the first argument that does not fit is the one that is reported.
@@ -217,10 +251,6 @@ private:
             if (I >= given.size()) return type();
         }
         return json_as<type>(given[I], argument_name(task, names, I));
-    }
-    template <std::size_t... I>
-    static void describe_each(std::string& s, std::index_sequence<I...>) {
-        ((s += (I == 0 ? "" : ", ") + type_name<std::tuple_element_t<I, values>>()), ...);
     }
 };
 
@@ -241,7 +271,6 @@ public:
     /// On a worker thread; not for coroutines.
     [[nodiscard]] virtual json call(context& c, arguments a) = 0;
     [[nodiscard]] virtual bool is_coroutine() const noexcept = 0;
-    [[nodiscard]] virtual std::string signature() const = 0;
 };
 
 /// Awaits what a coroutine function returned, keeping its arguments. Not a member of the handler: the function's type may be one
@@ -293,7 +322,6 @@ public:
         }
     }
     [[nodiscard]] bool is_coroutine() const noexcept override { return coroutine; }
-    [[nodiscard]] std::string signature() const override { return bound::text(); }
 
 private:
     std::string task_;
