@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -93,7 +94,7 @@ eddy::task<int> count_all(arguments a) {
     co_await eddy::with_task_group(each);
     co_await pool.close();
     std::vector<std::pair<std::string, long>> order(all.found.begin(), all.found.end());
-    std::stable_sort(order.begin(), order.end(), [](const auto& x, const auto& y) { return x.second > y.second; });
+    std::sort(order.begin(), order.end(), [](const auto& x, const auto& y) { return std::tie(y.second, x.first) < std::tie(x.second, y.first); });
     if (order.size() > 10) order.resize(10);
     for (const auto& [word, n] : order) std::printf("%7ld %s\n", n, word.c_str());
     std::printf("%d files counted, %d not\n", all.files, all.failed);

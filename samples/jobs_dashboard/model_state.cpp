@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace jobs_dashboard {
@@ -40,8 +42,8 @@ json model::describe_running() const {
         order.push_back(&j);
         ++count[j.state];
     }
-    const auto key = [](const job* j) { return std::pair(j->state != "started", j->state == "started" ? j->started : j->received); };
-    std::ranges::stable_sort(order, {}, key);
+    const auto key = [](const job* j) { return std::tuple(j->state != "started", j->state == "started" ? j->started : j->received, std::string_view(j->id)); };
+    std::ranges::sort(order, {}, key);
     if (order.size() > limits_.jobs_shown) order.resize(limits_.jobs_shown);
     json list = json::array();
     for (const job* j : order) {
