@@ -34,9 +34,9 @@ EDDY_TEST("redis connect: what the server refuses is its error; without the pass
         return "+OK\r\n";
     });
     std::string text = co_await failure_of(redis::connect(server.url(), {.password = "secret"}));
-    CHECK(text == "error: redis AUTH: WRONGPASS invalid username-password pair or user is disabled.");
+    CHECK(text == "error: redis AUTH at " + server.url() + ": WRONGPASS invalid username-password pair or user is disabled.");
     text = co_await failure_of(redis::connect(server.url("/99")));
-    CHECK(text == "error: redis SELECT: ERR DB index is out of range");
+    CHECK(text == "error: redis SELECT at " + server.url("/99") + ": ERR DB index is out of range");
     server.stop();
     co_await sleep_for(1ms);
     text = co_await failure_of(redis::connect(server.url()));
@@ -222,7 +222,7 @@ EDDY_TEST("redis client: wrong password on the way back is the server's error, a
     server.drop_connections();
     co_await sleep_for(1ms);
     const std::string text = co_await ending_of(rc.command("GET", "a"));
-    CHECK(text == "error: redis AUTH: WRONGPASS no");
+    CHECK(text == "error: redis AUTH at " + server.url() + ": WRONGPASS no");
     CHECK(server.connections() == 2);
 }
 

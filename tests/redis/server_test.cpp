@@ -73,9 +73,9 @@ EDDY_TEST_REAL("redis-server: databases, passwords, users") {
     const bool there = co_await server.start(options);
     if (!there) co_return;
     std::string text = co_await failure_of(redis::connect(server.url()));
-    CHECK(has(text, "error: redis PING: NOAUTH"));
+    CHECK(has(text, "error: redis PING at " + server.url() + ": NOAUTH"));
     text = co_await failure_of(redis::connect(server.url(), {.password = "wrong"}));
-    CHECK(has(text, "error: redis AUTH: WRONGPASS"));
+    CHECK(has(text, "error: redis AUTH at " + server.url() + ": WRONGPASS"));
     redis::client rc = co_await redis::connect(server.host_url(":secret"), {.database = 5, .client_name = "tests"});
     redis::value v = co_await rc.command("CLIENT", "LIST");
     CHECK(has(v.as_string(), "name=tests"));
@@ -87,7 +87,7 @@ EDDY_TEST_REAL("redis-server: databases, passwords, users") {
     text = co_await ending_of(reader.command("GET", "a"));
     CHECK(text == "nil");
     text = co_await failure_of(redis::connect(server.host_url(":secret"), {.database = 99}));
-    CHECK(has(text, "error: redis SELECT: ERR DB index is out of range"));
+    CHECK(has(text, "error: redis SELECT at " + server.url("/99") + ": ERR DB index is out of range"));
 }
 
 EDDY_TEST_REAL("redis-server: blocking commands, cancelled while items come: each item is somewhere") {

@@ -21,7 +21,7 @@ namespace eddy::jobs::detail {
 namespace {
 
 constexpr std::chrono::milliseconds progress_interval(500);
-constexpr std::chrono::seconds patience(5); // with a broker that is away
+constexpr std::chrono::seconds revoke_patience(5); // with a broker that is away
 
 std::uint64_t count_in(const json& meta, const char* key) {
     const auto at = meta.find(key);
@@ -123,7 +123,7 @@ task<json> run_as_job(client c, std::string name, std::shared_ptr<const job_temp
             } catch (const std::exception&) { // the caller hears what went wrong before
             }
         };
-        co_await move_on_after(patience, revoke);
+        co_await move_on_after(revoke_patience, revoke);
     };
     co_return co_await with_cleanup(body, withdraw);
 }

@@ -5,9 +5,10 @@
 namespace eddy::redis {
 namespace {
 
-[[nodiscard]] std::string error_text(std::string_view command, std::string_view reply) {
+[[nodiscard]] std::string error_text(std::string_view command, std::string_view reply, std::string_view endpoint) {
     std::string text = "redis";
     if (!command.empty()) text.append(" ").append(command);
+    if (!endpoint.empty()) text.append(" at ").append(endpoint);
     text.append(": ");
     for (const char c : reply) text += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c; // it must not forge lines of a log
     return text;
@@ -23,8 +24,8 @@ namespace {
 
 } // namespace
 
-error::error(std::string_view command, std::string_view reply)
-    : std::runtime_error(error_text(command, reply)),
+error::error(std::string_view command, std::string_view reply, std::string_view endpoint)
+    : std::runtime_error(error_text(command, reply, endpoint)),
       texts_(std::make_shared<const texts>(texts{std::string(command), std::string(reply), std::min(reply.find(' '), reply.size())})) {}
 
 connection_lost::connection_lost(std::string_view endpoint, std::string_view command, std::string_view cause, std::error_code code,

@@ -33,7 +33,7 @@ namespace {
 
 class introduction {
 public:
-    introduction(const settings& s, purpose p) {
+    introduction(const settings& s, purpose p) : endpoint_(s.endpoint) {
         if (!s.password.empty()) {
             if (s.user.empty())
                 add("AUTH", s.password);
@@ -53,7 +53,7 @@ public:
         if (reply.is_error()) {
             if (name == "PING" && is_only_busy(reply.error_text())) return;
             if (name == "CLIENT") return; // an older server, or one that does not let us: it works without
-            throw error(name, reply.error_text());
+            throw error(name, reply.error_text(), endpoint_);
         }
         if (reply.kind() == kind::integer) l.id = reply.as_integer();
     }
@@ -64,6 +64,7 @@ private:
         append_command(wire_, name, arguments...);
         names_.push_back(name);
     }
+    std::string endpoint_;
     std::string wire_;
     std::vector<std::string_view> names_;
 };

@@ -16,8 +16,9 @@ namespace eddy::redis {
 /// The server's answer is an error. `what()` names the command: "redis INCR: WRONGTYPE Operation against a key …".
 class error : public std::runtime_error {
 public:
-    /// `command`: "INCR", or empty where it is not known, as in a reply of a pipeline. `reply`: what the server said.
-    error(std::string_view command, std::string_view reply);
+    /// `command`: "INCR", or empty where it is not known, as in a reply of a pipeline. `reply`: what the server said. `endpoint`: whose
+    /// reply that is, where a connection was refused.
+    error(std::string_view command, std::string_view reply, std::string_view endpoint = {});
     /// The first word of what the server said: "ERR", "WRONGTYPE", "NOSCRIPT", "READONLY", "OOM", "WRONGPASS" …
     [[nodiscard]] std::string_view code() const noexcept { return {texts_->reply.data(), texts_->code_size}; }
     /// All that the server said.
