@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # From a fresh Debian machine to all tests run, in one command:
 #
-#   tests/run.sh [--core] [--one-by-one] [--preset NAME] [-- CTEST-ARGUMENT...]
+#   tests/run.sh [--core] [--no-examples] [--one-by-one] [--preset NAME] [-- CTEST-ARGUMENT...]
 #
 #   --core          leave out the tests that need outside programs (nginx, openssl, redis-cli, curl, wrk, ab, h2load, socat), and
 #                   do not install those, nor valgrind
+#   --no-examples   leave out the examples of the documentation, which are a fifth of what is compiled
 #   --one-by-one    compile each source by itself also in debug, asan and tsan: twice the time from nothing, less after a change. A
 #                   build that is there goes on as it is
 #   --preset NAME   debug (default), release, asan, tsan, coverage, clang, clang-asan or clang-19;
@@ -12,21 +13,22 @@
 #   --              the rest goes to ctest: -- -R io -V
 #
 # Installs the Debian packages that are missing (with sudo if you are not root), builds everything, runs ctest. Run it
-# again at will: what is done is not done twice. JOBS=N sets how many compilers and tests run at a time.
+# again at will: what is done is not done twice. JOBS=N sets how many compilers run at a time; tests, one more.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$top/tests/lib/packages.sh"
 
-core=no unity=ON preset=debug
+core=no examples=ON unity=ON preset=debug
 while [ $# -gt 0 ]; do
     case $1 in
         --core) core=yes ;;
+        --no-examples) examples=OFF ;;
         --one-by-one) unity=OFF ;;
         --preset) [ $# -ge 2 ] || die "--preset needs a name, e.g. --preset asan"; preset=$2; shift ;;
         --preset=*) preset=${1#*=} ;;
         --) shift; break ;;
-        -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        *) die "cannot read '$1'" "usage: tests/run.sh [--core] [--one-by-one] [--preset NAME] [-- CTEST-ARGUMENT...]" ;;
+        -h | --help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) die "cannot read '$1'" "usage: tests/run.sh [--core] [--no-examples] [--one-by-one] [--preset NAME] [-- CTEST-ARGUMENT...]" ;;
     esac
     shift
 done
@@ -50,7 +52,7 @@ packages "${wanted[@]}"
 need_compiler
 
 cd "$top"
-options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON -DEDDY_TLS=ON -DEDDY_REDIS=ON -DEDDY_JOBS=ON -DEDDY_IO_URING=ON)
+options=(-DEDDY_BUILD_TESTS=ON -DEDDY_BUILD_SAMPLES=ON -DEDDY_TESTING=ON -DEDDY_HTTP=ON -DEDDY_TLS=ON -DEDDY_REDIS=ON -DEDDY_JOBS=ON -DEDDY_IO_URING=ON "-DEDDY_TEST_EXAMPLES=$examples")
 [ "$preset" != release ] || options+=(-DEDDY_BUILD_BENCH=ON) # so that the benchmarks are built somewhere
 [ "$unity" = ON ] || options+=(-DCMAKE_UNITY_BUILD=OFF)
 if [ ! -e "build/$preset/CMakeCache.txt" ]; then
@@ -72,4 +74,5 @@ fi
 leave_out=()
 [ $core = no ] || leave_out=(-LE '^interop$')
 say "running the tests"
-exec "${run[@]}" ctest --preset "$preset" -j "$jobs" "${leave_out[@]}" "$@"
+# One more than there are processors: many of them wait for programs that wait.
+exec "${run[@]}" ctest --preset "$preset" -j "$((jobs + 1))" "${leave_out[@]}" "$@"
