@@ -105,6 +105,41 @@ task<std::string> left_in(std::string url) {
     co_return queued.describe() + " queued, " + claimed.describe() + " claimed, " + dead.describe() + " dead";
 }
 
+/// A job ends while Redis takes no writes: its result is stored when it does again, and it has run once.
+template <class F>
+task<> end_while_refused(const redis_tests::real_server& server, std::string results, F refuse) {
+    jobs::worker w{server.url(), {.results = results}};
+    event started, go;
+    int runs = 0;
+    w.add("work", [&]() -> task<int> {
+        ++runs;
+        started.set();
+        co_await go.wait();
+        co_return 7;
+    });
+    jobs::client c = co_await jobs::connect(server.url(), {.results = results});
+    redis::client rc = co_await redis::connect(server.url());
+    std::string reports;
+    this_loop().set_exception_handler([&](const error_context& e) { reports += std::string(e.message) + "\n"; });
+    const auto body = [&]() -> task<> {
+        const std::string id = co_await c.send("work");
+        co_await started.wait();
+        co_await refuse(rc, true);
+        go.set();
+        while (!has(reports, "a result could not be stored")) co_await sleep_for(1ms);
+        const redis::value claimed = co_await rc.command("HLEN", "unacked");
+        CHECK(claimed.as_integer() == 1); // what was not stored is not acknowledged either
+        co_await refuse(rc, false);
+        const int v = co_await c.result<int>(id);
+        CHECK(v == 7);
+    };
+    co_await while_serving(w, body);
+    this_loop().set_exception_handler({});
+    CHECK(runs == 1);
+    const std::string left = co_await left_in(server.url());
+    CHECK(left == "0 queued, 0 claimed, 0 dead");
+}
+
 } // namespace
 
 EDDY_TEST_REAL("JOB-165 Redis that answers after 200 ms: jobs run once, and many at a time") {
@@ -156,70 +191,17 @@ EDDY_TEST_REAL("JOB-167 Redis that is out of memory when a job ends: its result 
     redis_tests::real_server server;
     const bool there = co_await server.start();
     if (!there) co_return;
-    jobs::worker w{server.url()};
-    event started, go;
-    int runs = 0;
-    w.add("work", [&]() -> task<int> {
-        ++runs;
-        started.set();
-        co_await go.wait();
-        co_return 7;
-    });
-    jobs::client c = co_await jobs::connect(server.url());
-    redis::client rc = co_await redis::connect(server.url());
-    std::string reports;
-    this_loop().set_exception_handler([&](const error_context& e) { reports += std::string(e.message) + "\n"; });
-    const auto body = [&]() -> task<> {
-        const std::string id = co_await c.send("work");
-        co_await started.wait();
-        co_await rc.command("CONFIG", "SET", "maxmemory", "1");
-        go.set();
-        while (!has(reports, "a result could not be stored")) co_await sleep_for(1ms);
-        const redis::value claimed = co_await rc.command("HLEN", "unacked");
-        CHECK(claimed.as_integer() == 1); // what was not stored is not acknowledged either
-        co_await rc.command("CONFIG", "SET", "maxmemory", "0");
-        const int v = co_await c.result<int>(id);
-        CHECK(v == 7);
-    };
-    co_await while_serving(w, body);
-    this_loop().set_exception_handler({});
-    CHECK(runs == 1);
-    const std::string left = co_await left_in(server.url());
-    CHECK(left == "0 queued, 0 claimed, 0 dead");
+    const auto out_of_memory = [](redis::client& rc, bool yes) -> task<> { co_await rc.command("CONFIG", "SET", "maxmemory", yes ? "1" : "0"); };
+    co_await end_while_refused(server, "", out_of_memory);
 }
 
-EDDY_TEST_REAL("JOB-168 a master that turns into a replica while a job runs, and back: with results in another database, over a connection that was kept") {
+EDDY_TEST_REAL("JOB-168 a master that turns into a replica while a job runs, and back: over connections that were kept, with results in another database") {
     redis_tests::real_server server;
     const bool there = co_await server.start();
     if (!there) co_return;
-    jobs::worker w{server.url(), {.results = server.url("/1")}};
-    event started, go;
-    int runs = 0;
-    w.add("work", [&]() -> task<int> {
-        ++runs;
-        started.set();
-        co_await go.wait();
-        co_return 7;
-    });
-    jobs::client c = co_await jobs::connect(server.url(), {.results = server.url("/1")});
-    redis::client rc = co_await redis::connect(server.url());
-    std::string reports;
-    this_loop().set_exception_handler([&](const error_context& e) { reports += std::string(e.message) + "\n"; });
-    const auto body = [&]() -> task<> {
-        const std::string id = co_await c.send("work");
-        co_await started.wait();
-        co_await rc.command("REPLICAOF", "127.0.0.1", "1");
-        go.set();
-        while (!has(reports, "a result could not be stored")) co_await sleep_for(1ms);
-        co_await rc.command("REPLICAOF", "NO", "ONE");
-        const int v = co_await c.result<int>(id);
-        CHECK(v == 7);
-    };
-    co_await while_serving(w, body);
-    this_loop().set_exception_handler({});
-    CHECK(runs == 1);
-    const std::string left = co_await left_in(server.url());
-    CHECK(left == "0 queued, 0 claimed, 0 dead");
+    const auto replica = [](redis::client& rc, bool yes) -> task<> { co_await rc.command("REPLICAOF", yes ? "127.0.0.1" : "NO", yes ? "1" : "ONE"); };
+    co_await end_while_refused(server, server.url("/1"), replica);
+    co_await end_while_refused(server, "", replica);
 }
 
 EDDY_TEST_REAL("JOB-169 a wrong password is told to whoever connects, worker and client, and names no password") {
