@@ -413,7 +413,7 @@ EDDY_TEST("JOB-15 reject and ignore end a job without a result") {
     CHECK(w.stats().rejected == 1);
 }
 
-EDDY_TEST("JOB-16 remote control: ping, stats, registered, active, the pool, rate limits, consumers, shutdown", "[fifo]") {
+EDDY_TEST("JOB-16 remote control: ping, stats, registered, active, the pool, consumers, shutdown", "[fifo]") {
     jobs::worker w{"memory:", {.name = "one@here", .concurrency = 1}};
     w.add("work", [](int seconds) -> task<> { co_await sleep_for(std::chrono::seconds(seconds)); });
     const auto body = [&]() -> task<> {

@@ -163,10 +163,7 @@ task<> worker_core::handle_control(std::string text) {
 
 json worker_core::run_control(const std::string& method, const json& arguments) {
     if (method == "ping") return ok_with("pong");
-    if (method == "hello") {
-        if (arguments.value("from_node", std::string()) == name) return {};
-        return {{"revoked", json::object()}, {"clock", clock_}};
-    }
+    if (method == "hello") return control_hello(arguments);
     if (method == "clock") return {{"clock", clock_}};
     if (method == "registered" || method == "dump_tasks") return list_tasks();
     if (method == "active" || method == "dump_active") return list_jobs([](const job_run& r) { return r.running; });
@@ -248,6 +245,16 @@ void worker_core::remember_revoked(const std::string& id) {
     if (revoked_order_.size() <= most_revoked) return;
     revoked_.erase(revoked_order_.front());
     revoked_order_.pop_front();
+}
+/// A worker of Python's asks at its start what was revoked before, and says what it knows of that.
+json worker_core::control_hello(const json& arguments) {
+    if (arguments.value("from_node", std::string()) == name) return {};
+    // The time of each, which is no time of the machine that reads it: by 0 it takes its own.
+    json revoked = json::object();
+    for (const std::string& id : revoked_order_) revoked[id] = 0.0;
+    if (const json theirs = arguments.value("revoked", json()); theirs.is_object())
+        for (const auto& [id, when] : theirs.items()) remember_revoked(id);
+    return {{"revoked", std::move(revoked)}, {"clock", clock_}};
 }
 json worker_core::control_revoke(const json& arguments) {
     const std::vector<std::string> ids = ids_in(arguments);

@@ -211,6 +211,7 @@ private:
     // worker_control.cpp
     task<> handle_control(std::string text);
     [[nodiscard]] json run_control(const std::string& method, const json& arguments);
+    [[nodiscard]] json control_hello(const json& arguments);
     [[nodiscard]] json control_revoke(const json& arguments);
     [[nodiscard]] json control_pool(const std::string& method, const json& arguments);
     [[nodiscard]] json control_consumer(const std::string& method, const json& arguments);
