@@ -312,11 +312,14 @@ EDDY_TEST("JOB-140 acknowledged early, a job does not run before it is acknowled
 }
 
 EDDY_TEST("JOB-152 acknowledged early, a job whose claim may be another worker's by now does not run") {
-    faulty_worker w({.concurrency = 1, .visibility_timeout = 9s, .sweep = 1h});
+    faulty_worker w({.concurrency = 1, .prefetch = 2, .visibility_timeout = 9s, .sweep = 1h});
     jobs::worker other("memory:", {.visibility_timeout = 9s, .sweep = 1s});
     std::vector<std::string> log;
-    event turn;
-    w.add("first", [&]() -> task<> { co_await turn.wait(); });
+    event begun, turn;
+    w.add("first", [&]() -> task<> {
+        begun.set();
+        co_await turn.wait();
+    });
     w.add("work", [&]() -> task<> {
         log.emplace_back("here");
         co_return;
@@ -332,6 +335,7 @@ EDDY_TEST("JOB-152 acknowledged early, a job whose claim may be another worker's
             if (step == "refresh") throw jobs::error("the broker is away");
         };
         const std::string first = co_await c.send("first");
+        co_await begun.wait(); // and has the only slot
         const std::string id = co_await c.send("work");
         while (w.core->counts.received < 2) co_await this_task::yield();
         const auto meanwhile = [&]() -> task<> { co_await c.result(id); };
@@ -398,4 +402,29 @@ EDDY_TEST("JOB-160 remote control reaches those whose name fits the pattern, and
         CHECK(!again.ready());
     };
     co_await while_serving(again, by_expression);
+}
+
+EDDY_TEST("JOB-174 a worker that could not renew a claim, and is given its own job again, runs it once") {
+    faulty_worker w({.visibility_timeout = 6s, .sweep = 1s});
+    int runs = 0;
+    w.add("work", [&]() -> task<int> {
+        ++runs;
+        co_await sleep_for(20s);
+        co_return 7;
+    });
+    const auto body = [&]() -> task<> {
+        jobs::client c = co_await jobs::connect("memory:");
+        const auto start = loop_clock::now();
+        w.broker->before = [&](std::string_view step) {
+            if (step == "refresh" && loop_clock::now() - start < 10s) throw jobs::error("the broker is away");
+        };
+        const int v = co_await c.call<int>("work");
+        CHECK(v == 7);
+        co_await sleep_for(30s); // nothing comes after it
+        const std::size_t left = co_await c.queued();
+        CHECK(left == 0);
+    };
+    co_await w.serve_while(body);
+    CHECK(runs == 1);
+    CHECK(w.core->counts.restored >= 1);
 }

@@ -60,7 +60,12 @@ task<> worker_core::run_job(delivery d) {
         report("jobs: " + wrong + "; it is a dead letter now", nullptr);
         co_return;
     }
-    if (claimed_.contains(tag)) co_return co_await requeue(std::move(d));
+    if (const auto at = claimed_.find(tag); at != claimed_.end()) {
+        job_run& ours = *at->second;
+        if (ours.job->id != m->id || ours.acknowledged) co_return co_await requeue(std::move(d));
+        ours.leased = loop_clock::now(); // the claim was lost, the job given out again, and it has come back to us: it goes on
+        co_return;
+    }
     if (m->queue.empty()) m->queue = d.queue;
     job_run r(std::move(d), std::move(*m));
     claimed_.insert_or_assign(tag, &r);
