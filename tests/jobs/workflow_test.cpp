@@ -128,7 +128,12 @@ EDDY_TEST("JOB-151 what is said of a workflow goes to a part of it: a chain's fi
         const std::string id = co_await c.send(chord);
         CHECK(id == "the-end");
         const json both = co_await c.result(id);
-        CHECK(both.dump() == R"(["celery","slow"])");
+        CHECK(both.dump() == R"(["slow","slow"])");
+        auto own_id = jobs::chord(jobs::group(signature("queue")), signature("queues").option("task_id", "bodys-own"));
+        own_id.option("task_id", "the-headers"); // as what Python has sent
+        const std::string bodys = co_await c.send(own_id);
+        CHECK(bodys == "bodys-own");
+        co_await c.result(bodys);
         auto first = jobs::chain(signature("add", 1, 1).option("task_id", "first"), signature("add", 1));
         first.option("queue", "slow").option("countdown", 60);
         const auto begin = loop_clock::now();
@@ -146,7 +151,7 @@ EDDY_TEST("JOB-151 what is said of a workflow goes to a part of it: a chain's fi
         CHECK(why.find("a group that something follows: use a chord") != why.npos);
     };
     co_await while_serving(w, body);
-    CHECK(followed == R"("celery"["celery","slow"])");
+    CHECK(followed == R"("celery"["slow","slow"])");
 }
 
 EDDY_TEST("JOB-157 groups one after another, a chain as a chord's body within a chain, on_error of a whole workflow") {
@@ -185,9 +190,15 @@ EDDY_TEST("JOB-157 groups one after another, a chain as a chord's body within a 
         const std::string grouped = co_await c.send(members);
         for (const std::string& id : co_await c.group_members(grouped)) static_cast<void>(co_await ending_of(c, id));
         while (errors < 3) co_await this_task::yield();
+        const auto inner = jobs::chain(signature("add", 1, 1), jobs::chain(signature("boom"), signature("add", 1)).on_error(signature("error")));
+        static_cast<void>(co_await ending_of(c, co_await c.send(inner)));
+        while (errors < 4) co_await this_task::yield();
+        const auto followed = jobs::chain(jobs::group(signature("boom", 1)).on_error(signature("error")), signature("sum"));
+        static_cast<void>(co_await ending_of(c, co_await c.send(followed)));
+        while (errors < 5) co_await this_task::yield();
     };
     co_await while_serving(w, body);
-    CHECK(errors == 3);
+    CHECK(errors == 5);
 }
 
 EDDY_TEST("JOB-158 followed by what is no workflow, the rest fails, and nothing else is lost") {

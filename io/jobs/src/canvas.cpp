@@ -152,13 +152,18 @@ std::string result_id_of(json& form) {
     return id_of(form);
 }
 
-/// Flattens chains inside of chains.
+/// Flattens chains inside of chains: what follows one follows its last step, or any that fails.
 void append_steps(json& steps, const json& form) {
     if (subtask_type(form) != "celery.chain") {
         steps.push_back(form);
         return;
     }
+    const std::size_t first = steps.size();
     for (const json& step : require_tasks(form)) append_steps(steps, step);
+    if (steps.size() == first) return;
+    const json own = options_of(form);
+    pass_list("link", own, steps.back());
+    for (std::size_t i = first; i < steps.size(); ++i) pass_list("link_error", own, steps[i]);
 }
 
 /// The one whose result is the whole's; null for what has no steps.
@@ -193,8 +198,6 @@ plan plan_chain(const json& form, const std::optional<json>& first, const origin
     if (steps.empty()) bad_signature("an empty chain");
     const json own = options_of(form);
     pass_options(own, steps.front());
-    pass_list("link", own, steps.back());
-    for (json& step : steps) pass_list("link_error", own, step);
     if (!from.chord.is_null() && subtask_type(steps.back()) == "celery.group") bad_signature("a group inside of a chord's header");
     origin o = from;
     json rest = json::array();
@@ -246,6 +249,18 @@ plan plan_members(json tasks, const std::optional<json>& first, origin from, con
     return p;
 }
 
+/// The members of a group, each with what is said of the whole.
+json members_of(const json& form) {
+    const json own = options_of(form);
+    if (!list_option(own, "link").is_null()) bad_signature("a group that something follows: use a chord");
+    json members = require_tasks(form);
+    for (json& member : members) {
+        pass_options(own, member);
+        pass_list("link_error", own, member);
+    }
+    return members;
+}
+
 plan plan_group(const json& form, const std::optional<json>& first, const origin& from) {
     if (!from.chord.is_null()) bad_signature("a group inside of a chord's header");
     const json options = options_of(form);
@@ -259,27 +274,25 @@ plan plan_group(const json& form, const std::optional<json>& first, const origin
         if (o.chain.empty()) o.chain = json();
         return plan_signature(chord_of(form, next), first, o);
     }
-    if (!list_option(options, "link").is_null()) bad_signature("a group that something follows: use a chord");
-    json members = require_tasks(form);
-    for (json& member : members) {
-        pass_options(options, member);
-        pass_list("link_error", options, member);
-    }
-    return plan_members(std::move(members), first, from, id);
+    return plan_members(members_of(form), first, from, id);
 }
 
 plan plan_chord(const json& form, const std::optional<json>& first, const origin& from) {
     const json& kwargs = form.at("kwargs");
     if (!kwargs.is_object() || !kwargs.contains("header") || !kwargs.contains("body")) bad_signature("a chord without header or body");
     const json& header = kwargs["header"];
-    const json tasks = header.is_array() ? header : require_tasks(header);
+    json tasks = header.is_array() ? header : members_of(header);
     json body = kwargs["body"];
     if (!body.is_object()) bad_signature("a chord whose body is none");
-    const json own = options_of(form);
+    json own = options_of(form);
+    for (json& task : tasks) pass_options(own, task);
+    own.erase("countdown"); // the body is late enough by the others
+    own.erase("eta");
     pass_options(own, body);
     pass_list("link", own, body);
     pass_list("link_error", own, body);
-    if (const std::string id = text_option(own, "task_id"); !id.empty() && subtask_type(body).rfind("celery.", 0) != 0) body["options"]["task_id"] = id;
+    // The body's own id comes first: what Python has sent has that of the header in the chord's options.
+    if (const std::string id = text_option(own, "task_id"); !id.empty() && subtask_type(body).rfind("celery.", 0) != 0 && text_option(options_of(body), "task_id").empty()) body["options"]["task_id"] = id;
     if (tasks.empty()) { // nothing to wait for
         origin o = from;
         return plan_signature(body, std::optional<json>(json::array()), o);
@@ -295,9 +308,10 @@ plan plan_chord(const json& form, const std::optional<json>& first, const origin
     o.chain = json();
     o.chord = body;
     const std::string group = make_uuid();
-    plan p = plan_members(tasks, first, o, group);
+    const std::size_t size = tasks.size();
+    plan p = plan_members(std::move(tasks), first, o, group);
     p.groups.clear();
-    p.chords.push_back({group, tasks.size()});
+    p.chords.push_back({group, size});
     p.result = result;
     p.result_is_group = false;
     return p;

@@ -201,7 +201,7 @@ void worker_core::require_storable(const message& m, job_result& result) const {
         size = dump_strict(result.value, "the result of " + m.task).size();
     } catch (const std::invalid_argument& e) {
         if (result.ok()) result = failed_with("ValueError", json::array({std::string(e.what())}), "builtins");
-        return;
+        size = dump_json(result.value).size(); // of a failure, such bytes are replaced
     }
     if (size > options.max_result)
         result = failed_with("ResultTooLarge", json::array({"the result of " + m.task + " has " + std::to_string(size) + " bytes; the limit is " + std::to_string(options.max_result)}), "cpp");

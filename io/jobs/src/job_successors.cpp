@@ -29,19 +29,16 @@ void plan_unreached(following& f, const json& chain, const message& failed, cons
 } // namespace
 
 /// Each by itself: one that is no workflow keeps no other from being sent.
-plan worker_core::plan_callbacks(const message& m, const job_result& result) const {
-    plan p;
-    const json& all = result.ok() ? m.callbacks : m.errbacks;
-    if (!all.is_array()) return p;
-    const json argument = result.ok() ? result.value : json(m.id);
-    for (const json& next : all) {
+void worker_core::plan_each(plan& p, const json& all, const json& argument, const origin& from, const std::string& what) const {
+    if (!all.is_array() && !all.is_object()) return;
+    const json list = all.is_array() ? all : list_of(all);
+    for (const json& next : list) {
         try {
-            append_plan(p, plan_signature(next, argument, origin_of(m)));
+            append_plan(p, plan_signature(next, argument, from));
         } catch (const std::exception&) {
-            report("jobs: " + m.task + "[" + m.id + "] is followed by what is no workflow", std::current_exception());
+            report("jobs: " + what + " is followed by what is no workflow", std::current_exception());
         }
     }
-    return p;
 }
 /// The next step of its chain; if that is no workflow, the rest fails, for somebody may wait for it.
 void worker_core::plan_chain_after(following& f, const message& m, const job_result& result) const {
@@ -61,7 +58,7 @@ void worker_core::plan_chain_after(following& f, const message& m, const job_res
 
 following worker_core::plan_following(const message& m, const job_result& result) const {
     following f;
-    f.next = plan_callbacks(m, result);
+    plan_each(f.next, result.ok() ? m.callbacks : m.errbacks, result.ok() ? result.value : json(m.id), origin_of(m), m.task + "[" + m.id + "]");
     if (m.chord.is_object()) f.part.emplace(m, result);
     if (result.ok())
         plan_chain_after(f, m, result);
@@ -145,12 +142,7 @@ void worker_core::plan_chord_failure(following& f, const message& m, const std::
     origin from;
     from.queue = options.queues.front();
     const json errbacks = body_options.is_object() && body_options.contains("link_error") ? body_options["link_error"] : json();
-    if (!errbacks.is_array()) return;
-    try {
-        for (const json& next : errbacks) append_plan(f.body, plan_signature(next, json(body.id), from));
-    } catch (const std::exception&) {
-        report("jobs: what follows the failure of chord " + m.group + " is no workflow", std::current_exception());
-    }
+    plan_each(f.body, errbacks, json(body.id), from, "the failure of chord " + m.group);
 }
 
 } // namespace eddy::jobs::detail

@@ -190,8 +190,12 @@ task<> worker_core::refresh_loop() {
             return broker->refresh(tags);
         };
         if (!co_await insist("jobs: claims could not be refreshed; it is tried again", refresh)) continue;
-        for (const std::string& tag : tags)
-            if (const auto at = claimed_.find(tag); at != claimed_.end()) at->second->leased = std::max(at->second->leased, begin);
+        for (const std::string& tag : tags) {
+            const auto at = claimed_.find(tag);
+            if (at == claimed_.end()) continue;
+            job_run& r = *at->second;
+            if (begin - r.leased < lease / 4 * 3) r.leased = std::max(r.leased, begin); // else what was renewed may be another's claim
+        }
     }
 }
 

@@ -127,14 +127,15 @@ task<> worker_core::control_loop() {
     }
 }
 
-/// As kombu has it: those that are named, else those whose name fits the pattern, else all.
+/// As kombu has it: those that are named, else those whose name fits the pattern if it says of which kind that is, else all.
 bool worker_core::is_for_us(const json& command) const {
     const json to = command.value("destination", json());
     if (to.is_array() && !to.empty()) return std::ranges::any_of(to, [&](const json& node) { return node == name; });
-    const json pattern = command.value("pattern", json());
-    if (!pattern.is_string() || pattern == "") return true;
-    const json matcher = command.value("matcher", json("glob"));
-    return matcher == "pcre" ? fits_expression(name, pattern.get<std::string>()) : ::fnmatch(pattern.get_ref<const std::string&>().c_str(), name.c_str(), 0) == 0;
+    const json pattern = command.value("pattern", json()), matcher = command.value("matcher", json());
+    if (!pattern.is_string() || pattern == "" || !matcher.is_string() || matcher == "") return true;
+    const std::string text = pattern.get<std::string>();
+    if (matcher == "pcre") return fits_expression(name, text);
+    return matcher == "glob" && ::fnmatch(text.c_str(), name.c_str(), FNM_NOESCAPE) == 0;
 }
 
 task<> worker_core::handle_control(std::string text) {

@@ -192,7 +192,7 @@ private:
     task<> settle(job_run& r, job_result result);
     void require_storable(const message& m, job_result& result) const;
     [[nodiscard]] following plan_following(const message& m, const job_result& result) const;
-    [[nodiscard]] plan plan_callbacks(const message& m, const job_result& result) const;
+    void plan_each(plan& p, const json& all, const json& argument, const origin& from, const std::string& what) const;
     void plan_chain_after(following& f, const message& m, const job_result& result) const;
     task<> send_successors(following& f);
     task<> send_chord_end(following& f);

@@ -143,7 +143,7 @@ task<std::vector<value>> client_core::send_all(core_pointer core, std::string wi
     core->give_back(std::move(wire));
     std::vector<value> all = r.take_replies();
     // Not sent again, for some of them may have been done; but the next ones go to another server, if there is one.
-    const auto refused = std::ranges::find_if(all, [](const value& v) { return v.is_error(); });
+    const auto refused = std::ranges::find_if(all, [](const value& v) { return v.is_error() && v.error_text().starts_with("READONLY"); });
     if (refused != all.end()) static_cast<void>(core->sends_again(r, refused->error_text(), self.loop().now()));
     co_return all;
 }

@@ -9,6 +9,7 @@
 // argument, what was expected and what came.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -65,7 +66,13 @@ inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
 template <class T>
-concept tuple_like = requires { std::tuple_size<T>::value; };
+inline constexpr bool is_tuple = false;
+template <class... T>
+inline constexpr bool is_tuple<std::tuple<T...>> = true;
+template <class A, class B>
+inline constexpr bool is_tuple<std::pair<A, B>> = true;
+template <class T, std::size_t n>
+inline constexpr bool is_tuple<std::array<T, n>> = true;
 template <class T>
 concept map_like = requires { typename T::mapped_type; };
 template <class T>
@@ -127,7 +134,7 @@ template <class T>
                 all.insert(std::move(one));
         }
         return all;
-    } else if constexpr (tuple_like<T>) {
+    } else if constexpr (is_tuple<T>) {
         return tuple_as<T>(v, where, std::make_index_sequence<std::tuple_size_v<T>>());
     } else {
         try {
@@ -138,13 +145,13 @@ template <class T>
     }
 }
 
-/// An object, or, for keys that are no texts, a list of pairs, as nlohmann-json writes them.
+/// An object, or, for keys that are not made of texts, a list of pairs, as nlohmann-json writes them.
 template <class T>
 T map_as(const json& v, std::string_view where) {
     T all;
-    if constexpr (std::same_as<typename T::key_type, std::string>) {
+    if constexpr (std::is_constructible_v<typename T::key_type, std::string>) {
         if (!v.is_object()) throw_mismatch(where, "an object", v);
-        for (const auto& [key, value] : v.items()) all.emplace(key, json_as<typename T::mapped_type>(value, element(where, key)));
+        for (const auto& [key, value] : v.items()) all.emplace(typename T::key_type(key), json_as<typename T::mapped_type>(value, element(where, key)));
     } else {
         if (!v.is_array()) throw_mismatch(where, "a list of pairs", v);
         for (std::size_t i = 0; i < v.size(); ++i) all.insert(json_as<std::pair<typename T::key_type, typename T::mapped_type>>(v[i], element(where, i)));
