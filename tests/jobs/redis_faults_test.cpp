@@ -4,6 +4,8 @@
 #include "jobs/support.hpp"
 #include "redis/support.hpp"
 
+#include "../../io/jobs/src/broker.hpp"
+
 #include <limits>
 #include <map>
 
@@ -189,6 +191,37 @@ EDDY_TEST_REAL("JOB-166 no job is lost when a connection to Redis breaks after s
     this_loop().set_exception_handler({});
     CHECK(wire.connections() > 7);
     CHECK(jobs_done.runs.size() == jobs_sent);
+    CHECK(left == "0 queued, 0 claimed, 0 dead");
+}
+
+EDDY_TEST_REAL("JOB-175 a claim whose reply is lost with the connection is not nobody's: the next one gets the same messages") {
+    redis_tests::real_server server;
+    const bool there = co_await server.start();
+    if (!there) co_return;
+    bad_wire wire(server.port(), 0ms);
+    wire.cut_after(1000, std::size_t{1} << 20); // within the first reply that has messages, and then no more
+    auto settings = std::make_shared<jobs::detail::broker_settings>();
+    settings->url = wire.url();
+    const jobs::detail::broker_ptr b = co_await jobs::detail::open_broker(settings);
+    jobs::client c = co_await jobs::connect(server.url());
+    accounting sent;
+    co_await sent.send(c, 3);
+    const std::vector<std::string> queues(1, "celery");
+    const auto lost = co_await as_result(b->claim(queues, 3));
+    CHECK(lost.exception());
+    co_await sent.send(c, 1);
+    const std::vector<jobs::detail::delivery> again = co_await b->claim(queues, 10);
+    CHECK(again.size() == 3);
+    for (std::size_t i = 0; i < again.size(); ++i) {
+        const jobs::detail::message m = b->read(again[i]);
+        CHECK(m.id == sent.ids[i]);
+        CHECK(again[i].queue == "celery");
+    }
+    const std::vector<jobs::detail::delivery> next = co_await b->claim(queues, 10);
+    CHECK(next.size() == 1);
+    for (const auto& d : again) co_await b->acknowledge(d.tag);
+    for (const auto& d : next) co_await b->acknowledge(d.tag);
+    const std::string left = co_await left_in(server.url());
     CHECK(left == "0 queued, 0 claimed, 0 dead");
 }
 

@@ -94,6 +94,7 @@ public:
         index_ = key("unacked_index");
         dead_ = key("eddy.dead");
         later_ = key("eddy.later");
+        claim_note_ = key("eddy.claim." + make_uuid());
     }
     ~redis_broker() override { waiting_->close(); }
 
@@ -306,7 +307,7 @@ private:
         return lists;
     }
     task<std::vector<delivery>> claim_now(const std::vector<std::string>& queues, std::size_t most) {
-        std::vector<std::string> keys{unacked_, index_, dead_};
+        std::vector<std::string> keys{unacked_, index_, dead_, claim_note_};
         std::vector<std::string> names;
         const std::size_t first = keys.size();
         for (std::string& list : lists_of(queues)) {
@@ -316,8 +317,11 @@ private:
         if (keys.size() == first) co_return std::vector<delivery>();
         const std::string now = unix_text(to_unix(wall_now()));
         // Shielded: what the server has given out would be nobody's for as long as its lease lasts.
-        auto claiming = jobs_.eval(claim_script(), keys, most, now, names);
+        const int lost = claim_lost_ ? 1 : 0;
+        claim_lost_ = true; // until the reply is there
+        auto claiming = jobs_.eval(claim_script(), keys, most, now, lost, names);
         redis::value reply = co_await shielded(std::move(claiming));
+        claim_lost_ = false;
         std::vector<redis::value> items = reply.take_array();
         std::vector<delivery> taken;
         for (std::size_t i = 0; i + 2 < items.size(); i += 3) {
@@ -391,6 +395,8 @@ private:
     std::string database_;
     bool one_server_; // for jobs and results
     std::string unacked_, index_, dead_, later_;
+    std::string claim_note_; // of the last claim, for when its reply does not arrive
+    bool claim_lost_ = false;
     std::unordered_set<std::string> declared_;
     std::optional<redis_ear> ear_;
     std::shared_ptr<redis_results> waiting_;

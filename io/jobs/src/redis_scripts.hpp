@@ -6,12 +6,28 @@
 
 namespace eddy::jobs::detail {
 
-/// KEYS: unacked, its index, the dead letters, then lists, in their order. ARGV: how many at most, now, now for the dead letters.
-/// Returns tag, list, message, tag, list, message, … A message without a tag cannot be acknowledged: it is a dead letter.
+/// KEYS: unacked, its index, the dead letters, a note of whose claim it is, then lists, in their order. ARGV: how many at most, now, whether
+/// the reply to the claim before was lost, then the lists' queues. Returns tag, list, message, tag, list, message, … A message without a tag
+/// cannot be acknowledged: it is a dead letter. After a lost reply, what was claimed then is given again, unless it is another's by now.
 [[nodiscard]] inline const redis::script& claim_script() {
     static const redis::script s(R"(
 local most, now, out = tonumber(ARGV[1]), ARGV[2], {}
-for i = 4, #KEYS do
+local before = ARGV[3] == '1' and redis.call('GET', KEYS[4])
+if before then
+  before = cjson.decode(before)
+  for i = 2, #before, 3 do
+    local tag, list, tail = before[i], before[i + 1], before[i + 2]
+    local claim, score = redis.call('HGET', KEYS[1], tag), redis.call('ZSCORE', KEYS[2], tag)
+    if claim and score and tonumber(score) == tonumber(before[1]) then
+      out[#out + 1] = tag
+      out[#out + 1] = list
+      out[#out + 1] = string.sub(claim, 2, #claim - #tail)
+    end
+  end
+  if #out > 0 then return out end
+end
+local note = {now}
+for i = 5, #KEYS do
   while #out < 3 * most do
     local m = redis.call('RPOP', KEYS[i])
     if not m then break end
@@ -22,13 +38,18 @@ for i = 4, #KEYS do
       redis.call('LPUSH', KEYS[3], cjson.encode({queue = ARGV[i - 1], reason = 'not a job\'s message', payload = m, at = now}))
     else
       redis.call('ZADD', KEYS[2], now, tag)
-      redis.call('HSET', KEYS[1], tag, '[' .. m .. ', "", ' .. cjson.encode(ARGV[i - 1]) .. ']')
+      local tail = ', "", ' .. cjson.encode(ARGV[i - 1]) .. ']'
+      redis.call('HSET', KEYS[1], tag, '[' .. m .. tail)
+      note[#note + 1] = tag
+      note[#note + 1] = KEYS[i]
+      note[#note + 1] = tail
       out[#out + 1] = tag
       out[#out + 1] = KEYS[i]
       out[#out + 1] = m
     end
   end
 end
+if #out > 0 then redis.call('SET', KEYS[4], cjson.encode(note), 'EX', 600) end
 return out)");
     return s;
 }
