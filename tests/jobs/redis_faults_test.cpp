@@ -53,7 +53,7 @@ private:
                 g.cancel("the wire is cut");
             };
             co_await with_task_group(both);
-        } catch (const std::system_error&) { // one end is gone
+        } catch (const std::exception&) { // one end is gone: as it is, or as the error of the group
         }
     }
     task<> pass(tcp_stream& from, tcp_stream& to, std::size_t most) {
@@ -217,6 +217,12 @@ EDDY_TEST_REAL("JOB-175 a claim whose reply is lost with the connection is not n
         CHECK(m.id == sent.ids[i]);
         CHECK(again[i].queue == "celery");
     }
+    // A server that refuses has replied: what is being worked on is not given again.
+    redis::client rc = co_await redis::connect(server.url());
+    co_await rc.command("REPLICAOF", "127.0.0.1", "1");
+    const auto refused = co_await as_result(b->claim(queues, 10));
+    CHECK(refused.exception());
+    co_await rc.command("REPLICAOF", "NO", "ONE");
     const std::vector<jobs::detail::delivery> next = co_await b->claim(queues, 10);
     CHECK(next.size() == 1);
     for (const auto& d : again) co_await b->acknowledge(d.tag);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <unordered_set>
+#include <utility>
 
 #include <eddy/cancel_scope.hpp>
 #include <eddy/redis/client.hpp>
@@ -317,10 +318,15 @@ private:
         if (keys.size() == first) co_return std::vector<delivery>();
         const std::string now = unix_text(to_unix(wall_now()));
         // Shielded: what the server has given out would be nobody's for as long as its lease lasts.
-        const int lost = claim_lost_ ? 1 : 0;
-        claim_lost_ = true; // until the reply is there
-        auto claiming = jobs_.eval(claim_script(), keys, most, now, lost, names);
-        redis::value reply = co_await shielded(std::move(claiming));
+        const bool lost = std::exchange(claim_lost_, true); // until the reply is there
+        auto claiming = jobs_.eval(claim_script(), keys, most, now, lost ? 1 : 0, names);
+        redis::value reply;
+        try {
+            reply = co_await shielded(std::move(claiming));
+        } catch (const redis::error&) { // a reply, too: what was claimed before is not lost by it
+            claim_lost_ = lost;
+            throw;
+        }
         claim_lost_ = false;
         std::vector<redis::value> items = reply.take_array();
         std::vector<delivery> taken;
