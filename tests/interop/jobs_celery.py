@@ -77,6 +77,7 @@ def retries():
     events = Events()
     flaky = send('flaky', 2)
     check('flaky', flaky.get(timeout=20), 'ok after 2')
+    events.wait(flaky.id, 'task-received', 3)  # by another connection than the result
     check('its retries', [e['retries'] for e in events.some(flaky.id, 'task-received')], [0, 1, 2])
     check('flaky for ever', failure(send('flaky', 9)), "RuntimeError('again',)")
 
