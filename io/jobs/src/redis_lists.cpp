@@ -4,10 +4,14 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <utility>
 
+#include <eddy/cancel_scope.hpp>
 #include <eddy/event.hpp>
 #include <eddy/event_loop.hpp>
 #include <eddy/task_group.hpp>
+
+#include "text.hpp"
 
 namespace eddy::jobs::detail {
 
@@ -40,6 +44,21 @@ task<> wait_for_item(redis::client from, std::vector<std::string> lists, std::st
     };
     co_await with_task_group(watch_all);
     if (failed) std::rethrow_exception(failed);
+}
+
+claim_note::claim_note(std::string_view prefix) : key_(std::string(prefix) + "eddy.claim." + make_uuid()) {}
+
+task<redis::value> claim_note::reply_to(task<redis::value> claiming) {
+    const bool before = std::exchange(lost_, true); // until the reply is there
+    redis::value reply;
+    try {
+        reply = co_await shielded(std::move(claiming));
+    } catch (const redis::error&) { // a reply, too: what was claimed before is not lost by it
+        lost_ = before;
+        throw;
+    }
+    lost_ = false;
+    co_return reply;
 }
 
 task<> redis_ear::listen() {

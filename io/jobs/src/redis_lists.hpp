@@ -16,6 +16,22 @@ namespace eddy::jobs::detail {
 /// Awaitable: until one of the lists has something at that end ("LEFT" or "RIGHT"), which stays there.
 [[nodiscard]] task<> wait_for_item(redis::client from, std::vector<std::string> lists, std::string_view end);
 
+/// What a worker has claimed when the reply did not arrive: the server keeps a note of its last claim, and gives that again when it is told
+/// that the reply was lost.
+class claim_note {
+public:
+    /// `prefix`: of its key, which is its own.
+    explicit claim_note(std::string_view prefix);
+    [[nodiscard]] const std::string& key() const noexcept { return key_; }
+    [[nodiscard]] bool reply_lost() const noexcept { return lost_; }
+    /// Awaitable: the reply of a claim. Shielded: what the server has given out would be nobody's for as long as its lease lasts.
+    task<redis::value> reply_to(task<redis::value> claiming);
+
+private:
+    std::string key_;
+    bool lost_ = false;
+};
+
 /// A channel that is listened to for as long as there is a worker.
 class redis_ear {
 public:

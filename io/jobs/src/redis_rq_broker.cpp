@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include <eddy/cancel_scope.hpp>
 #include <eddy/sleep.hpp>
 
 #include "redis_lists.hpp"
@@ -50,15 +49,16 @@ public:
 
     task<std::vector<delivery>> claim_jobs(const std::vector<std::string>& queues, std::size_t most, bool& suspended) {
         const std::string until = server_->end_of_claim();
-        // Shielded: what the server has given out would be nobody's for as long as its claim lasts.
-        auto claiming = server_->run(claim_script(), most, until, queues);
-        redis::value reply = co_await shielded(std::move(claiming));
+        const bool again = note_.reply_lost();
+        auto claiming = server_->run(claim_script(), most, until, note_.key(), again ? 1 : 0, queues);
+        redis::value reply = co_await note_.reply_to(std::move(claiming));
         suspended = reply.is_nil();
         std::vector<redis::value> items = reply.is_nil() ? std::vector<redis::value>() : reply.take_array();
         std::vector<delivery> taken;
         for (std::size_t i = 0; i + 2 < items.size(); i += 3) {
             const std::string tag = make_uuid();
             rq::claim c(items[i].take_string(), items[i + 1].take_string(), fields_in(std::move(items[i + 2])));
+            if (again && !tag_of(c.id).empty()) continue; // the note is of a claim before that one, which the server has never seen
             const auto data = c.hash.find("data");
             taken.emplace_back(tag, data == c.hash.end() ? std::string() : data->second, c.queue);
             server_->claims.emplace(tag, std::move(c));
@@ -252,6 +252,7 @@ private:
 
     std::shared_ptr<server> server_;
     rq::record record_;
+    claim_note note_{""}; // behind the prefix of all keys
     std::unordered_set<std::string> queues_;
     std::optional<redis_ear> ear_;
     std::shared_ptr<results> waiting_;

@@ -152,25 +152,46 @@ return 1)");
     return s;
 }
 
-/// ARGV: how many at most, when the claims end, then queues. Returns id, queue, fields, id, queue, fields, …; fields of a job that is
-/// gone are none; nil: all workers are suspended.
+/// ARGV: how many at most, when the claims end, a note of whose they are, whether the reply to the claim before was lost, then queues.
+/// Returns id, queue, fields, id, queue, fields, …; fields of a job that is gone are none; nil: all workers are suspended. After a lost
+/// reply, what was claimed then is given again, unless it has ended or is another's by now.
 [[nodiscard]] inline const redis::script& claim_script() {
     static const redis::script s = with_library(R"(
+local most, until_then, noted, out = tonumber(ARGV[2]), ARGV[3], p .. ARGV[4], {}
+local function give(id, q, fields)
+  out[#out + 1] = id
+  out[#out + 1] = q
+  out[#out + 1] = fields
+end
+local before = ARGV[5] == '1' and redis.call('GET', noted)
+if before then
+  before = cjson.decode(before)
+  for i = 2, #before, 2 do
+    local id, q = before[i], before[i + 1]
+    local score = redis.call('ZSCORE', p .. 'wip:' .. q, id)
+    if score and tonumber(score) == tonumber(before[1]) then give(id, q, redis.call('HGETALL', job(id))) end
+  end
+  if #out > 0 then return out end
+end
 if redis.call('EXISTS', p .. 'suspended') == 1 then return false end
-local most, out = tonumber(ARGV[2]), {}
-for i = 4, #ARGV do
+local note = {until_then}
+for i = 6, #ARGV do
+  local q = ARGV[i]
   while #out < 3 * most do
-    local id = redis.call('LPOP', p .. 'queue:' .. ARGV[i])
+    local id = redis.call('LPOP', p .. 'queue:' .. q)
     if not id then break end
     local fields = redis.call('HGETALL', job(id))
     if get(id, 'status') ~= 'canceled' then
-      if #fields > 0 then redis.call('ZADD', p .. 'wip:' .. ARGV[i], ARGV[3], id) end
-      out[#out + 1] = id
-      out[#out + 1] = ARGV[i]
-      out[#out + 1] = fields
+      if #fields > 0 then
+        redis.call('ZADD', p .. 'wip:' .. q, until_then, id)
+        note[#note + 1] = id
+        note[#note + 1] = q
+      end
+      give(id, q, fields)
     end
   end
 end
+if #note > 1 then redis.call('SET', noted, cjson.encode(note), 'EX', 600) end
 return out)");
     return s;
 }
