@@ -142,6 +142,10 @@ void task_context::run_step(ready_node& n) {
 void task_context::step() noexcept {
     thread_state& here = *loop_->thread_;
     here.task = this;
+    resume(here);
+}
+
+void task_context::resume(thread_state& here) noexcept {
     running_ = started_ = true;
     scheduler& loop = *loop_;
     if (loop.observers_) [[unlikely]]
@@ -179,7 +183,7 @@ void task_context::run_deferred(ready_node& n) {
     operation& op = *t.wait_;
     thread_state& here = *t.loop_->thread_;
     here.task = &t;
-    t.budget_ = budget_per_step - 1;
+    t.budget_ = budget_per_step;
     bool finished = true;
     if (t.cancel_pending_) {
         op.state_ = op.cancelled_unstarted();
@@ -194,11 +198,12 @@ void task_context::run_deferred(ready_node& n) {
             op.state_ = operation::state::failed;
         }
     }
-    if (finished) {
-        t.wait_ = nullptr;
-        t.step();
+    if (!finished) {
+        here.task = nullptr;
+        return;
     }
-    here.task = nullptr;
+    t.wait_ = nullptr;
+    t.resume(here);
 }
 
 void task_context::defer(operation& op) noexcept {

@@ -1,27 +1,48 @@
 #include <eddy/detail/borrowed_read.hpp>
 
+#include <utility>
+
 namespace eddy::detail {
 
 bool borrowed_read_operation::start() {
-    if (waits_for_turn_) leave();
-    waits_for_turn_ = false;
-    opcode = io_opcode::read;
+    if (std::exchange(waits_for_turn_, false)) leave();
     if (core_->known_empty()) { // then no buffer is needed to find it out
-        buffer = nullptr;
-        length = 0;
-    } else {
-        bytes_ = borrowed_bytes::with_room();
-        buffer = bytes_.room().data();
-        length = borrowed_bytes::capacity;
+        opcode = io_opcode::wait_read;
+        return incoming_operation::start();
     }
+    take_room();
     if (incoming_operation::start()) {
         bytes_.set_size(error == 0 ? static_cast<std::size_t>(result) : 0);
         return true;
     }
     opcode = io_opcode::wait_read;
-    buffer = nullptr;
     bytes_ = {};
     return false;
+}
+
+void borrowed_read_operation::take_room() {
+    bytes_ = borrowed_bytes::with_room();
+    buffer = bytes_.room().data();
+    length = borrowed_bytes::capacity;
+    opcode = io_opcode::read;
+}
+
+bool borrowed_read_operation::begin() {
+    expect_open("read from");
+    return (waits_for_turn_ && take_turn()) || start();
+}
+
+/// In its turn there is something to read, most often: that needs no engine. False if it has to begin anew.
+bool borrowed_read_operation::take_turn() {
+    if (!core_->is_socket_ || !core_->descriptor_->short_read_empties()) return false;
+    take_room();
+    if (!perform_receive(core_->fd_, *this)) return false;
+    waits_for_turn_ = false;
+    leave();
+    core_->descriptor_->note_read(result > 0 && result < static_cast<std::ptrdiff_t>(length));
+    note_end();
+    bytes_.set_size(error == 0 ? static_cast<std::size_t>(result) : 0);
+    return true;
 }
 
 /// The descriptor has become readable.

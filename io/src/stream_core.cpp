@@ -21,10 +21,6 @@ std::system_error io_error(int error, const char* doing, std::string_view name) 
 
 // --- incoming
 
-incoming_operation::incoming_operation(stream_core& core, io_opcode o) noexcept : core_(core) {
-    opcode = o;
-    complete = &completed;
-}
 incoming_operation::incoming_operation(incoming_operation&& o) noexcept
     : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(std::move(o.core_)) {}
 
@@ -65,8 +61,11 @@ void incoming_operation::completed(io_operation& op) noexcept {
     self.finish();
 }
 
+void incoming_operation::throw_closed(const char* doing) const {
+    throw closed_resource(std::string(doing) + " " + core_->name() + ": it was closed on our side");
+}
 void incoming_operation::throw_error(const char* doing) const {
-    if (closed_) throw closed_resource(std::string(doing) + " " + core_->name() + ": it was closed on our side");
+    if (closed_) throw_closed(doing);
     throw io_error(error, doing, core_->name());
 }
 
@@ -79,10 +78,6 @@ std::exception_ptr incoming_operation::error_pointer(const char* doing) const no
     }
 }
 
-void incoming_operation::expect_open(const char* doing) const {
-    if (!core_->is_open()) throw closed_resource(std::string(doing) + " " + core_->name() + ": it was closed on our side");
-}
-
 bool read_operation::try_now() const {
     expect_open("read from");
     return length == 0; // read(0) is empty at once, also at the end
@@ -90,10 +85,6 @@ bool read_operation::try_now() const {
 
 // --- outgoing
 
-outgoing_operation::outgoing_operation(stream_core& core, io_opcode o) noexcept : core_(core) {
-    opcode = o;
-    complete = &completed;
-}
 outgoing_operation::outgoing_operation(outgoing_operation&& o) noexcept
     : operation(std::move(o)), io_operation(static_cast<const io_operation&>(o)), core_(std::move(o.core_)) {}
 
@@ -187,15 +178,28 @@ void outgoing_operation::throw_failed(const char* doing) const {
     throw io_error(error, doing, core_->name());
 }
 
-write_operation::write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept
-    : outgoing_operation(core, io_opcode::write), bytes_(bytes) {}
 write_operation::write_operation(stream_core& core) noexcept : write_operation(core, {}) {
     half_close_ = true;
 }
 write_operation::write_operation(write_operation&& o) noexcept
     : outgoing_operation(std::move(o)), bytes_(o.bytes_), half_close_(o.half_close_) {}
 
-bool write_operation::try_now() const {
+// Most writes are one call that takes all of it, and need no engine and no queue.
+bool write_operation::try_now() {
+    stream_core& core = *core_;
+    if (half_close_ || bytes_.empty() || !core.takes_bytes_now()) return try_unusual();
+    core.attach(task());
+    core.wrote_ = true;
+    is_socket = true;
+    buffer = const_cast<std::byte*>(bytes_.data()); // only read from
+    length = bytes_.size();
+    tried = !perform_send(core.fd_, *this);
+    if (tried || !advance()) return false; // the rest
+    note_failure();
+    return true;
+}
+
+bool write_operation::try_unusual() {
     if (!core_->is_open()) throw_closed("write to");
     if (half_close_) return core_->write_shut_ && core_->writers_.empty(); // twice does no harm
     if (core_->write_shut_) throw_shut("write to");

@@ -79,7 +79,9 @@ public:
     };
     using handle_type = asio::posix::basic_stream_descriptor<executor>;
     void set_drained(bool d) noexcept { drained_ = d; }
-    asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(&e), handle(std::in_place, io) {}
+    asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(&e), handle(std::in_place, io) {
+        short_read_empties_ = true; // or a wait is over at once: each one looks anew
+    }
     void let_go() noexcept {
         engine = nullptr;
         if (!handle) return;
@@ -212,7 +214,7 @@ public:
     [[nodiscard]] bool start(io_descriptor& base, io_operation& op) override {
         auto& d = static_cast<asio_descriptor&>(base);
         auto& s = is_outgoing(op.opcode) ? d.out : d.in;
-        if (!(d.drained() && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
+        if (!std::exchange(op.tried, false) && !(d.drained() && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
             note_drained(d, op);
             return true;
         }

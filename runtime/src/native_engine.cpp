@@ -46,12 +46,16 @@ class native_descriptor final : public io_descriptor {
 public:
     explicit native_descriptor(int number) noexcept : io_descriptor(number) {}
     void set_drained(bool d) noexcept { drained_ = d; }
+    void short_read_says(bool empty) noexcept {
+        short_read_known = true;
+        short_read_empties_ = empty;
+    }
 
     io_operation* in = nullptr;
     io_operation* out = nullptr;
     native_descriptor* next = nullptr; // among those that were released
     bool watches_out = false;
-    enum class short_read : std::uint8_t { unknown, empties, says_nothing } after_short_read = short_read::unknown;
+    bool short_read_known = false;
     bool released = false;
 };
 
@@ -224,7 +228,7 @@ bool native_engine::wants_to_wait(native_descriptor& d, io_operation& op) {
 
 bool native_engine::start(io_descriptor& base, io_operation& op) {
     auto& d = static_cast<native_descriptor&>(base);
-    if (!(d.drained() && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
+    if (!std::exchange(op.tried, false) && !(d.drained() && is_for_bytes(op.opcode)) && perform(d.fd(), op, false)) {
         note_drained(d, op);
         return true;
     }
@@ -243,9 +247,8 @@ void native_engine::note_drained(native_descriptor& d, const io_operation& op) n
     if (op.opcode != io_opcode::read) return;
     d.set_drained(false);
     if (op.result <= 0 || static_cast<std::size_t>(op.result) == op.length) return;
-    using kind = native_descriptor::short_read;
-    if (d.after_short_read == kind::unknown) d.after_short_read = op.is_socket && is_tcp(d.fd()) ? kind::empties : kind::says_nothing;
-    d.set_drained(d.after_short_read == kind::empties);
+    if (!d.short_read_known) d.short_read_says(op.is_socket && is_tcp(d.fd()));
+    d.set_drained(d.short_read_empties());
 }
 
 // --- events
@@ -282,7 +285,7 @@ void native_engine::handle(native_descriptor& d, std::uint32_t came) noexcept {
     if (d.released) return;
     d.set_drained(false);
     // The end, or an urgent mark, is in the queue behind what a short read gives: no new edge would come for it.
-    if ((came & (ended | EPOLLPRI)) != 0) d.after_short_read = native_descriptor::short_read::says_nothing;
+    if ((came & (ended | EPOLLPRI)) != 0) d.short_read_says(false);
     if (d.in && (came & readable) != 0) handle_side(d, d.in);
     if (d.out && (came & writable) != 0) handle_side(d, d.out);
 }

@@ -108,21 +108,32 @@ bool perform_any(int fd, io_operation& op, bool ready) noexcept {
     }
 }
 
-} // namespace
-
-// What servers do all day takes the shortest way.
-bool perform(int fd, io_operation& op, bool ready) noexcept {
-    const bool reads = op.opcode == io_opcode::read;
-    if (!op.is_socket || (!reads && op.opcode != io_opcode::write)) return perform_any(fd, op, ready);
-    const std::ptrdiff_t r = reads ? ::recv(fd, op.buffer, op.length, 0) : ::send(fd, op.buffer, op.length, MSG_NOSIGNAL);
-    const int error = r < 0 ? errno : 0;
-    if (error != 0) {
-        if (would_block(error, op.opcode)) return false;
-        if (error == EINTR) return perform_any(fd, op, ready);
-    }
-    op.result = r;
+[[gnu::cold, gnu::noinline]] bool note_error(int fd, io_operation& op) noexcept {
+    const int error = errno;
+    if (would_block(error, op.opcode)) return false;
+    if (error == EINTR) return perform_any(fd, op, false);
     op.error = error;
     return true;
+}
+
+} // namespace
+
+bool perform(int fd, io_operation& op, bool ready) noexcept {
+    if (op.is_socket && op.opcode == io_opcode::read) return perform_receive(fd, op);
+    if (op.is_socket && op.opcode == io_opcode::write) return perform_send(fd, op);
+    return perform_any(fd, op, ready);
+}
+
+// What servers do all day takes the shortest way.
+bool perform_receive(int fd, io_operation& op) noexcept {
+    op.result = ::recv(fd, op.buffer, op.length, 0);
+    op.error = 0;
+    return op.result >= 0 || note_error(fd, op);
+}
+bool perform_send(int fd, io_operation& op) noexcept {
+    op.result = ::send(fd, op.buffer, op.length, MSG_NOSIGNAL);
+    op.error = 0;
+    return op.result >= 0 || note_error(fd, op);
 }
 
 } // namespace eddy::detail

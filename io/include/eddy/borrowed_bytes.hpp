@@ -48,7 +48,11 @@ public:
     [[nodiscard]] std::string_view text() const noexcept { return {reinterpret_cast<const char*>(start_), size_}; }
 
     // For streams: a buffer to read into, and how much of it was read; nothing gives it back. Throws `std::bad_alloc`.
-    [[nodiscard]] static borrowed_bytes with_room();
+    [[nodiscard]] static borrowed_bytes with_room() {
+        borrowed_bytes b;
+        b.start_ = take_buffer();
+        return b;
+    }
     [[nodiscard]] std::span<std::byte> room() const noexcept { return {start_, start_ ? capacity : 0}; }
     void set_size(std::size_t n) noexcept {
         size_ = n;
@@ -56,6 +60,7 @@ public:
     }
 
 private:
+    [[nodiscard]] static std::byte* take_buffer();
     static void give_back(std::byte* start) noexcept;
     std::byte* start_ = nullptr;
     std::size_t size_ = 0;

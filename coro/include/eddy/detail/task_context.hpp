@@ -191,6 +191,7 @@ private:
     static void run_step(ready_node& n);
     static void run_deferred(ready_node& n);
     void step() noexcept;
+    void resume(thread_state& here) noexcept;
     void end_observed_step(thread_state& here) noexcept;
     void complete() noexcept;
 

@@ -21,7 +21,7 @@ public:
         return false;
     }
     [[nodiscard]] bool start();
-    bool begin() override { return try_now() || start(); }
+    bool begin() override;
     [[nodiscard]] state cancelled_unstarted() noexcept override;
     [[nodiscard]] borrowed_bytes take() {
         check("read from");
@@ -34,6 +34,8 @@ public:
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "read"; }
 
 private:
+    [[nodiscard]] bool take_turn();
+    void take_room();
     static void came(io_operation& op) noexcept;
     void core_closed() noexcept override;
     borrowed_bytes bytes_;

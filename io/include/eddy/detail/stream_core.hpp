@@ -48,12 +48,16 @@ public:
     bool start();
 
 protected:
-    incoming_operation(stream_core& core, io_opcode o) noexcept;
+    incoming_operation(stream_core& core, io_opcode o) noexcept : core_(core) {
+        opcode = o;
+        complete = &completed;
+    }
     incoming_operation(incoming_operation&& o) noexcept;
     ~incoming_operation() = default;
     [[noreturn]] void throw_error(const char* doing) const;
+    [[noreturn]] void throw_closed(const char* doing) const;
     /// For `try_now`: `closed_resource` if it is closed already.
-    void expect_open(const char* doing) const;
+    inline void expect_open(const char* doing) const;
     void note_end() noexcept;
     void check(const char* doing) const {
         if (error != 0 || closed_) [[unlikely]]
@@ -99,7 +103,10 @@ public:
     bool abort() noexcept final;
 
 protected:
-    outgoing_operation(stream_core& core, io_opcode o) noexcept;
+    outgoing_operation(stream_core& core, io_opcode o) noexcept : core_(core) {
+        opcode = o;
+        complete = &completed;
+    }
     outgoing_operation(outgoing_operation&& o) noexcept;
     ~outgoing_operation() = default;
     /// Its turn: goes as far as it can without waiting. True if it is over, with success or an error.
@@ -112,6 +119,8 @@ protected:
     [[nodiscard]] bool submit();
     /// For bytes of a stream. Has the stream no place for them any more, after half a write or behind a shutdown?
     [[nodiscard]] bool refused(bool may_be_shut = false) noexcept;
+    /// It is over.
+    void note_failure() noexcept;
     /// The kernel took some. True if that was the rest, or it failed.
     [[nodiscard]] bool note_written(std::size_t& written, std::size_t all) noexcept;
     [[noreturn]] void throw_closed(const char* doing) const;
@@ -134,7 +143,6 @@ private:
     friend class stream_core;
     static void completed(io_operation& op) noexcept;
     [[nodiscard]] bool drive_on() noexcept;
-    void note_failure() noexcept;
     torn_write broken_ = torn_write::none; // refused: what became of a write before it
     bool too_late_ = false;                // refused: after shutdown_write
     list_link<outgoing_operation> link_;
@@ -146,10 +154,10 @@ public:
 /// Writes all bytes, or (`half_close`) ends the writing side once the writes before it are through.
 class [[nodiscard("an operation does nothing until it is awaited: write co_await")]] write_operation final : public outgoing_operation {
 public:
-    write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept;
+    write_operation(stream_core& core, std::span<const std::byte> bytes) noexcept : outgoing_operation(core, io_opcode::write), bytes_(bytes) {}
     explicit write_operation(stream_core& core) noexcept; // half-close
     write_operation(write_operation&& o) noexcept;
-    [[nodiscard]] bool try_now() const;
+    [[nodiscard]] bool try_now();
     bool begin() override { return try_now() || start(); }
     void take() const { check(half_close_ ? "shutdown of" : "write to"); }
     /// Bytes that the kernel had taken when the write was cancelled.
@@ -157,6 +165,7 @@ public:
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "write"; }
 
 private:
+    [[nodiscard]] bool try_unusual();
     bool advance() noexcept override;
     bool drive() override;
     [[nodiscard]] bool torn() const noexcept override { return written_ > 0; }
@@ -221,6 +230,8 @@ public:
     [[nodiscard]] bool is_write_shut() const noexcept { return write_shut_; }
     /// A write that was cancelled or failed left half a message in it: whatever came now would be taken for the rest.
     [[nodiscard]] bool is_write_broken() const noexcept { return torn_ != torn_write::none; }
+    /// Do bytes that are written now go to the kernel, and nowhere else?
+    [[nodiscard]] bool takes_bytes_now() const noexcept { return fd_ >= 0 && is_socket_ && !write_shut_ && torn_ == torn_write::none && writers_.empty(); }
     /// Later writes would follow a gap: they are refused.
     void tear(torn_write why) noexcept { torn_ = why; }
     /// What error messages call it: "127.0.0.1:80".
@@ -299,6 +310,11 @@ inline core_ref::core_ref(const core_ref& o) noexcept : core_(o.core_) {
 }
 inline core_ref::~core_ref() {
     if (core_ && --core_->references_ == 0) delete core_;
+}
+
+inline void incoming_operation::expect_open(const char* doing) const {
+    if (!core_->is_open()) [[unlikely]]
+        throw_closed(doing);
 }
 
 /// What a stream object holds: closes the descriptor when it goes.

@@ -55,6 +55,7 @@ struct io_operation {
     int error = 0;              // errno, 0 if it succeeded
     io_opcode opcode = io_opcode::read;
     bool is_socket = false;
+    bool tried = false; // just now, by `perform_send`: there is nothing to be had but by waiting
 };
 
 /// A descriptor as the engine sees it; engines derive their own. Non-blocking.
@@ -63,12 +64,17 @@ public:
     [[nodiscard]] int fd() const noexcept { return fd_; }
     /// The last read left nothing behind, and no event has come since: the next one need not try.
     [[nodiscard]] bool drained() const noexcept { return drained_; }
+    /// A read that gives less than was asked for leaves nothing behind, as far as is known.
+    [[nodiscard]] bool short_read_empties() const noexcept { return short_read_empties_; }
+    /// After a read of such a descriptor that the engine knows nothing of.
+    void note_read(bool was_short) noexcept { drained_ = was_short; }
 
 protected:
     explicit io_descriptor(int fd) noexcept : fd_(fd) {}
     ~io_descriptor() = default;
     int fd_;
     bool drained_ = false;
+    bool short_read_empties_ = false;
 };
 
 /// The loop, as an engine sees it that shares its thread with other code.
@@ -149,6 +155,10 @@ private:
 /// Tries the operation on the descriptor once, without blocking. True if it finished, with success or an error.
 /// `ready`: the kernel has just reported readiness.
 [[nodiscard]] bool perform(int fd, io_operation& op, bool ready) noexcept;
+
+/// The same for a read or a write of a connected socket, the way of most operations, which needs no engine as long as it need not wait.
+[[nodiscard]] bool perform_receive(int fd, io_operation& op) noexcept;
+[[nodiscard]] bool perform_send(int fd, io_operation& op) noexcept;
 
 } // namespace detail
 } // namespace eddy
