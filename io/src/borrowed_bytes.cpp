@@ -12,8 +12,8 @@ namespace {
 // As many as have been in use at once are kept, so that nothing is allocated as long as a thread goes on as it did: a thousand connections
 // may each hold one while they write. How many that were is looked at every so many loans, and not with a clock: what was not needed in all
 // that time goes by halves, until only those are left that stay in a second-level cache.
-constexpr int few_buffers = 16;         // 256 KiB
-constexpr int most_spare_buffers = 1024; // 16 MiB
+constexpr int few_buffers = 16;          // 512 KiB
+constexpr int most_spare_buffers = 1024; // 32 MiB
 constexpr int loans_between_looks = 8192;
 
 struct spare_buffer {

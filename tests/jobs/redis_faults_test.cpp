@@ -194,28 +194,27 @@ EDDY_TEST_REAL("JOB-166 no job is lost when a connection to Redis breaks after s
     CHECK(left == "0 queued, 0 claimed, 0 dead");
 }
 
-EDDY_TEST_REAL("JOB-175 a claim whose reply is lost with the connection is not nobody's: the next one gets the same messages") {
-    redis_tests::real_server server;
-    const bool there = co_await server.start();
-    if (!there) co_return;
+/// A worker's claim is cut off within its reply; then Redis refuses one; then there is one more job.
+task<> lose_a_claim(redis_tests::real_server& server, jobs::protocol spoken, std::string queue) {
     bad_wire wire(server.port(), 0ms);
     wire.cut_after(1000, std::size_t{1} << 20); // within the first reply that has messages, and then no more
     auto settings = std::make_shared<jobs::detail::broker_settings>();
     settings->url = wire.url();
+    settings->protocol = spoken;
     const jobs::detail::broker_ptr b = co_await jobs::detail::open_broker(settings);
-    jobs::client c = co_await jobs::connect(server.url());
+    jobs::client c = co_await jobs::connect(server.url(), {.protocol = spoken});
     accounting sent;
     co_await sent.send(c, 3);
-    const std::vector<std::string> queues(1, "celery");
+    const std::vector<std::string> queues(1, queue);
     const auto lost = co_await as_result(b->claim(queues, 3));
     CHECK(lost.exception());
     co_await sent.send(c, 1);
     const std::vector<jobs::detail::delivery> again = co_await b->claim(queues, 10);
-    CHECK(again.size() == 3);
+    REQUIRE(again.size() == 3);
     for (std::size_t i = 0; i < again.size(); ++i) {
         const jobs::detail::message m = b->read(again[i]);
         CHECK(m.id == sent.ids[i]);
-        CHECK(again[i].queue == "celery");
+        CHECK(again[i].queue == queue);
     }
     // A server that refuses has replied: what is being worked on is not given again.
     redis::client rc = co_await redis::connect(server.url());
@@ -224,11 +223,29 @@ EDDY_TEST_REAL("JOB-175 a claim whose reply is lost with the connection is not n
     CHECK(refused.exception());
     co_await rc.command("REPLICAOF", "NO", "ONE");
     const std::vector<jobs::detail::delivery> next = co_await b->claim(queues, 10);
-    CHECK(next.size() == 1);
+    REQUIRE(next.size() == 1);
+    CHECK(b->read(next[0]).id == sent.ids[3]);
     for (const auto& d : again) co_await b->acknowledge(d.tag);
-    for (const auto& d : next) co_await b->acknowledge(d.tag);
+    co_await b->acknowledge(next[0].tag);
+}
+
+EDDY_TEST_REAL("JOB-175 a claim whose reply is lost with the connection is not nobody's: the next one gets the same messages") {
+    redis_tests::real_server server;
+    const bool there = co_await server.start();
+    if (!there) co_return;
+    co_await lose_a_claim(server, jobs::protocol::celery, "celery");
     const std::string left = co_await left_in(server.url());
     CHECK(left == "0 queued, 0 claimed, 0 dead");
+}
+
+EDDY_TEST_REAL("JOB-176 RQ: a claim whose reply is lost with the connection is not nobody's: the next one gets the same jobs") {
+    redis_tests::real_server server;
+    const bool there = co_await server.start();
+    if (!there) co_return;
+    co_await lose_a_claim(server, jobs::protocol::rq, "default");
+    redis::client rc = co_await redis::connect(server.url());
+    const redis::value left = co_await rc.command("EXISTS", "rq:wip:default", "rq:queue:default");
+    CHECK(left.as_integer() == 0);
 }
 
 EDDY_TEST_REAL("JOB-167 Redis that is out of memory when a job ends: its result is stored later, and it runs once") {

@@ -146,7 +146,7 @@ public:
     /// `closed_resource` if the stream is empty, besides what the stream below throws.
     task<std::size_t> read_some(std::span<std::byte> buffer) { return forward(model(), &detail::stream_model::read_some, buffer); }
     /// Awaitable: the same into memory that is taken when something has come, if the stream below can that; empty at the end. One that
-    /// cannot has a buffer of 16 KiB while it waits (<eddy/borrowed_bytes.hpp>).
+    /// cannot has a buffer of 32 KiB while it waits (<eddy/borrowed_bytes.hpp>).
     task<borrowed_bytes> read_borrowed() { return forward(model(), &detail::stream_model::read_borrowed); }
     /// Awaitable: until the stream below has taken all of it.
     task<> write(std::span<const std::byte> bytes) { return forward(model(), &detail::stream_model::write, bytes); }

@@ -19,12 +19,12 @@ namespace eddy {
 
 /// Bytes on loan from the thread's pool of buffers, which get them back when this is destroyed or assigned to. Move-only; it may
 /// outlive the stream and the loop, and end on another thread, whose pool then has the buffer. A thread keeps the
-/// buffers that it uses again and again, as many as it had in use at once, up to 16 MiB; what it has not needed for some ten thousand loans is freed
-/// by and by, but for 256 KiB. Empty: the end of the stream, or nothing.
+/// buffers that it uses again and again, as many as it had in use at once, up to 32 MiB; what it has not needed for some ten thousand loans is freed
+/// by and by, but for 512 KiB. Empty: the end of the stream, or nothing.
 class borrowed_bytes {
 public:
-    /// The most that one read gives.
-    static constexpr std::size_t capacity = 16 * 1024;
+    /// The most that one read gives: more than the 16 KiB of which messages are often made, since what was short need not be read again.
+    static constexpr std::size_t capacity = 32 * 1024;
 
     borrowed_bytes() noexcept = default;
     borrowed_bytes(borrowed_bytes&& o) noexcept : start_(std::exchange(o.start_, nullptr)), size_(std::exchange(o.size_, 0)) {}

@@ -72,7 +72,7 @@ public:
     /// Checkpoint; cancelled, nothing was read (R4). Throws `std::system_error` naming the peer, `busy_resource` while
     /// another task reads, `closed_resource` after or on a close on our side.
     detail::read_operation read_some(std::span<std::byte> buffer) { return {core(), buffer}; }
-    /// The same into memory that is taken when something is there, so that who waits holds none: 16 KiB at the most, empty at the
+    /// The same into memory that is taken when something is there, so that who waits holds none: 32 KiB at the most, empty at the
     /// end (<eddy/borrowed_bytes.hpp>). What came is read in the task's own turn, also if the task is cancelled
     /// after it came (R2); cancelled before, nothing was.
     detail::borrowed_read_operation read_borrowed() { return detail::borrowed_read_operation(core()); }
