@@ -4,7 +4,7 @@
 #   tests/run.sh [--core] [--no-examples] [--one-by-one] [--preset NAME] [-- CTEST-ARGUMENT...]
 #
 #   --core          leave out the tests that need outside programs (nginx, openssl, redis-cli, curl, wrk, ab, h2load, socat), and
-#                   do not install those, nor valgrind
+#                   do not install those, nor what benchmarks need
 #   --no-examples   leave out the examples of the documentation, which are a fifth of what is compiled
 #   --one-by-one    compile each source by itself also in debug, asan and tsan: twice the time from nothing, less after a change. A
 #                   build that is there goes on as it is
@@ -43,7 +43,7 @@ jobs=${JOBS:-$(nproc)}
 wanted=("${build_packages[@]}" libxml2-dev libglib2.0-dev libwebsocketpp-dev libpng-dev liburing-dev catch2)
 [ $core = yes ] || wanted+=('nginx-light|nginx' openssl redis-server redis-tools python3-celery python3-redis python3-rq curl wrk apache2-utils nghttp2-client socat netcat-openbsd)
 case $preset in
-    release) [ $core = yes ] || wanted+=(valgrind) ;; # counts instructions: tests/bench/guard.sh
+    release) [ $core = yes ] || wanted+=(valgrind libbenchmark-dev) ;; # tests/bench: guard.sh counts instructions, bench_micro is built
     clang) wanted+=(clang-16) ;;
     clang-asan) wanted+=(clang-16 libclang-rt-16-dev) ;;
     clang-19) wanted+=(clang-19) ;;

@@ -133,6 +133,27 @@ function(eddy_add_header_test)
   endforeach()
 endfunction()
 
+# One more entry: public headers keep third-party headers to themselves.
+function(eddy_add_third_party_header_test)
+  get_property(layers GLOBAL PROPERTY EDDY_LAYERS)
+  set(all "")
+  set(includes "")
+  foreach(layer IN LISTS layers)
+    get_target_property(headers eddy_${layer} EDDY_HEADERS)
+    list(FILTER headers EXCLUDE REGEX "/detail/")
+    list(APPEND all ${headers})
+    list(APPEND includes "$<TARGET_PROPERTY:eddy_${layer},INTERFACE_INCLUDE_DIRECTORIES>")
+  endforeach()
+  list(JOIN all "|" all)
+  add_test(NAME headers.third_party COMMAND "${CMAKE_COMMAND}"
+    "-DCOMPILER=${CMAKE_CXX_COMPILER}"
+    "-DINCLUDES=$<JOIN:$<REMOVE_DUPLICATES:${includes}>,|>"
+    "-DHEADERS=${all}"
+    "-DWORK=${CMAKE_CURRENT_BINARY_DIR}"
+    -P "${CMAKE_CURRENT_SOURCE_DIR}/CheckHeaders.cmake")
+  set_tests_properties(headers.third_party PROPERTIES TIMEOUT 120 LABELS compile)
+endfunction()
+
 # What must not compile, and its counterparts that must: one entry of ctest for each */no_compile/*.cpp. What the file says
 # about itself is described in CheckCompile.cmake.
 function(eddy_add_compile_tests)

@@ -227,15 +227,17 @@ std::string read_behind_now(const handle_ptr& h, std::string text) {
     return text;
 }
 
+// A file that has a size has been read when a read ends there: it had room for one byte more. (Those of /proc have none.)
 task<std::string> read_all_of(handle_ptr h) {
     std::string text;
-    std::size_t room = static_cast<std::size_t>(status_at_once(h->fd()).size) + 1; // one more byte finds the end
+    const auto size = static_cast<std::size_t>(status_at_once(h->fd()).size);
+    std::size_t room = size + 1;
     std::size_t used = 0;
     while (room <= most_filled_here) {
         text.resize(room);
         const std::size_t n = co_await read_file_at(h, used, std::as_writable_bytes(std::span(text).subspan(used)));
         used += n;
-        if (n == 0) {
+        if (n == 0 || (used == size && used < room)) {
             text.resize(used);
             co_return text;
         }

@@ -19,6 +19,14 @@ std::system_error io_error(int error, const char* doing, std::string_view name) 
     return std::system_error(error, std::generic_category(), std::string(doing) + " " + std::string(name));
 }
 
+namespace {
+
+closed_resource closed_on_our_side(const char* doing, const stream_core& core) {
+    return closed_resource(std::string(doing) + " " + core.name() + ": it was closed on our side");
+}
+
+} // namespace
+
 // --- incoming
 
 incoming_operation::incoming_operation(incoming_operation&& o) noexcept
@@ -62,18 +70,19 @@ void incoming_operation::completed(io_operation& op) noexcept {
 }
 
 void incoming_operation::throw_closed(const char* doing) const {
-    throw closed_resource(std::string(doing) + " " + core_->name() + ": it was closed on our side");
+    throw closed_on_our_side(doing, *core_);
 }
 void incoming_operation::throw_error(const char* doing) const {
     if (closed_) throw_closed(doing);
     throw io_error(error, doing, core_->name());
 }
 
+// Made without being thrown: `as_result` is for those to whom a failure is nothing unusual.
 std::exception_ptr incoming_operation::error_pointer(const char* doing) const noexcept {
     if (!closed_ && error == 0) return nullptr;
     try {
-        throw_error(doing);
-    } catch (...) {
+        return closed_ ? std::make_exception_ptr(closed_on_our_side(doing, *core_)) : std::make_exception_ptr(io_error(error, doing, core_->name()));
+    } catch (const std::bad_alloc&) {
         return std::current_exception();
     }
 }
@@ -149,7 +158,7 @@ void outgoing_operation::leave(torn_write how) noexcept {
 }
 
 void outgoing_operation::throw_closed(const char* doing) const {
-    throw closed_resource(std::string(doing) + " " + core_->name() + ": it was closed on our side");
+    throw closed_on_our_side(doing, *core_);
 }
 
 void outgoing_operation::throw_shut(const char* doing) const {
@@ -169,6 +178,17 @@ bool outgoing_operation::note_written(std::size_t& written, std::size_t all) noe
     }
     written += static_cast<std::size_t>(result);
     return written == all;
+}
+
+std::exception_ptr outgoing_operation::error_pointer(const char* doing) const noexcept {
+    try {
+        if (closed_) return std::make_exception_ptr(closed_on_our_side(doing, *core_));
+        if (broken_ != torn_write::none) return std::make_exception_ptr(broken_by(broken_, std::string(doing) + " " + core_->name()));
+        if (too_late_) throw_shut(doing); // the caller's mistake
+        return error != 0 ? std::make_exception_ptr(io_error(error, doing, core_->name())) : nullptr;
+    } catch (const std::exception&) {
+        return std::current_exception();
+    }
 }
 
 void outgoing_operation::throw_failed(const char* doing) const {
@@ -390,7 +410,8 @@ void stream_core::free_descriptor() noexcept {
 // comes after the close is answered with a reset as ever: nobody is there. And no more than 1 MiB is dropped.
 void stream_core::close() noexcept {
     if (!is_open()) return;
-    if (reset_by_unread_input_ && wrote_ && !at_end_) discard_received(fd_);
+    const bool lent = engine_ && engine_->forked(); // it is the parent's input, and the connection goes on
+    if (reset_by_unread_input_ && wrote_ && !at_end_ && !lent) discard_received(fd_);
     free_descriptor();
 }
 

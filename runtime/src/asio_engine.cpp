@@ -23,6 +23,8 @@
 
 #include <eddy/detail/operation_memory.hpp>
 
+#include "forks.hpp"
+
 namespace eddy::detail {
 namespace {
 
@@ -34,6 +36,12 @@ constexpr int most_handlers_a_poll = 48;
 
 // Ours is used by the loop's thread alone, as I/O objects on it are; only what others post comes from other threads.
 constexpr int one_thread = ASIO_CONCURRENCY_HINT_UNSAFE_IO;
+
+/// In a forked process: taking it out of Asio's epoll set would take it out of the parent's. So it is never destroyed.
+template <class Handle>
+void leave_to_parent(Handle& h) noexcept {
+    static_cast<void>(new (std::nothrow) Handle(std::move(h)));
+}
 
 /// Room for some of Asio's wait operations, used again for every wait of one side of a descriptor.
 template <std::size_t Slots>
@@ -82,12 +90,7 @@ public:
     asio_descriptor(asio_engine& e, asio::io_context& io, int number) : io_descriptor(number), engine(&e), handle(std::in_place, io) {
         short_read_empties_ = true; // or a wait is over at once: each one looks anew
     }
-    void let_go() noexcept {
-        engine = nullptr;
-        if (!handle) return;
-        handle->release(); // aborts what waits; the number is the caller's
-        handle.reset();
-    }
+    void let_go() noexcept;
 
     asio_engine* engine; // null once it was released
     std::optional<handle_type> handle;
@@ -118,12 +121,7 @@ struct own_parts final : counted {
         timer.emplace(io);
         wake.emplace(io, wake_descriptor); // last: destroyed, it would close the mailbox's descriptor
     }
-    void let_go() noexcept {
-        engine = nullptr;
-        if (wake) wake->release();
-        wake.reset();
-        timer.reset();
-    }
+    void let_go() noexcept;
     asio_engine* engine; // null once it has gone
     wait_memory<own_waits> memory;
     std::optional<asio_descriptor::handle_type> wake;
@@ -187,6 +185,7 @@ public:
 
     [[nodiscard]] io_descriptor& adopt(int fd) override {
         if (!host_) throw std::logic_error("descriptor " + std::to_string(fd) + " comes too late: its event_loop is gone");
+        if (forked()) throw_forked();
         auto d = std::make_unique<asio_descriptor>(*this, io_, fd);
         asio::error_code ec;
         d->handle->assign(fd, ec);
@@ -205,7 +204,7 @@ public:
     void release(io_descriptor& base) noexcept override {
         auto& d = static_cast<asio_descriptor&>(base);
 #ifdef __linux__
-        if (set_ >= 0) ::epoll_ctl(set_, EPOLL_CTL_DEL, d.fd(), nullptr);
+        if (set_ >= 0 && !forked()) ::epoll_ctl(set_, EPOLL_CTL_DEL, d.fd(), nullptr);
 #endif
         unlink(d);
         d.let_go();
@@ -239,6 +238,7 @@ public:
     }
     void poll(deadline until) override {
         if (!host_) return;
+        if (forked()) throw_forked();
         empty_set();
         if (!wake_watched_) watch_wake_again();
         if (until != at_once && wake_watched_) wait_for_event(until); // else nobody could wake us: the loop does not sleep until it can
@@ -389,6 +389,26 @@ private:
     asio_descriptor* all_ = nullptr;
     std::size_t pending_ = 0;
 };
+
+void asio_descriptor::let_go() noexcept {
+    const asio_engine* const e = std::exchange(engine, nullptr);
+    if (!handle) return;
+    if (e && e->forked())
+        leave_to_parent(*handle);
+    else
+        handle->release(); // aborts what waits; the number is the caller's
+    handle.reset();
+}
+
+void own_parts::let_go() noexcept {
+    const asio_engine* const e = std::exchange(engine, nullptr);
+    if (wake && e && e->forked())
+        leave_to_parent(*wake);
+    else if (wake)
+        wake->release();
+    wake.reset();
+    timer.reset();
+}
 
 void ready_handler::operator()(const asio::error_code& ec) const noexcept {
     (outgoing ? descriptor->out : descriptor->in).waiting = false;

@@ -11,6 +11,8 @@
 
 #include <eddy/errors.hpp>
 
+#include "forks.hpp"
+
 namespace eddy::detail {
 
 struct engine::borrowed {
@@ -23,8 +25,12 @@ struct engine::borrowed {
     std::unordered_map<int, entry> by_number;
 };
 
-engine::engine() : borrowed_(std::make_unique<borrowed>()) {}
+engine::engine() : forks_(fork_generation()), borrowed_(std::make_unique<borrowed>()) {}
 engine::~engine() = default;
+
+bool engine::forked() const noexcept {
+    return forks_ != fork_generation();
+}
 
 io_descriptor& engine::borrow(int fd, bool outgoing) {
     const auto [it, is_new] = borrowed_->by_number.try_emplace(fd, borrowed::entry{nullptr, -1, ::fcntl(fd, F_GETFL), {}});

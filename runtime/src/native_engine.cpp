@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "asio_engine.hpp"
+#include "forks.hpp"
 #include "uring.hpp"
 
 namespace eddy::detail {
@@ -87,6 +88,7 @@ public:
     void detach() noexcept override {
         if (!std::exchange(host_, nullptr)) return;
         leave();
+        if (forked()) static_cast<void>(ring_.release()); // the ring is the parent's
         if (asio_) {
             static_cast<void>(asio_->cancel(*watched_, watch_));
             asio_->release(*watched_);
@@ -190,6 +192,7 @@ private:
 
 io_descriptor& native_engine::adopt(int fd) {
     if (!host_) throw std::logic_error("descriptor " + std::to_string(fd) + " comes too late: its event_loop is gone");
+    if (forked()) throw_forked();
     const auto index = static_cast<std::size_t>(fd);
     if (fd >= 0 && index >= by_number_.size()) by_number_.resize(std::max(index + 1, by_number_.size() * 2));
     auto d = std::make_unique<native_descriptor>(fd);
@@ -209,7 +212,7 @@ void native_engine::release(io_descriptor& base) noexcept {
     d.released = true;
     by_number_[static_cast<std::size_t>(d.fd())] = nullptr;
     // If it was closed under us and the open file lives on in another process, its events go on.
-    const bool out_of_set = set_ < 0 || change(EPOLL_CTL_DEL, d.fd(), 0, nullptr) || errno == EPERM || errno == ENOENT;
+    const bool out_of_set = set_ < 0 || forked() || change(EPOLL_CTL_DEL, d.fd(), 0, nullptr) || errno == EPERM || errno == ENOENT;
     native_descriptor*& list = out_of_set ? gone_ : orphans_;
     d.next = std::exchange(list, &d);
     if (out_of_set && !collecting_) bury(gone_);
@@ -255,6 +258,7 @@ void native_engine::note_drained(native_descriptor& d, const io_operation& op) n
 
 void native_engine::poll(deadline until) {
     if (!host_) return;
+    if (forked()) throw_forked(); // the set would give us the parent's events
     has_more_ = ring_ && ring_suffices(until);
     if (has_more_) return;
     if (asio_) {

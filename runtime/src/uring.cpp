@@ -4,17 +4,17 @@
 
 #include <fcntl.h>
 #include <liburing.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bitset>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
+
+#include "forks.hpp"
 
 namespace eddy::detail {
 namespace {
@@ -25,14 +25,6 @@ constexpr unsigned longest_transfer = 0x7ffff000; // as read(2) and write(2) hav
 constexpr unsigned longest_at_once = 0x20000; // what is in memory the kernel copies during the call: on the loop's thread
 constexpr unsigned fewest_threads = 16; // of the kernel's, for what blocks; as many as the blocking pool has
 constexpr std::uintptr_t cancel_mark = 1; // in what a cancellation's completion carries
-
-// A child process shares neither the ring's memory (MADV_DONTFORK) nor its operations.
-std::atomic<unsigned> forks{0};
-
-void count_forks() noexcept {
-    static const int registered = ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
-    static_cast<void>(registered);
-}
 
 constexpr std::array<int, ring_opcode_count> kernels_opcodes{IORING_OP_OPENAT, IORING_OP_READ,  IORING_OP_WRITE, IORING_OP_FSYNC,
                                                              IORING_OP_FSYNC,  IORING_OP_STATX, IORING_OP_CLOSE};
@@ -73,7 +65,7 @@ private:
 
 class kernel_ring final : public uring {
 public:
-    kernel_ring() noexcept : forks_(forks.load(std::memory_order_relaxed)) {}
+    kernel_ring() noexcept : forks_(fork_generation()) {}
     /// Null, or why it cannot be.
     [[nodiscard]] const char* make() noexcept;
 
@@ -93,7 +85,8 @@ public:
 
 private:
     using operations = intrusive_list<ring_operation, &ring_operation::link>;
-    [[nodiscard]] bool forked() const noexcept { return forks_ != forks.load(std::memory_order_relaxed); }
+    // A child process shares neither the ring's memory (MADV_DONTFORK) nor its operations.
+    [[nodiscard]] bool forked() const noexcept { return forks_ != fork_generation(); }
     void allow_threads() noexcept;
     void fill() noexcept;
     void give_up() noexcept;
@@ -115,7 +108,6 @@ private:
 // --- making
 
 const char* kernel_ring::make() noexcept {
-    count_forks();
     if (const int error = ring_.make(); error != 0) return std::strerror(error);
     if (!ring_.has(IORING_FEAT_NODROP) || !ring_.has(IORING_FEAT_RW_CUR_POS)) return "this kernel's io_uring is too old";
     io_uring_probe* const probe = ::io_uring_get_probe_ring(ring_.get());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
@@ -23,6 +24,9 @@ class pool_core;
 namespace {
 
 using job_list = intrusive_list<pool_job, &pool_job::link>;
+
+constexpr auto quick_call = std::chrono::microseconds(25); // about what it costs to fall asleep and to be woken
+constexpr int most_hot = 8;
 
 thread_local pool_core* pool_here = nullptr; // of a worker thread
 
@@ -91,7 +95,7 @@ private:
     void wake_one() noexcept;
     void work();
     void sleep(std::unique_lock<std::mutex>& lock);
-    pool_job* next(std::unique_lock<std::mutex>& lock, std::shared_ptr<mailbox>& last);
+    pool_job* next(std::unique_lock<std::mutex>& lock, std::shared_ptr<mailbox>& last, int& hot);
 
     const std::size_t most_;
     const char* const name_;
@@ -212,17 +216,23 @@ void pool_core::sleep(std::unique_lock<std::mutex>& lock) {
 }
 
 // With the lock held: the next call, or null when the pool stops. Spins before it sleeps: a call that comes right after
-// another then costs no system call.
-pool_job* pool_core::next(std::unique_lock<std::mutex>& lock, std::shared_ptr<mailbox>& last) {
+// another then costs no system call. That pays off where calls come quickly, and there alone: each wait in vain is followed by fewer,
+// and a sleep that was as short as spinning would have been by more.
+pool_job* pool_core::next(std::unique_lock<std::mutex>& lock, std::shared_ptr<mailbox>& last, int& hot) {
     for (;;) {
         if (queue_.empty()) collect();
         if (pool_job* const job = queue_.pop_front()) return job;
         if (stopping_.load(std::memory_order_relaxed)) return nullptr;
         lock.unlock();
         last = nullptr; // an idle worker keeps nothing of a loop that may be gone
-        static_cast<void>(spin_until([&] { return submitted_.load(std::memory_order_relaxed) != nullptr; }));
+        const bool spins = hot > 0;
+        const bool came = spins && spin_until([&] { return submitted_.load(std::memory_order_relaxed) != nullptr; });
+        if (spins) hot = came ? std::min(hot + 1, most_hot) : hot / 2;
         lock.lock();
-        if (queue_.empty() && submitted_.load(std::memory_order_relaxed) == nullptr) sleep(lock);
+        if (!queue_.empty() || submitted_.load(std::memory_order_relaxed) != nullptr) continue;
+        const auto since = std::chrono::steady_clock::now();
+        sleep(lock);
+        if (std::chrono::steady_clock::now() - since < quick_call) hot = std::min(hot + 1, most_hot);
     }
 }
 
@@ -235,7 +245,8 @@ void pool_core::work() {
     std::shared_ptr<mailbox> last;
     std::unique_lock lock(mutex_);
     workers_.push_back(me);
-    while (pool_job* const job = next(lock, last)) {
+    int hot = 0;
+    while (pool_job* const job = next(lock, last, hot)) {
         me.waited_for_by = job->waited_for_by;
         me.site = job->site;
         me.running.store(true, std::memory_order_relaxed);

@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-command -v valgrind >/dev/null || skip "there is no valgrind (Debian package valgrind)"
+command -v valgrind >/dev/null || { [ -z "${EDDY_TEST_REQUIRE_ALL:-}" ] || die "there is no valgrind (EDDY_TEST_REQUIRE_ALL is set)"; skip "there is no valgrind (Debian package valgrind)"; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 if [ -z "$program" ]; then

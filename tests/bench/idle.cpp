@@ -1,7 +1,7 @@
 // What idle connections take in an echo server: resident memory of the server's process, and what they cost the busy ones.
 // usage: bench_idle IDLE BUSY MILLISECONDS PORT:PID
 // Prints: bytes an idle connection that never spoke; bytes after each has had one message; messages/s of the busy connections
-// without and with the idle ones.
+// without and with the idle ones; how often the process wakes up in a minute in which nobody speaks.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,6 +25,7 @@ namespace {
 using namespace std::chrono_literals;
 using clock_type = std::chrono::steady_clock;
 constexpr std::size_t message_size = 64;
+constexpr auto watched = 6s; // of a minute
 
 [[noreturn]] void fail(const char* what) {
     std::perror(what);
@@ -53,6 +55,17 @@ public:
         if (!f || std::fscanf(f, "%ld %ld", &all, &resident) != 2) fail("statm");
         std::fclose(f);
         return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+    }
+    /// How often its threads have fallen asleep.
+    [[nodiscard]] long sleeps() const {
+        long all = 0;
+        for (const auto& thread : std::filesystem::directory_iterator(folder_ + "/task")) {
+            std::ifstream status(thread.path() / "status");
+            for (std::string line; std::getline(status, line);) {
+                if (line.starts_with("voluntary_ctxt_switches:")) all += std::stol(line.substr(24));
+            }
+        }
+        return all;
     }
     [[nodiscard]] std::size_t descriptors() const {
         std::size_t n = 0;
@@ -151,6 +164,10 @@ int main(int argc, char** argv) {
     static_cast<void>(turn(idle, 0ms)); // one message each: they are all still there
     const double after_message = s.resident_bytes();
 
+    const long sleeps = s.sleeps();
+    std::this_thread::sleep_for(watched);
+    const auto wake_ups = static_cast<double>(s.sleeps() - sleeps) * (60s / watched);
+
     const auto each = [&](double bytes) { return (bytes - with_busy) / static_cast<double>(idle_count); };
-    std::printf("%.0f %.0f %.0f %.0f\n", each(with_idle), each(after_message), alone, beside_idle);
+    std::printf("%.0f %.0f %.0f %.0f %.0f\n", each(with_idle), each(after_message), alone, beside_idle, wake_ups);
 }

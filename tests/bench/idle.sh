@@ -46,16 +46,16 @@ start() {
 
 # row NAME COMMAND...
 row() {
-    local name=$1 silent spoken alone beside
+    local name=$1 silent spoken alone beside wake_ups
     shift
     start "$@"
-    read -r silent spoken alone beside < <(taskset -c 1 "$bin/bench_idle" "$idle" "$busy" 500 "$port:$pid")
+    read -r silent spoken alone beside wake_ups < <(taskset -c 1 "$bin/bench_idle" "$idle" "$busy" 500 "$port:$pid")
     kill "$pid"
     wait "$pid" 2>/dev/null || true
     pid=
-    [ -n "$beside" ] || { echo "idle.sh: no figures for $name" >&2; exit 1; }
-    printf '| %s | %s | %s | %s | %s | %s |\n' "$name" "$silent" "$spoken" "$alone" "$beside" \
-        "$(awk -v a="$beside" -v b="$alone" 'BEGIN { printf "%.2f", a / b }')"
+    [ -n "$wake_ups" ] || { echo "idle.sh: no figures for $name" >&2; exit 1; }
+    printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$name" "$silent" "$spoken" "$alone" "$beside" \
+        "$(awk -v a="$beside" -v b="$alone" 'BEGIN { printf "%.2f", a / b }')" "$wake_ups"
 }
 
 echo "## Idle connections"
@@ -65,8 +65,8 @@ echo "beside them. A buffer of 16 KiB a connection, of which the page that was w
 echo "which share one, and for eddy, whose reads borrow one when there is something to read. Repeated by \`tests/bench/idle.sh\`,"
 echo "which runs the servers of other libraries too (\`idle.sh 'Go=echo-go'\`)."
 echo
-echo "| server | bytes, never spoke | bytes, after one message | messages/s without the idle | with them | ratio |"
-echo "|---|--:|--:|--:|--:|--:|"
+echo "| server | bytes, never spoke | bytes, after one message | messages/s without the idle | with them | ratio | wake-ups a minute, all idle |"
+echo "|---|--:|--:|--:|--:|--:|--:|"
 row "bare epoll" "$bin/bench_peer_epoll_echo"
 row "Asio callbacks" "$bin/bench_peer_asio_echo"
 if [ -x "$bin/bench_peer_uv_echo" ]; then row "libuv" "$bin/bench_peer_uv_echo"; fi

@@ -103,6 +103,14 @@ for _ in range(rounds):
         rate, cost = measure(n)
         rates[n].append(rate)
         costs[n].append(cost)
-print('%-16s %12s %26s %22s' % ('worker', 'jobs/s', 'of %d rounds' % rounds, 'us CPU of the worker'))
+what = {'eddy': '**eddy**, Celery protocol', 'eddy --rq': '**eddy**, RQ protocol', 'celery prefork': 'Celery, prefork', 'celery solo': 'Celery, solo', 'rq SimpleWorker': 'RQ, SimpleWorker', 'rq Worker': 'RQ, Worker'}
+peer = {'eddy': 'celery prefork', 'celery solo': 'celery prefork', 'eddy --rq': 'rq Worker', 'rq SimpleWorker': 'rq Worker'}
+print('## Jobs over Redis\n')
+print('Jobs that do nothing, with their results, acknowledged when they have run; ours are claimed in one step, which the peers do not. Ratios are to')
+print('Celery\'s and RQ\'s usual worker. The medians of %d rounds; repeated by `tests/bench/jobs.sh FOLDER-OF-THE-SAMPLES`.\n' % rounds)
+print('| worker | jobs/s ratio | jobs/s | of the rounds | its CPU, µs a job |')
+print('|---|--:|--:|--:|--:|')
 for n in names:
-    print('%-16s %12.0f %26s %22.0f' % (n, statistics.median(rates[n]), ' '.join('%.0f' % r for r in sorted(rates[n])), statistics.median(costs[n])))
+    median, base = statistics.median(rates[n]), rates.get(peer.get(n, n))
+    ratio = '%.1f' % (median / statistics.median(base)) if base else ''
+    print('| %s | %s | %.0f | %s | %.0f |' % (what[n], ratio, median, ' '.join('%.0f' % r for r in sorted(rates[n])), statistics.median(costs[n])))

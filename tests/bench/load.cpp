@@ -1,6 +1,6 @@
 // Ping-pong load for the echo servers: N connections, each sends SIZE bytes and waits for them to come back.
 // usage: bench_load CONNECTIONS SIZE MILLISECONDS PORT:PID...     One line a server: messages/s, server CPU us/message, the
-// ratios of both to the first server, p50 and p99 of a round in us.
+// ratios of both to the first server, p50 and p99 of a round in us, and how many messages there were in all.
 // All servers are up at once and take short turns in a changing order, so that drift of the machine hits them alike.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -36,6 +36,7 @@ struct server {
     std::vector<float> rounds; // microseconds
     std::vector<double> rates;
     std::vector<double> cpu;
+    std::uint64_t messages = 0; // with those of the turn that warms up
 };
 
 [[noreturn]] void fail(const char* what) {
@@ -104,6 +105,7 @@ void turn(server& s, const std::vector<char>& message, std::chrono::milliseconds
                 send_one(c, now);
         }
     }
+    s.messages += messages;
     const double seconds = std::chrono::duration<double>(clock_type::now() - start).count();
     s.rates.push_back(static_cast<double>(messages) / seconds);
     s.cpu.push_back((cpu_microseconds(s.pid) - cpu) / static_cast<double>(messages));
@@ -165,7 +167,8 @@ int main(int argc, char** argv) {
             rate_ratio.push_back(s.rates[t] / servers[0].rates[t]);
             cpu_ratio.push_back(s.cpu[t] / servers[0].cpu[t]);
         }
-        std::printf("%.0f %.2f %.2f %.2f %.0f %.0f\n", median(s.rates), median(s.cpu), median(rate_ratio), median(cpu_ratio),
-                    static_cast<double>(quantile(s.rounds, .5)), static_cast<double>(quantile(s.rounds, .99)));
+        std::printf("%.0f %.2f %.2f %.2f %.0f %.0f %llu\n", median(s.rates), median(s.cpu), median(rate_ratio), median(cpu_ratio),
+                    static_cast<double>(quantile(s.rounds, .5)), static_cast<double>(quantile(s.rounds, .99)),
+                    static_cast<unsigned long long>(s.messages));
     }
 }

@@ -1,54 +1,50 @@
 // The same work as bench_offload on Asio: a thread_pool for the function, post back to the io_context.
-#include <sys/resource.h>
-
-#include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <functional>
-#include <vector>
+#include <optional>
 
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/thread_pool.hpp>
+
+#include "offload_rows.hpp"
+
+using namespace bench;
 
 namespace {
 
-using clock_type = std::chrono::steady_clock;
-constexpr int rounds = 20'000;
-constexpr int outstanding = 1000;
-constexpr int calls = 300'000;
-
-double microseconds(clock_type::duration d) {
-    return std::chrono::duration<double, std::micro>(d).count();
+template <class Work, class Done>
+void call(asio::io_context& io, asio::thread_pool& pool, Work work, Done done) {
+    asio::post(pool, [&io, work, done] {
+        work();
+        asio::post(io, done);
+    });
 }
-double cpu_microseconds() {
-    rusage u{};
-    ::getrusage(RUSAGE_SELF, &u);
-    const auto us = [](const timeval& t) { return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_usec); };
-    return us(u.ru_utime) + us(u.ru_stime);
-}
+void nothing() {}
 
-template <class Done>
-void call(asio::io_context& io, asio::thread_pool& pool, Done done) {
-    asio::post(pool, [&io, done] { asio::post(io, done); });
-}
-
-void sequential(asio::io_context& io, asio::thread_pool& pool) {
-    std::vector<double> samples;
+/// `count` calls, each `wait` after the one before.
+void one_by_one(asio::io_context& io, asio::thread_pool& pool, const char* name, int count, std::chrono::milliseconds wait) {
+    io.restart();
     clock_type::time_point start;
+    asio::steady_timer timer(io);
     auto guard = asio::make_work_guard(io);
-    std::function<void()> next = [&] {
-        samples.push_back(microseconds(clock_type::now() - start));
-        if (samples.size() == rounds) return guard.reset();
+    std::function<void()> next;
+    const auto begin = [&] {
         start = clock_type::now();
-        call(io, pool, [&next] { next(); });
+        call(io, pool, nothing, [&next] { next(); });
     };
-    start = clock_type::now();
-    call(io, pool, [&next] { next(); });
+    next = [&] {
+        samples.push_back(microseconds(clock_type::now() - start));
+        if (static_cast<int>(samples.size()) == count) return guard.reset();
+        if (wait.count() == 0) return begin();
+        timer.expires_after(wait);
+        timer.async_wait([&](asio::error_code) { begin(); });
+    };
+    begin();
     io.run();
-    std::sort(samples.begin(), samples.end());
-    std::printf("seq %.2f %.2f\n", samples[samples.size() / 2], samples[samples.size() * 99 / 100]);
+    samples_row(name);
 }
 
 void flow(asio::io_context& io, asio::thread_pool& pool) {
@@ -58,21 +54,51 @@ void flow(asio::io_context& io, asio::thread_pool& pool) {
     int finished = 0;
     std::function<void()> next = [&] {
         if (++finished == calls) guard.reset();
-        if (started++ < calls) call(io, pool, [&next] { next(); });
+        if (started++ < calls) call(io, pool, nothing, [&next] { next(); });
     };
     const auto start = clock_type::now();
     const double cpu = cpu_microseconds();
-    for (; started < outstanding; ++started) call(io, pool, [&next] { next(); });
+    for (; started < outstanding; ++started) call(io, pool, nothing, [&next] { next(); });
     io.run();
-    std::printf("flow %.0f\ncpu %.3f\n", calls / (microseconds(clock_type::now() - start) / 1e6), (cpu_microseconds() - cpu) / calls);
+    flow_row(start, cpu);
+}
+
+void tick() {
+    asio::io_context io(1);
+    asio::thread_pool pool(2);
+    bool stopped = false;
+    std::function<void()> again = [&] {
+        if (!stopped) call(io, pool, burn, [&again] { again(); });
+    };
+    again();
+    again();
+    asio::steady_timer timer(io);
+    clock_type::time_point due;
+    std::function<void()> wait = [&] {
+        due = clock_type::now() + std::chrono::milliseconds(1);
+        timer.expires_at(due);
+        timer.async_wait([&](asio::error_code) {
+            samples.push_back(microseconds(clock_type::now() - due));
+            stopped = static_cast<int>(samples.size()) == ticks;
+            if (!stopped) wait();
+        });
+    };
+    wait();
+    io.run();
+    pool.join();
+    samples_row("tick");
 }
 
 } // namespace
 
 int main() {
-    asio::io_context io(1);
-    asio::thread_pool pool(1);
-    sequential(io, pool);
-    flow(io, pool);
-    pool.join();
+    {
+        asio::io_context io(1);
+        asio::thread_pool pool(1);
+        one_by_one(io, pool, "seq", rounds, std::chrono::milliseconds(0));
+        one_by_one(io, pool, "cold", cold_rounds, pause);
+        flow(io, pool);
+        pool.join();
+    }
+    tick();
 }

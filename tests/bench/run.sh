@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the benchmarks, runs ours and the peers' in one go, and writes docs/benchmarks.md.
 #
-#   tests/bench/run.sh            everything, about ten minutes
+#   tests/bench/run.sh            everything, about a quarter of an hour
 #   tests/bench/run.sh --print    only prints
 #
 # Servers are pinned to processor 0 and the load to 1; all servers of a cell are up at once and take short turns in a
 # changing order. Other programs run three times, interleaved. Tables give medians, ratios are within this run. With the
-# Debian packages libuv1-dev and liburing-dev, libuv and a bare io_uring are among the peers. The files need 1 GiB of disk in
-# TMPDIR, and of memory.
+# Debian packages libuv1-dev and liburing-dev, libuv and a bare io_uring are among the peers; with golang-go and python3-uvloop those are. A
+# table whose programs are not installed (valgrind, nginx, redis-server, …) is left out. The files need 1 GiB of disk in TMPDIR, and of memory.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -18,8 +18,9 @@ cd "$top"
 command -v taskset >/dev/null || { echo "run.sh: needs taskset (util-linux)" >&2; exit 1; }
 bin=$top/build/bench/tests/bench
 work=$(mktemp -d)
-{ cmake --preset bench && cmake --build --preset bench --target benchmarks; } >"$work/build.log" 2>&1 ||
+{ cmake --preset bench -DEDDY_BUILD_SAMPLES=ON && cmake --build --preset bench --target benchmarks; } >"$work/build.log" 2>&1 ||
     { tail -30 "$work/build.log" >&2; echo "run.sh: the build failed" >&2; exit 1; }
+if ! cmake --build --preset bench --target jobs_worker >"$work/build.log" 2>&1; then echo "run.sh: without samples/jobs_worker: no table of jobs" >&2; fi
 pids=()
 trap 'for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; rm -rf "$work"' EXIT
 
@@ -41,12 +42,16 @@ start() {
     echo "run.sh: $name did not start: $(cat "$work/server.err")" >&2; return 1
 }
 have() { [ -x "$bin/$1" ]; }
+# Go's echo server, if there is a Go.
+go_echo() { command -v go >/dev/null && (cd "$work" && GOCACHE=$work/go-cache GOFLAGS=-mod=mod go build -o echo-go "$here/peer_echo.go") >"$work/go.log" 2>&1; }
 
 echo_tables() {
     start "bare epoll" "$bin/bench_peer_epoll_echo"
     start "Asio callbacks" "$bin/bench_peer_asio_echo"
     if have bench_peer_uring_echo; then start "bare io_uring" "$bin/bench_peer_uring_echo" || true; fi # the kernel may forbid it
     if have bench_peer_uv_echo; then start "libuv" "$bin/bench_peer_uv_echo"; fi
+    if go_echo; then start "Go" "$work/echo-go"; fi
+    if python3 -c 'import uvloop' 2>/dev/null; then start "Python's uvloop" python3 "$here/peer_uvloop_echo.py"; fi
     start "**eddy**, native engine" env EDDY_ENGINE=native "$bin/bench_echo"
     start "**eddy**, asio engine" env EDDY_ENGINE=asio "$bin/bench_echo"
     echo "## TCP echo, ping-pong"
@@ -59,7 +64,7 @@ echo_tables() {
     for cell in "1 64 60" "64 64 60" "1000 64 100" "1 16384 60" "64 16384 60" "1000 16384 100"; do
         read -r conns size ms <<<"$cell"
         i=0
-        while read -r rate cpu rate_ratio cpu_ratio p50 p99; do
+        while read -r rate cpu rate_ratio cpu_ratio p50 p99 _; do
             case ${names[$i]} in
                 Asio*) asio=$rate_ratio to_asio= ;;
                 *eddy*) to_asio=$(ratio "$rate_ratio" "$asio") ;;
@@ -87,6 +92,14 @@ interleave() {
 # value "PROGRAM ARGUMENT..." ROW COLUMN: the median
 value() { cat "$work/${1//[ \/]/_}".[123] | awk -v k="$2" -v c="$3" '$1==k {print $c}' | median; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b == 0) print "-"; else printf "%.2f", a / b }'; }
+
+# table SCRIPT: what it prints; nothing, if what it needs is not there (77)
+table() {
+    local status=0
+    "$here/$1" >"$work/table" || status=$?
+    [ $status = 0 ] || [ $status = 77 ] || exit 1
+    [ $status = 77 ] || { cat "$work/table"; echo; }
+}
 
 task_table() {
     local limit=bench_peer_limit_task asio=bench_peer_asio_task
@@ -200,19 +213,23 @@ seeing_table() {
 }
 
 offload_table() {
-    interleave 0,1 bench_offload bench_peer_asio_offload
+    local rows=("bench_peer_asio_offload:Asio thread_pool + post")
+    if have bench_peer_uv_offload; then rows+=("bench_peer_uv_offload:libuv uv_queue_work"); fi
+    rows+=("bench_offload:**eddy**")
+    interleave 0,1 "${rows[@]%%:*}"
     echo "## offload of an empty function, one worker"
     echo
-    echo "| work | ratio | **eddy** | Asio thread_pool + post |"
-    echo "|---|--:|--:|--:|"
-    local row key column title ours theirs
-    for row in "seq:2:round trip p50, µs" "seq:3:round trip p99, µs" "flow:2:1000 outstanding, calls/s" "cpu:2:CPU µs a call there"; do
-        IFS=: read -r key column title <<<"$row"
-        theirs=$(value bench_peer_asio_offload "$key" "$column")
-        ours=$(value bench_offload "$key" "$column")
-        echo "| $title | $(ratio "$ours" "$theirs") | $ours | $theirs |"
+    echo "There and back: one after another, after 2 ms in which everybody sleeps, and 1000 outstanding; and how late a tick of 1 ms is while two"
+    echo "workers burn 2 ms at a time. Ratios are to the first row."
+    echo
+    echo "| program | CPU a call ratio | calls/s ratio | one after another, p50 / p99 µs | after a pause, p50 µs | 1000 outstanding, calls/s | CPU µs a call there | tick, late p50 / p99 µs |"
+    echo "|---|--:|--:|--:|--:|--:|--:|--:|"
+    local row p base=${rows[0]%%:*}
+    for row in "${rows[@]}"; do
+        p=${row%%:*}
+        echo "| ${row#*:} | $(ratio "$(value "$p" cpu 2)" "$(value "$base" cpu 2)") | $(ratio "$(value "$p" flow 2)" "$(value "$base" flow 2)")" \
+            "| $(value "$p" seq 2) / $(value "$p" seq 3) | $(value "$p" cold 2) | $(value "$p" flow 2) | $(value "$p" cpu 2) | $(value "$p" tick 2) / $(value "$p" tick 3) |"
     done
-    echo "| 1 ms tick beside two busy workers, lateness p50 / p99 µs | | $(value bench_offload tick 2) / $(value bench_offload tick 3) | |"
     echo
 }
 
@@ -249,7 +266,16 @@ process_pool_table() {
     process_pool_table
     seeing_table
     memory_table
-    "$here/idle.sh"
+    idle_peers=()
+    [ ! -x "$work/echo-go" ] || idle_peers+=("Go=$work/echo-go")
+    "$here/idle.sh" "${idle_peers[@]}"
+    table echo_instructions.sh
+    table web.sh
+    if [ -x "$top/build/bench/samples/jobs_worker" ] && command -v redis-server >/dev/null && /usr/bin/python3 -c 'import celery, rq, redis' 2>/dev/null; then
+        "$here/jobs.sh" "$top/build/bench/samples"
+        echo
+    fi
+    table compile_time.sh
 } >"$work/page.md" # not a pipe: the list of servers to end has to stay with this shell
 
 # chart NAME SECTION LABELS VALUES TEXT: docs/benchmarks-NAME.svg, and a link to it under the section's heading
@@ -264,6 +290,6 @@ chart echo "TCP echo" 1,2 3 "CPU a message, ratio to bare epoll"
 chart tasks "Tasks" 1 2 "Time of each work, ratio to the limit"
 chart timers "Timers" 1 2,3,4 "CPU, bytes, and set + cancel, ratio to Asio's callbacks"
 chart files "Files" 1 2,3 "Reads a second, ratio to a loop of pread"
-chart offload "offload" 1 2 "Round trips and throughput, ratio to Asio's thread_pool"
+chart offload "offload" 1 2,3 "CPU a call and calls a second, ratio to Asio's thread_pool"
 cat "$work/page.md"
 [ "$target" = /dev/null ] || cp "$work/page.md" "$target"

@@ -2,9 +2,12 @@
 #include <eddy/testing.hpp>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -174,6 +177,61 @@ EDDY_TEST("ST-21 a lost connection is an error for every writer, and close does 
     CHECK(one.starts_with("write to 127.0.0.1:"));
     CHECK(two.starts_with("write to 127.0.0.1:"));
     co_await p.client.close();
+}
+
+EDDY_TEST("as_result of a failed write, read or accept has the error of the exception it is instead of") {
+    static_assert(requires(detail::write_operation& w, detail::gather_write_operation& g, detail::write_some_operation& s, detail::accept_operation<tcp_stream>& a) {
+        w.take_outcome(); // made, and not thrown
+        g.take_outcome();
+        s.take_outcome();
+        a.take_outcome();
+    });
+    connection p = co_await connected();
+    p.server.abort();
+    std::array<std::byte, 8> bytes{};
+    auto read = co_await as_result(p.client.read_some(bytes));
+    CHECK(read.error() == std::errc::connection_reset);
+    auto write = co_await as_result(p.client.write("x"));
+    CHECK(write.error() == std::errc::broken_pipe);
+    CHECK(words::of(write).find("127.0.0.1:") != std::string::npos);
+    auto some = co_await as_result(p.client.write_some("x"));
+    CHECK(some.error() == std::errc::broken_pipe);
+    const std::array<std::span<const std::byte>, 2> parts{bytes_of("a"), bytes_of("b")};
+    auto gathered = co_await as_result(p.client.write(parts));
+    CHECK(gathered.error() == std::errc::broken_pipe);
+    co_await p.client.close();
+    auto late = co_await as_result(p.client.write("x"));
+    CHECK(words::of(late).ends_with("it was closed on our side"));
+    tcp_listener l = tcp_listener::bind({"127.0.0.1", 0});
+    auto accepting = spawn([&]() -> task<std::string> {
+        auto accepted = co_await as_result(l.accept());
+        co_return words::of(accepted);
+    });
+    co_await testing::settle();
+    co_await l.close();
+    const std::string how = co_await std::move(accepting);
+    CHECK(how.ends_with("it was closed on our side"));
+}
+
+EDDY_TEST("a read whose bytes somebody else has taken goes on waiting") {
+    for (const bool tcp : {true, false}) {
+        std::optional<connection> over_tcp;
+        unix_streams over_unix = unix_stream_pair();
+        if (tcp) over_tcp.emplace(co_await connected());
+        stream_socket& reader = tcp ? static_cast<stream_socket&>(over_tcp->client) : over_unix.a;
+        stream_socket& writer = tcp ? static_cast<stream_socket&>(over_tcp->server) : over_unix.b;
+        std::array<std::byte, 8> bytes{};
+        auto reading = spawn([&]() -> task<std::size_t> { co_return co_await reader.read_some(bytes); });
+        co_await testing::settle();
+        REQUIRE(::send(writer.native_handle(), "x", 1, 0) == 1);
+        std::array<char, 8> stolen{};
+        REQUIRE(::recv(reader.native_handle(), stolen.data(), stolen.size(), 0) == 1); // as another process might
+        co_await testing::settle();
+        CHECK(!reading.done());
+        co_await writer.write("yz");
+        const std::size_t n = co_await std::move(reading);
+        CHECK(n == 2);
+    }
 }
 
 EDDY_TEST("ST-22 writing to a closed peer without ever suspending comes to an error") {

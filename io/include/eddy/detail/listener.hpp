@@ -24,6 +24,10 @@ public:
         check("accept on");
         return Stream::accepted(static_cast<int>(result), *core_);
     }
+    [[nodiscard]] outcome<Stream> take_outcome() const {
+        if (std::exception_ptr e = error_pointer("accept on")) return outcome<Stream>(std::move(e));
+        return outcome<Stream>(take());
+    }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "accept"; }
 };
 

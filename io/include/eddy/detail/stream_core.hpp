@@ -131,6 +131,8 @@ protected:
         if (closed_ || too_late_ || broken_ != torn_write::none || error != 0) [[unlikely]]
             throw_failed(doing);
     }
+    /// The same without throwing; null if it succeeded.
+    [[nodiscard]] std::exception_ptr error_pointer(const char* doing) const noexcept;
     core_ref core_;
     bool closed_ = false;
     bool driven_ = false; // the engine has it
@@ -159,13 +161,18 @@ public:
     write_operation(write_operation&& o) noexcept;
     [[nodiscard]] bool try_now();
     bool begin() override { return try_now() || start(); }
-    void take() const { check(half_close_ ? "shutdown of" : "write to"); }
+    void take() const { check(doing()); }
+    [[nodiscard]] outcome<void> take_outcome() const noexcept {
+        if (std::exception_ptr e = error_pointer(doing())) return outcome<void>(std::move(e));
+        return {};
+    }
     /// Bytes that the kernel had taken when the write was cancelled.
     [[nodiscard]] std::size_t partial() const noexcept { return written_; }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "write"; }
 
 private:
     [[nodiscard]] bool try_unusual();
+    [[nodiscard]] const char* doing() const noexcept { return half_close_ ? "shutdown of" : "write to"; }
     bool advance() noexcept override;
     bool drive() override;
     [[nodiscard]] bool torn() const noexcept override { return written_ > 0; }

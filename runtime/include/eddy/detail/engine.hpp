@@ -126,6 +126,9 @@ public:
     [[nodiscard]] virtual file_ring* files() noexcept { return nullptr; }
     /// The same, if it was made.
     [[nodiscard]] virtual const file_ring* made_files() const noexcept { return nullptr; }
+    /// Is this a copy, in a process that was forked? The kernel's objects behind it are the parent's: there it only lets go of its memory,
+    /// and refuses the rest by `std::logic_error`.
+    [[nodiscard]] bool forked() const noexcept;
     /// The loop leaves this thread, for now.
     virtual void leave() noexcept {}
     /// The loop is over. What outlives it can only be released.
@@ -145,6 +148,7 @@ public:
 
 private:
     struct borrowed;
+    const unsigned forks_; // when it was made
     void register_borrowed(int fd, io_descriptor*& descriptor, int& duplicate);
     std::unique_ptr<borrowed> borrowed_;
 };
