@@ -25,7 +25,7 @@ namespace {
 
 using job_list = intrusive_list<pool_job, &pool_job::link>;
 
-constexpr auto quick_call = std::chrono::microseconds(25); // about what it costs to fall asleep and to be woken
+constexpr auto quick_call = std::chrono::microseconds(200); // ten times what spinning takes: in vain it is a tenth of a processor at most
 constexpr int most_hot = 8;
 
 thread_local pool_core* pool_here = nullptr; // of a worker thread
@@ -217,7 +217,7 @@ void pool_core::sleep(std::unique_lock<std::mutex>& lock) {
 
 // With the lock held: the next call, or null when the pool stops. Spins before it sleeps: a call that comes right after
 // another then costs no system call. That pays off where calls come quickly, and there alone: each wait in vain is followed by fewer,
-// and a sleep that was as short as spinning would have been by more.
+// and each short sleep by more (that of a worker whose loop sleeps as well takes two wake-ups).
 pool_job* pool_core::next(std::unique_lock<std::mutex>& lock, std::shared_ptr<mailbox>& last, int& hot) {
     for (;;) {
         if (queue_.empty()) collect();

@@ -57,7 +57,7 @@ void group_of_children(benchmark::State& state) {
 }
 void set_and_cancel_timer(benchmark::State& state) {
     in_task(state, []() -> task<> {
-        timer_handle t = this_loop().call_later(std::chrono::hours(1), [] {});
+        callback_handle t = this_loop().call_later(std::chrono::hours(1), [] {});
         t.cancel();
         co_return;
     });

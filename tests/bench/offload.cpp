@@ -24,7 +24,7 @@ task<> sequential(worker_pool& pool) {
 }
 task<> cold(worker_pool& pool) {
     for (int i = 0; i < cold_rounds; ++i) {
-        co_await sleep_for(pause);
+        co_await sleep_for(rest_between);
         co_await timed(pool);
     }
     samples_row("cold");

@@ -15,7 +15,7 @@ using clock_type = std::chrono::steady_clock;
 
 constexpr int rounds = 20'000;     // one after another
 constexpr int cold_rounds = 500;   // each after a pause, in which everybody has fallen asleep
-constexpr auto pause = std::chrono::milliseconds(2);
+constexpr auto rest_between = std::chrono::milliseconds(2);
 constexpr int outstanding = 1000;
 constexpr int calls = 300'000;     // so many at a time
 constexpr int ticks = 2000;        // of a millisecond, beside two busy workers

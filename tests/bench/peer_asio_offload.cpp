@@ -96,7 +96,7 @@ int main() {
         asio::io_context io(1);
         asio::thread_pool pool(1);
         one_by_one(io, pool, "seq", rounds, std::chrono::milliseconds(0));
-        one_by_one(io, pool, "cold", cold_rounds, pause);
+        one_by_one(io, pool, "cold", cold_rounds, rest_between);
         flow(io, pool);
         pool.join();
     }
