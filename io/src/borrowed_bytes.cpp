@@ -53,7 +53,7 @@ void let_some_go() noexcept {
     spares.unused = spares.count;
     spares.loans = loans_between_looks;
     spares.peak_before = std::exchange(spares.peak, spares.in_use);
-    note_need();
+    if (spares.most > 0) note_need();
 }
 
 struct spares_owner {
@@ -98,7 +98,7 @@ void keep(std::byte* start) noexcept {
 
 } // namespace
 
-// Out of line, both: they use the thread's own (trap T7).
+// Out of line, this and the next: they use the thread's own (trap T7).
 [[gnu::noinline]] std::byte* borrowed_bytes::take_buffer() {
     if (--spares.loans == 0) [[unlikely]]
         let_some_go();

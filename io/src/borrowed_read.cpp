@@ -5,7 +5,6 @@
 namespace eddy::detail {
 
 bool borrowed_read_operation::start() {
-    if (std::exchange(waits_for_turn_, false)) leave();
     if (core_->known_empty()) { // then no buffer is needed to find it out
         opcode = io_opcode::wait_read;
         return incoming_operation::start();
@@ -29,16 +28,21 @@ void borrowed_read_operation::take_room() {
 
 bool borrowed_read_operation::begin() {
     expect_open("read from");
-    return (waits_for_turn_ && take_turn()) || start();
+    const bool its_turn = std::exchange(waits_for_turn_, false);
+    if (its_turn) leave();
+    const bool plain = its_turn && core_->is_socket_ && core_->descriptor_->asks_kernel() && core_->descriptor_->short_read_empties();
+    return plain ? take_turn() : start();
 }
 
-/// In its turn there is something to read, most often: that needs no engine. False if it has to begin anew.
+/// There is something to read, most often: that needs no engine.
 bool borrowed_read_operation::take_turn() {
-    if (!core_->is_socket_ || !core_->descriptor_->short_read_empties()) return false;
     take_room();
-    if (!perform_receive(core_->fd_, *this)) return false;
-    waits_for_turn_ = false;
-    leave();
+    if (!perform_receive(core_->fd_, *this)) { // somebody else was quicker
+        bytes_ = {};
+        tried = true;
+        opcode = io_opcode::wait_read;
+        return incoming_operation::start();
+    }
     core_->descriptor_->note_read(result > 0 && result < static_cast<std::ptrdiff_t>(length));
     note_end();
     bytes_.set_size(error == 0 ? static_cast<std::size_t>(result) : 0);
@@ -58,10 +62,9 @@ void borrowed_read_operation::came(io_operation& op) noexcept {
 
 // The bytes were there before the cancellation was (R2).
 operation::state borrowed_read_operation::cancelled_unstarted() noexcept {
-    if (!waits_for_turn_ || !core_->is_open()) {
-        leave();
-        return state::cancelled;
-    }
+    const bool its_turn = std::exchange(waits_for_turn_, false);
+    leave();
+    if (!its_turn || !core_->is_open()) return state::cancelled;
     try {
         if (start()) return state::done;
     } catch (...) { // no memory for a buffer: nothing was read

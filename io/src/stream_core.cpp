@@ -209,6 +209,7 @@ bool write_operation::try_now() {
     stream_core& core = *core_;
     if (half_close_ || bytes_.empty() || !core.takes_bytes_now()) return try_unusual();
     core.attach(task());
+    if (!core.descriptor_->asks_kernel()) return false;
     core.wrote_ = true;
     is_socket = true;
     buffer = const_cast<std::byte*>(bytes_.data()); // only read from
@@ -399,26 +400,26 @@ void discard_received(int fd) noexcept {
 
 void stream_core::free_descriptor() noexcept {
     forget();
-    if (const std::unique_ptr<close_hook> hook = std::move(on_close_)) hook->closing();
+    const std::unique_ptr<close_hook> hook = std::move(on_close_);
+    if (hook && !forked()) hook->closing();
     ::close(std::exchange(fd_, -1));
 }
 
 // Where TCP is closed with input that nobody has read, it resets the connection and drops what it had still to send (RFC 2525,
 // 2.17). So the input is dropped first, which costs a system call: only the kernel knows whether there is some, since it may have
-// come a moment ago. It is saved where there can be none, behind an end that was read, and where nothing was written that could
+// come a moment ago. (In a forked child the input is the parent's, whose connection goes on.) It is saved where there can be none, behind an end that was read, and where nothing was written that could
 // get lost; there the input is not touched either, since a duplicate of the descriptor may be with somebody who will read it. What
 // comes after the close is answered with a reset as ever: nobody is there. And no more than 1 MiB is dropped.
 void stream_core::close() noexcept {
     if (!is_open()) return;
-    const bool lent = engine_ && engine_->forked(); // it is the parent's input, and the connection goes on
-    if (reset_by_unread_input_ && wrote_ && !at_end_ && !lent) discard_received(fd_);
+    if (reset_by_unread_input_ && wrote_ && !at_end_ && !forked()) discard_received(fd_);
     free_descriptor();
 }
 
 void stream_core::abort() noexcept {
     if (!is_open()) return;
     const linger now{1, 0};
-    if (is_socket_) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    if (is_socket_ && !forked()) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     free_descriptor();
 }
 

@@ -21,9 +21,8 @@
 #include <asio/io_context.hpp>
 #include <asio/posix/basic_stream_descriptor.hpp>
 
+#include <eddy/detail/forks.hpp>
 #include <eddy/detail/operation_memory.hpp>
-
-#include "forks.hpp"
 
 namespace eddy::detail {
 namespace {
@@ -217,7 +216,7 @@ public:
             note_drained(d, op);
             return true;
         }
-        if (!d.handle) { // its loop is gone
+        if (!d.handle || forked()) { // its loop is gone, or its parent's
             op.result = -1;
             op.error = EBADF;
             return true;

@@ -9,9 +9,8 @@
 #include <system_error>
 #include <unordered_map>
 
+#include <eddy/detail/forks.hpp>
 #include <eddy/errors.hpp>
-
-#include "forks.hpp"
 
 namespace eddy::detail {
 

@@ -1,4 +1,4 @@
-#include "forks.hpp"
+#include <eddy/detail/forks.hpp>
 
 #include <pthread.h>
 

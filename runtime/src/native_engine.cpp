@@ -20,8 +20,9 @@
 #include <utility>
 #include <vector>
 
+#include <eddy/detail/forks.hpp>
+
 #include "asio_engine.hpp"
-#include "forks.hpp"
 #include "uring.hpp"
 
 namespace eddy::detail {
@@ -220,12 +221,12 @@ void native_engine::release(io_descriptor& base) noexcept {
 
 bool native_engine::wants_to_wait(native_descriptor& d, io_operation& op) {
     if (!is_outgoing(op.opcode) || d.watches_out) return true;
-    if (change(EPOLL_CTL_MOD, d.fd(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI, &d)) {
+    if (!forked() && change(EPOLL_CTL_MOD, d.fd(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI, &d)) {
         d.watches_out = true;
         return true;
     }
     op.result = -1;
-    op.error = errno;
+    op.error = forked() ? EBADF : errno;
     return false;
 }
 
@@ -358,7 +359,7 @@ int native_engine::wait_once(epoll_event* events, deadline until) noexcept {
 // --- files
 
 file_ring* native_engine::files() noexcept {
-    if (!host_ || ring_decided_) return ring_.get();
+    if (!host_ || ring_decided_ || forked()) return ring_.get();
     ring_decided_ = true;
     const char* why = nullptr;
     ring_ = make_uring(why);

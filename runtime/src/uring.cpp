@@ -14,7 +14,7 @@
 #include <new>
 #include <utility>
 
-#include "forks.hpp"
+#include <eddy/detail/forks.hpp>
 
 namespace eddy::detail {
 namespace {

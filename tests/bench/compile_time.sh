@@ -8,7 +8,8 @@ cxx=${CXX:-c++}
 case ${1:-} in -h | --help) sed -n '2,3s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-echo '#include <asio.hpp>' | "$cxx" -x c++ -fsyntax-only - 2>/dev/null || { echo "compile_time.sh: needs Asio" >&2; exit 77; }
+export CCACHE_DISABLE=1
+echo '#include <asio.hpp>' | $cxx -x c++ -fsyntax-only - 2>/dev/null || { echo "compile_time.sh: needs Asio" >&2; exit 77; }
 cat >"$work/eddy.cpp" <<'END'
 #include <eddy/eddy.hpp>
 
@@ -57,7 +58,9 @@ END
 median() { sort -g | awk '{v[NR]=$1} END{print v[int((NR+1)/2)]}'; }
 compile() { # NAME: its processor seconds
     local TIMEFORMAT='%U %S'
-    { time "$cxx" -std=c++20 -O2 -I"$top/coro/include" -I"$top/runtime/include" -I"$top/io/include" -c "$work/$1.cpp" -o "$work/$1.o"; } 2>"$work/time"
+    # shellcheck disable=SC2086 # a compiler and what wraps it
+    { time $cxx -std=c++20 -O2 -I"$top/coro/include" -I"$top/runtime/include" -I"$top/io/include" -c "$work/$1.cpp" -o "$work/$1.o" 2>"$work/errors"; } 2>"$work/time" ||
+        { cat "$work/errors" >&2; echo "compile_time.sh: $1.cpp does not compile" >&2; exit 1; }
     awk 'END { print $1 + $2 }' "$work/time"
 }
 for _ in 1 2 3; do
@@ -67,7 +70,7 @@ ours=$(median <"$work/eddy.seconds")
 theirs=$(median <"$work/asio.seconds")
 echo "## Compiling"
 echo
-echo "An echo server of 20 lines, \`-O2\`, with $("$cxx" --version | head -1). Repeated by \`tests/bench/compile_time.sh\`."
+echo "An echo server of 20 lines, \`-O2\`, with $($cxx --version | head -1). Repeated by \`tests/bench/compile_time.sh\`."
 echo
 echo "| program | ratio | processor seconds |"
 echo "|---|--:|--:|"

@@ -12,9 +12,11 @@ scraper=$top/build/bench/samples/scraper
 case ${1:-} in -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 nginx=$(PATH=$PATH:/usr/sbin:/sbin command -v nginx) || { echo "web.sh: needs nginx" >&2; exit 77; }
 for tool in wrk curl taskset; do command -v $tool >/dev/null || { echo "web.sh: needs $tool" >&2; exit 77; }; done
+unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
 work=$(mktemp -d)
-(cd "$top" && cmake --preset bench -DEDDY_BUILD_SAMPLES=ON && cmake --build --preset bench --target benchmarks scraper) >"$work/build.log" 2>&1 ||
+(cd "$top" && cmake --preset bench -DEDDY_BUILD_SAMPLES=ON && cmake --build --preset bench --target benchmarks) >"$work/build.log" 2>&1 ||
     { tail -30 "$work/build.log" >&2; echo "web.sh: the build failed" >&2; exit 1; }
+(cd "$top" && cmake --build --preset bench --target scraper) >"$work/build.log" 2>&1 || true # left out, if what it needs is not there
 [ -x "$bin/bench_http_server" ] && [ -x "$scraper" ] || { echo "web.sh: needs eddy::http and libxml2" >&2; exit 77; }
 pids=()
 trap 'for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -124,6 +126,8 @@ for _ in 1 2 3; do
     timed curl $requests curl -sS --parallel --parallel-immediate --parallel-max 64 -o /dev/null "$small?[1-$requests]"
     timed client $requests "$bin/bench_http_client" "$small" $requests 64
     timed scraper_nginx $pages "$scraper" --concurrency 64 --per-host 64 --out /dev/null "http://127.0.0.1:${ports[nginx]}/page-0.html"
+    timed scraper_demo 1 "$scraper" --demo --out "$work/pages"
+    wc -l <"$work/pages" >>"$work/demo_pages"
     timed curl_pages $pages curl -sS --parallel --parallel-immediate --parallel-max 64 -o /dev/null "http://127.0.0.1:${ports[nginx]}/page-[0-$((pages - 1))].html"
 done
 
@@ -157,4 +161,7 @@ for row in "curl_pages:curl --parallel" "scraper_nginx:samples/scraper"; do
     name=${row%%:*}
     echo "| ${row#*:} | $(ratio "$(of "cpu.$name")" "$(of cpu.curl_pages)") | $(of "rate.$name") | $(of "cpu.$name") |"
 done
+echo
+echo "On the site that is embedded in it (\`--demo\`), which it serves itself and which fails on purpose in places, with retries and time-outs:"
+echo "$(of demo_pages) pages, $(awk -v us="$(of cpu.scraper_demo)" -v n="$(of demo_pages)" 'BEGIN { printf "%.0f", us / n }') µs of CPU a page for both ends."
 echo

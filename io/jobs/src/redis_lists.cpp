@@ -56,6 +56,9 @@ task<redis::value> claim_note::reply_to(task<redis::value> claiming) {
     } catch (const redis::error&) { // a reply, too: what was claimed before is not lost by it
         lost_ = before;
         throw;
+    } catch (const redis::connection_lost& e) {
+        if (!e.maybe_executed()) lost_ = before; // the server has not seen it
+        throw;
     }
     lost_ = false;
     co_return reply;

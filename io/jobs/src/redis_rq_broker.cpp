@@ -49,13 +49,13 @@ public:
 
     task<std::vector<delivery>> claim_jobs(const std::vector<std::string>& queues, std::size_t most, bool& suspended) {
         const std::string until = server_->end_of_claim();
-        const bool again = note_.reply_lost();
-        auto claiming = server_->run(claim_script(), most, until, note_.key(), again ? 1 : 0, queues);
+        auto claiming = server_->run(claim_script(), most, until, note_.key(), note_.reply_lost() ? 1 : 0, queues);
         redis::value reply = co_await note_.reply_to(std::move(claiming));
         suspended = reply.is_nil();
         std::vector<redis::value> items = reply.is_nil() ? std::vector<redis::value>() : reply.take_array();
+        const bool again = !items.empty() && items[0].as_integer() == 1;
         std::vector<delivery> taken;
-        for (std::size_t i = 0; i + 2 < items.size(); i += 3) {
+        for (std::size_t i = 1; i + 2 < items.size(); i += 3) {
             const std::string tag = make_uuid();
             rq::claim c(items[i].take_string(), items[i + 1].take_string(), fields_in(std::move(items[i + 2])));
             if (again && !tag_of(c.id).empty()) continue; // the note is of a claim before that one, which the server has never seen

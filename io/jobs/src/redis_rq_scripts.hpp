@@ -153,11 +153,11 @@ return 1)");
 }
 
 /// ARGV: how many at most, when the claims end, a note of whose they are, whether the reply to the claim before was lost, then queues.
-/// Returns id, queue, fields, id, queue, fields, …; fields of a job that is gone are none; nil: all workers are suspended. After a lost
-/// reply, what was claimed then is given again, unless it has ended or is another's by now.
+/// Returns 1 or 0, and id, queue, fields, id, queue, fields, …; fields of a job that is gone are none; nil: all workers are suspended. 1: after
+/// a lost reply, what was claimed then is given again, unless it has ended or is another's by now.
 [[nodiscard]] inline const redis::script& claim_script() {
     static const redis::script s = with_library(R"(
-local most, until_then, noted, out = tonumber(ARGV[2]), ARGV[3], p .. ARGV[4], {}
+local most, until_then, noted, out = tonumber(ARGV[2]), ARGV[3], p .. ARGV[4], {0}
 local function give(id, q, fields)
   out[#out + 1] = id
   out[#out + 1] = q
@@ -171,13 +171,16 @@ if before then
     local score = redis.call('ZSCORE', p .. 'wip:' .. q, id)
     if score and tonumber(score) == tonumber(before[1]) then give(id, q, redis.call('HGETALL', job(id))) end
   end
-  if #out > 0 then return out end
+  if #out > 1 then
+    out[1] = 1
+    return out
+  end
 end
 if redis.call('EXISTS', p .. 'suspended') == 1 then return false end
 local note = {until_then}
 for i = 6, #ARGV do
   local q = ARGV[i]
-  while #out < 3 * most do
+  while #out < 1 + 3 * most do
     local id = redis.call('LPOP', p .. 'queue:' .. q)
     if not id then break end
     local fields = redis.call('HGETALL', job(id))

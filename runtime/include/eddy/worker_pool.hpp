@@ -65,7 +65,7 @@ struct worker_pool_options {
 };
 
 /// Calls wait in one queue, first come first served; each is part of an awaiting task, so the number of waiting calls is
-/// the number of tasks that wait. Idle workers sleep, and spin for some microseconds before where calls come that quickly; while none sleeps, and there is a
+/// the number of tasks that wait. Idle workers sleep; where calls have lately come quickly they spin for some microseconds first. While none sleeps, and there is a
 /// thread for every call or there are as many as there may be, handing one over takes no lock. Thread-safe.
 class worker_pool {
 public:

@@ -27,10 +27,7 @@ public:
         check("read from");
         return std::move(bytes_);
     }
-    [[nodiscard]] outcome<borrowed_bytes> take_outcome() noexcept {
-        if (std::exception_ptr e = error_pointer("read from")) return outcome<borrowed_bytes>(std::move(e));
-        return outcome<borrowed_bytes>(std::move(bytes_));
-    }
+    [[nodiscard]] outcome<borrowed_bytes> take_outcome() noexcept { return outcome_of<borrowed_bytes>(error_pointer("read from"), std::move(bytes_)); }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "read"; }
 
 private:

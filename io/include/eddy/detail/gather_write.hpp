@@ -22,10 +22,7 @@ public:
     [[nodiscard]] bool try_now() const;
     bool begin() override { return try_now() || start(); }
     void take() const { check("write to"); }
-    [[nodiscard]] outcome<void> take_outcome() const noexcept {
-        if (std::exception_ptr e = error_pointer("write to")) return outcome<void>(std::move(e));
-        return {};
-    }
+    [[nodiscard]] outcome<void> take_outcome() const noexcept { return outcome_of(error_pointer("write to")); }
     /// Bytes that the kernel had taken when the write was cancelled.
     [[nodiscard]] std::size_t partial() const noexcept { return written_; }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "write"; }

@@ -24,9 +24,13 @@ public:
         check("accept on");
         return Stream::accepted(static_cast<int>(result), *core_);
     }
-    [[nodiscard]] outcome<Stream> take_outcome() const {
+    [[nodiscard]] outcome<Stream> take_outcome() const noexcept {
         if (std::exception_ptr e = error_pointer("accept on")) return outcome<Stream>(std::move(e));
-        return outcome<Stream>(take());
+        try {
+            return outcome<Stream>(take());
+        } catch (...) { // no memory for it
+            return outcome<Stream>(std::current_exception());
+        }
     }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "accept"; }
 };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <eddy/detail/engine.hpp>
+#include <eddy/detail/forks.hpp>
 #include <eddy/detail/operation.hpp>
 #include <eddy/detail/ready_list.hpp>
 #include <eddy/detail/torn_write.hpp>
@@ -40,6 +41,15 @@ public:
 private:
     stream_core* core_ = nullptr;
 };
+
+/// What `as_result` gives: the error, if there is one, else nothing, or the value.
+[[nodiscard]] inline outcome<void> outcome_of(std::exception_ptr error) noexcept {
+    return error ? outcome<void>(std::move(error)) : outcome<void>();
+}
+template <class T, class V>
+[[nodiscard]] outcome<T> outcome_of(std::exception_ptr error, V&& value) noexcept {
+    return error ? outcome<T>(std::move(error)) : outcome<T>(static_cast<T>(std::forward<V>(value)));
+}
 
 /// An operation on the incoming side: read, accept.
 class incoming_operation : public operation, protected io_operation {
@@ -89,10 +99,7 @@ public:
         check("read from");
         return static_cast<std::size_t>(result);
     }
-    [[nodiscard]] outcome<std::size_t> take_outcome() const noexcept {
-        if (std::exception_ptr e = error_pointer("read from")) return outcome<std::size_t>(std::move(e));
-        return outcome<std::size_t>(static_cast<std::size_t>(result));
-    }
+    [[nodiscard]] outcome<std::size_t> take_outcome() const noexcept { return outcome_of<std::size_t>(error_pointer("read from"), result); }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "read"; }
 };
 
@@ -119,7 +126,7 @@ protected:
     [[nodiscard]] bool submit();
     /// For bytes of a stream. Has the stream no place for them any more, after half a write or behind a shutdown?
     [[nodiscard]] bool refused(bool may_be_shut = false) noexcept;
-    /// It is over.
+    /// It is over: if it failed half-way, so is the stream for writing.
     void note_failure() noexcept;
     /// The kernel took some. True if that was the rest, or it failed.
     [[nodiscard]] bool note_written(std::size_t& written, std::size_t all) noexcept;
@@ -162,10 +169,7 @@ public:
     [[nodiscard]] bool try_now();
     bool begin() override { return try_now() || start(); }
     void take() const { check(doing()); }
-    [[nodiscard]] outcome<void> take_outcome() const noexcept {
-        if (std::exception_ptr e = error_pointer(doing())) return outcome<void>(std::move(e));
-        return {};
-    }
+    [[nodiscard]] outcome<void> take_outcome() const noexcept { return outcome_of(error_pointer(doing())); }
     /// Bytes that the kernel had taken when the write was cancelled.
     [[nodiscard]] std::size_t partial() const noexcept { return written_; }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "write"; }
@@ -283,6 +287,8 @@ private:
     void write_next() noexcept;
     void forget() noexcept;
     void free_descriptor() noexcept;
+    /// In a forked child the connection, its options and what it has received are the parent's.
+    [[nodiscard]] bool forked() const noexcept { return forks_ != fork_generation(); }
 
     // After an aborted write the next one goes on in its own turn: the same cancellation may be about to reach it.
     struct next_writer_node final : ready_node {
@@ -304,6 +310,7 @@ private:
     std::unique_ptr<close_hook> on_close_;
     std::string name_;
     std::size_t references_ = 0;
+    const unsigned forks_ = fork_generation(); // when it was made
     bool reset_by_unread_input_ = false;
     bool wrote_ = false;  // or began to: there may be something that has to arrive
     bool at_end_ = false; // a read got as far as that

@@ -23,10 +23,7 @@ public:
         check("write to");
         return static_cast<std::size_t>(result);
     }
-    [[nodiscard]] outcome<std::size_t> take_outcome() const noexcept {
-        if (std::exception_ptr e = error_pointer("write to")) return outcome<std::size_t>(std::move(e));
-        return outcome<std::size_t>(static_cast<std::size_t>(result));
-    }
+    [[nodiscard]] outcome<std::size_t> take_outcome() const noexcept { return outcome_of<std::size_t>(error_pointer("write to"), result); }
     [[nodiscard]] std::string_view waits_for() const noexcept override { return "write"; }
 
 private:

@@ -66,6 +66,8 @@ public:
     [[nodiscard]] bool drained() const noexcept { return drained_; }
     /// A read that gives less than was asked for leaves nothing behind, as far as is known.
     [[nodiscard]] bool short_read_empties() const noexcept { return short_read_empties_; }
+    /// Reads and writes ask the kernel by its number, so that the engine need not hear of those that need not wait (`perform_send`).
+    [[nodiscard]] bool asks_kernel() const noexcept { return asks_kernel_; }
     /// After a read of such a descriptor that the engine knows nothing of.
     void note_read(bool was_short) noexcept { drained_ = was_short; }
 
@@ -75,6 +77,7 @@ protected:
     int fd_;
     bool drained_ = false;
     bool short_read_empties_ = false;
+    bool asks_kernel_ = true;
 };
 
 /// The loop, as an engine sees it that shares its thread with other code.
