@@ -110,7 +110,7 @@ event_loop::event_loop(const loop_options& options, void* io_context) : core_(st
 
 event_loop::~event_loop() {
     try {
-        close();
+        if (!core_->io->forked()) close(); // in a forked child the tasks are copies of the parent's, and are left where they are
     } catch (const std::exception& e) {
         fmt::print(stderr, "eddy: while an event_loop was destroyed: {}\n", e.what());
     }

@@ -16,8 +16,10 @@
 
 #include "coro/allocations.hpp"
 #include "io/support.hpp"
+#include "lib/words.hpp"
 
 using namespace eddy;
+using namespace io_test;
 using namespace std::string_view_literals;
 
 namespace {
@@ -220,6 +222,35 @@ TEST_CASE("a wait for which there is no memory says so, whichever allocation fai
             run(body(), {.engine = engine});
             CHECK(received == 1);
         }
+    }
+}
+
+TEST_CASE("a borrowed read for which there is no buffer in its turn says so, and the stream works on") {
+    for (const engine_kind engine : testing::engines()) {
+        std::string end;
+        std::string next;
+        const auto body = [&]() -> task<> {
+            connection p = co_await connected();
+            co_await p.server.write("a"sv);
+            static_cast<void>(co_await p.client.read_borrowed()); // from now on it is known that a short read empties it
+            auto reading = spawn([&]() -> task<std::string> {
+                const borrowed_bytes got = co_await p.client.read_borrowed();
+                co_return std::string(got.text());
+            });
+            co_await this_task::yield(); // it waits now
+            const borrowed_bytes the_spare_one = borrowed_bytes::with_room();
+            co_await p.server.write("b"sv);
+            std::optional<allocations::failing> none(std::in_place, 0);
+            co_await reading.join();
+            none.reset();
+            end = words::of(co_await as_result(std::move(reading)));
+            const borrowed_bytes got = co_await p.client.read_borrowed();
+            next = std::string(got.text());
+            co_await p.client.close();
+        };
+        std::thread([&] { run(body(), {.engine = engine}); }).join(); // which has no spare buffers yet
+        CHECK(end == "std::bad_alloc");
+        CHECK(next == "b");
     }
 }
 

@@ -76,6 +76,24 @@ EDDY_TEST("a child process that lets go of its copies of streams leaves those of
     CHECK(got == "more");
 }
 
+EDDY_TEST("what a child process does with its copy of a socket does not reach the socket: its name stays, and so does what it had to send") {
+    const temporary_folder folder;
+    std::optional<unix_listener> l = unix_listener::bind(folder.file("s"), {.cleanup = true});
+    connection p = co_await connected();
+    const bool let_go = in_child([&] {
+        p.server.abort();
+        l.reset();
+        return true;
+    });
+    CHECK(let_go);
+    unix_stream again = co_await unix_connect(folder.file("s"));
+    CHECK(again.is_open());
+    co_await p.server.write("all of it");
+    co_await p.server.close(); // in order, and not by a reset
+    const std::string got = co_await read_all(p.client);
+    CHECK(got == "all of it");
+}
+
 EDDY_TEST("a child process is refused by its parent's loop, which goes on") {
     unix_streams ends = unix_stream_pair();
     detail::engine& here = *detail::engine_of(*detail::current().loop);
