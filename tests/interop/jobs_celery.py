@@ -114,6 +114,18 @@ def limits():
     check('suicide_late', failure(send('suicide_late')).startswith("WorkerLostError('Worker exited prematurely: signal 9"), True)
 
 
+def refused():
+    """Rejected or ignored: it has run once, it is acknowledged, and there is no result."""
+    events = Events()
+    jobs = [send('rejecter'), send('ignorer')]
+    for r in jobs: events.wait(r.id, 'task-started')
+    check('rejected', events.wait(jobs[0].id, 'task-rejected')['requeue'], False)
+    wait_all_acknowledged()
+    check('it serves', send('add', 1, 1).get(timeout=20), 2)
+    check('no result', [(r.state, stored(r.id)) for r in jobs], [('PENDING', None)] * 2)
+    check('once', [len(events.some(r.id, 'task-started')) for r in jobs], [1, 1])
+
+
 def workflows():
     check('chain', chain(sig('add', 2, 3), sig('add', 5))().get(timeout=20), 10)
     check('group', group(sig('add', i, i) for i in range(4))().get(timeout=20), [0, 2, 4, 6])

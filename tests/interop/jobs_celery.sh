@@ -28,7 +28,7 @@ python_says in_order
 end_worker
 
 start_worker --concurrency 4
-python_says results failures many times retries limits workflows control malformed runs_twice
+python_says results failures many times retries limits refused workflows control malformed runs_twice
 expect_in err 'tasks\.spin\[.*\] has gone beyond its time limit; its function is let go of'
 python_says shutdown_begins
 end_worker

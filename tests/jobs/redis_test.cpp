@@ -6,6 +6,10 @@
 
 #include "../../io/jobs/src/client_core.hpp"
 
+#include <array>
+#include <numeric>
+#include <utility>
+
 using namespace jobs_tests;
 using redis_tests::has;
 
@@ -304,6 +308,43 @@ EDDY_TEST_REAL("JOB-137 RQ: a job that is put off is scheduled, and comes back; 
     v = co_await rc.command("EXISTS", "rq:job:y");
     CHECK(v.as_integer() == 0);
     co_await b->record()->death(queues);
+}
+
+EDDY_TEST_REAL("JOB-177 Redis with a password, and by its socket: groups, chords and chains that are sent from here, with results in another database") {
+    using jobs::signature;
+    redis_tests::real_server with_password, by_socket;
+    const std::vector<std::string> options{"--requirepass", "secret"};
+    const bool first = co_await with_password.start(options), second = co_await by_socket.start();
+    if (!first || !second) co_return;
+    const std::string password_url = with_password.host_url(":secret"), socket_url = by_socket.unix_url();
+    const std::array<std::pair<std::string, std::string>, 2> places{std::pair(password_url, password_url.substr(0, password_url.size() - 1) + "1"),
+                                                                    std::pair(socket_url, socket_url.substr(0, socket_url.size() - 1) + "1")};
+    for (const auto& [queues, results] : places) {
+        jobs::worker w{queues, {.results = results}};
+        w.add("add", [](int a, int b) { return a + b; });
+        w.add("sum", [](std::vector<int> all) { return std::accumulate(all.begin(), all.end(), 0); });
+        w.add("boom", [] { throw jobs::failure("ValueError", "bad thing"); });
+        jobs::client c = co_await jobs::connect(queues, {.results = results});
+        const auto body = [&]() -> task<> {
+            const auto group = jobs::group(signature("add", 0, 0), signature("add", 1, 1), signature("add", 2, 2));
+            const std::string id = co_await c.send(group);
+            const std::vector<json> values = co_await c.results(co_await c.group_members(id));
+            CHECK(json(values).dump() == "[0,2,4]");
+            const int six = co_await c.result<int>(co_await c.send(jobs::chord(group, signature("sum"))));
+            CHECK(six == 6);
+            const auto chain = jobs::chain(signature("add", 1, 1), jobs::group(signature("add", 1), signature("add", 2)), signature("sum"), signature("add", 10));
+            const int seventeen = co_await c.result<int>(co_await c.send(chain));
+            CHECK(seventeen == 17);
+            const auto broken = jobs::chord(jobs::group(signature("add", 1, 1), signature("boom")), signature("sum"));
+            const auto ending = co_await ending_of(c, co_await c.send(broken));
+            CHECK(ending.ends_with(" raised ValueError('bad thing')"));
+        };
+        co_await while_redis_serves(w, body);
+        redis::client there = co_await redis::connect(results), here = co_await redis::connect(queues);
+        const redis::value kept = co_await there.command("DBSIZE"), beside = co_await here.command("KEYS", "celery-task*");
+        CHECK(kept.as_integer() > 10);
+        CHECK(beside.size() == 0);
+    }
 }
 
 #endif
