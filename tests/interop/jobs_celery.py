@@ -43,7 +43,7 @@ def failures():
     after = inspected('stats')['eddy']
     check('it is counted, and not queued again', [after[k] - before[k] for k in ('received', 'failed', 'rejected', 'dead')], [1, 1, 0, 0])
     oldest = min(int(c['id']) for c in broker.client_list())
-    check('too large', failure(send('big', 65 << 20)), "ResultTooLarge('the result of tasks.big has %d bytes; the limit is %d',)" % ((65 << 20) + 2, 64 << 20))
+    check('too large', failure(send('big', 65 << 20), 120), "ResultTooLarge('the result of tasks.big has %d bytes; the limit is %d',)" % ((65 << 20) + 2, 64 << 20))
     check('the connection stays', min(int(c['id']) for c in broker.client_list()), oldest)
 
 
