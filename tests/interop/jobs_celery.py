@@ -14,10 +14,10 @@ def add(x, y): raise NotImplementedError('the C++ worker does it')
 
 def results():
     r = add.delay(2, 3)
-    check('add', r.get(timeout=20), 5)
+    check('add', r.get(timeout=60), 5)
     check('ttl', 86000 < backend.ttl('celery-task-meta-' + r.id) <= 86400, True)
     check('stored', {k: stored(r.id)[k] for k in ('status', 'result', 'task_id')}, {'status': 'SUCCESS', 'result': 5, 'task_id': r.id})
-    check('kwargs', app.send_task('tasks.add', kwargs={'x': 1, 'y': 2.5}).get(timeout=20), 3.5)
+    check('kwargs', app.send_task('tasks.add', kwargs={'x': 1, 'y': 2.5}).get(timeout=60), 3.5)
     wait_all_acknowledged()
     ignored = send('noop_ign', ignore_result=True)
     wait_all_acknowledged()
@@ -28,13 +28,13 @@ def failures():
     check('boom', failure(send('boom')), "ValueError('bad thing', 42)")
     long = send('big', 2 ** 63)
     try:
-        long.get(timeout=20)
+        long.get(timeout=60)
         fail('a string of 2^63 bytes')
     except Exception as e:
         check('an exception of C++', (type(e).__module__, type(e).__name__), ('celery.exceptions', 'length_error'))
     check('its traceback', long.traceback.startswith('tasks.big[%s] in C++\nlength_error: ' % long.id), True)
     try:
-        send('big', 'x').get(timeout=20)
+        send('big', 'x').get(timeout=60)
     except TypeError as e:
         check('arguments', e.args, ('tasks.big() argument 1 (\'n\'): expected an integer, got the string "x"',))
     before = inspected('stats')['eddy']
@@ -63,7 +63,7 @@ def times():
 
     def countdown():
         began, r = time.time(), send('add', 1, 1, countdown=3)
-        check('it has run', r.get(timeout=30), 2)
+        check('it has run', r.get(timeout=60), 2)
         return events.wait(r.id, 'task-started')['timestamp'] - began
     on_time('countdown', countdown, 3, 3.3)
     busy = [send('slow', 2) for _ in range(4)]
@@ -76,7 +76,7 @@ def times():
 def retries():
     events = Events()
     flaky = send('flaky', 2)
-    check('flaky', flaky.get(timeout=20), 'ok after 2')
+    check('flaky', flaky.get(timeout=60), 'ok after 2')
     events.wait(flaky.id, 'task-received', 3)  # by another connection than the result
     check('its retries', [e['retries'] for e in events.some(flaky.id, 'task-received')], [0, 1, 2])
     check('flaky for ever', failure(send('flaky', 9)), "RuntimeError('again',)")
@@ -101,14 +101,14 @@ def limits():
     check('soft', failure(send('softy')).startswith('SoftTimeLimitExceeded('), True)
     check('hard', failure(send('hardy')), 'TimeLimitExceeded(1,)')
     check('own limit', failure(send('slow', 5, time_limit=1)), 'TimeLimitExceeded(1,)')
-    check('a function that listens', send('spin', 30, True, soft_time_limit=1, time_limit=60).get(timeout=20), 'stopped')
+    check('a function that listens', send('spin', 30, True, soft_time_limit=1, time_limit=60).get(timeout=60), 'stopped')
 
     def deaf():
         r = send('spin', 3, False, soft_time_limit=1, time_limit=2)
         check('one that does not', failure(r), 'TimeLimitExceeded(2,)')
         return events.wait(r.id, 'task-failed')['timestamp'] - events.wait(r.id, 'task-started')['timestamp']
     on_time('hard limit', deaf, 2, 2.3)
-    check('it serves', add.delay(1, 1).get(timeout=20), 2)
+    check('it serves', add.delay(1, 1).get(timeout=60), 2)
     check('abandoned', inspected('stats')['eddy']['abandoned'] >= 1, True)
     check('suicide', failure(send('suicide')).startswith("WorkerLostError('Worker exited prematurely: signal 9"), True)
     check('suicide_late', failure(send('suicide_late')).startswith("WorkerLostError('Worker exited prematurely: signal 9"), True)
@@ -121,17 +121,17 @@ def refused():
     for r in jobs: events.wait(r.id, 'task-started')
     check('rejected', events.wait(jobs[0].id, 'task-rejected')['requeue'], False)
     wait_all_acknowledged()
-    check('it serves', send('add', 1, 1).get(timeout=20), 2)
+    check('it serves', send('add', 1, 1).get(timeout=60), 2)
     check('no result', [(r.state, stored(r.id)) for r in jobs], [('PENDING', None)] * 2)
     check('once', [len(events.some(r.id, 'task-started')) for r in jobs], [1, 1])
 
 
 def workflows():
-    check('chain', chain(sig('add', 2, 3), sig('add', 5))().get(timeout=20), 10)
-    check('group', group(sig('add', i, i) for i in range(4))().get(timeout=20), [0, 2, 4, 6])
-    check('chord', chord((sig('add', i, i) for i in range(4)), sig('tsum'))().get(timeout=20), 12)
-    check('chain of group', chain(group(sig('add', 1, 1), sig('add', 2, 2)), sig('tsum'), sig('add', 1))().get(timeout=20), 7)
-    check('chain into group', chain(sig('add', 1, 1), group(sig('add', 1), sig('add', 2)), sig('tsum'))().get(timeout=20), 7)
+    check('chain', chain(sig('add', 2, 3), sig('add', 5))().get(timeout=60), 10)
+    check('group', group(sig('add', i, i) for i in range(4))().get(timeout=60), [0, 2, 4, 6])
+    check('chord', chord((sig('add', i, i) for i in range(4)), sig('tsum'))().get(timeout=60), 12)
+    check('chain of group', chain(group(sig('add', 1, 1), sig('add', 2, 2)), sig('tsum'), sig('add', 1))().get(timeout=60), 7)
+    check('chain into group', chain(sig('add', 1, 1), group(sig('add', 1), sig('add', 2)), sig('tsum'))().get(timeout=60), 7)
     failing = chord([sig('add', 1, 1), sig('boom')], sig('tsum'))()
     check('chord fails', failure(app.AsyncResult(failing.id)).startswith("ChordError(\"Dependency "), True)  # failing itself looks at its parents first
     wait_until('no chord keys', lambda: not backend.keys('celery-taskset-meta-*.[jst]'))
@@ -140,12 +140,12 @@ def workflows():
     follow.set(task_id='linked-1')
     linked.link(follow)
     linked.apply_async()
-    check('link', app.AsyncResult('linked-1').get(timeout=20), 12)
+    check('link', app.AsyncResult('linked-1').get(timeout=60), 12)
     bad, errback = sig('boom'), sig('onerr')
     errback.set(task_id='errback-1')
     bad.link_error(errback)
     bad.apply_async()
-    check('link_error', app.AsyncResult('errback-1').get(timeout=20), 'onerr')
+    check('link_error', app.AsyncResult('errback-1').get(timeout=60), 'onerr')
 
 
 def control():
@@ -165,13 +165,13 @@ def control():
     slow = send('progress')
     wait_until('progress', lambda: slow.state != 'PENDING')
     check('progress', (slow.state, slow.info), ('PROGRESS', {'cur': 1, 'total': 2}))
-    check('done', slow.get(timeout=20), 'done')
+    check('done', slow.get(timeout=60), 'done')
 
 
 def malformed():
     broker.lpush('celery', 'garbage', '{"body": "x"}', json.dumps({'body': 'WzFd', 'headers': {'task': 'a', 'id': 'b'},
                  'properties': {'delivery_tag': 'bad-1', 'body_encoding': 'base64'}}))
-    check('it lives', send('add', 1, 1).get(timeout=20), 2)
+    check('it lives', send('add', 1, 1).get(timeout=60), 2)
     wait_until('dead letters', lambda: broker.llen('eddy.dead') == 3)
 
 
@@ -181,7 +181,7 @@ def twice():
     r = send('echo', 'twice', queue='elsewhere')
     message = broker.rpop('elsewhere')
     broker.lpush('celery', message)
-    check('first', r.get(timeout=20), 'twice')
+    check('first', r.get(timeout=60), 'twice')
     wait_all_acknowledged()
     broker.lpush('celery', message)
     events.wait(r.id, 'task-received', 2)

@@ -137,7 +137,7 @@ def killed():
         events.wait(r.id, 'task-started', 2)
         message = json.loads(broker.hget('unacked', tag))[0]
         check('redelivered', (message['headers']['redelivered'], message['properties']['delivery_info']['redelivered'], second['hostname'] != first), (True, True, True))
-        check('it has run', r.get(timeout=30), 3)
+        check('it has run', r.get(timeout=60), 3)
         wait_all_acknowledged()
         check('twice', len(events.some(r.id, 'task-started')), 2)
         pair[first] = cpp_worker(first.split('@')[0], '--queue', 'pair')

@@ -33,7 +33,7 @@ def check(name, got, expected):
     print('ok', name)
 
 
-def wait_until(what, condition, seconds=30):
+def wait_until(what, condition, seconds=90):
     """Until it is so; its value."""
     until = time.time() + seconds
     while True:
@@ -52,7 +52,7 @@ def on_time(name, attempt, least, most):
     fail('%s: %.3f s, expected less than %s' % (name, took, most))
 
 
-def failure(result, timeout=20):
+def failure(result, timeout=60):
     try:
         return 'value %r' % (result.get(timeout=timeout),)
     except Exception as e:
@@ -101,7 +101,7 @@ class Events:
     def wait(self, id, type, count=1):
         """The latest of so many of this type."""
         with self.added:
-            there = self.added.wait_for(lambda: len([e for e in self.of[id] if e['type'] == type]) >= count, 30)
+            there = self.added.wait_for(lambda: len([e for e in self.of[id] if e['type'] == type]) >= count, 90)
             if not there: fail('%s: %r, expected %d %s' % (id, [e['type'] for e in self.of[id]], count, type))
             return [e for e in self.of[id] if e['type'] == type][count - 1]
 
