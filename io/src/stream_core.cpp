@@ -73,8 +73,7 @@ void incoming_operation::throw_closed(const char* doing) const {
     throw closed_on_our_side(doing, *core_);
 }
 void incoming_operation::throw_error(const char* doing) const {
-    if (closed_) throw_closed(doing);
-    throw io_error(error, doing, core_->name());
+    std::rethrow_exception(error_pointer(doing));
 }
 
 // Made without being thrown: `as_result` is for those to whom a failure is nothing unusual.
@@ -192,10 +191,7 @@ std::exception_ptr outgoing_operation::error_pointer(const char* doing) const no
 }
 
 void outgoing_operation::throw_failed(const char* doing) const {
-    if (closed_) throw_closed(doing);
-    if (broken_ != torn_write::none) throw broken_by(broken_, std::string(doing) + " " + core_->name());
-    if (too_late_) throw_shut(doing);
-    throw io_error(error, doing, core_->name());
+    std::rethrow_exception(error_pointer(doing));
 }
 
 write_operation::write_operation(stream_core& core) noexcept : write_operation(core, {}) {
